@@ -1,0 +1,53 @@
+"""What the meter is given: everything known about a node's GPUs at one instant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from gpuledger.accounting.units import GPU_PARTS
+
+
+class Occupant(NamedTuple):
+    """A holder that is present on a device at the snapshot's instant."""
+
+    holder: str
+    weight: int = 1  # granted replicas; time on a shared device is split by these
+    memory_bytes: int | None = None
+    since_us: int | None = None  # when it arrived, where that is known exactly (process start time)
+    method: str = ""  # how the holder was found: Evidence.holder
+
+
+class DeviceSnapshot(NamedTuple):
+    """One device at one instant.
+
+    Activity is in parts per million and describes the interval that ends at this instant: of the device as a whole
+    (`activity_ppm`), and of each holder that was on it during that interval (`holder_activity_ppm`, complete where not
+    None: a holder that it does not name did no work).
+    """
+
+    device: str
+    parts: int = GPU_PARTS
+    available: bool = True
+    reason: str = ""  # why it is not available (gpu_lost, ...), or why it is idle (stranded)
+    occupants: tuple[Occupant, ...] = ()
+    activity_ppm: int | None = None
+    holder_activity_ppm: Mapping[str, int] | None = None
+
+
+class BoardSnapshot(NamedTuple):
+    """One physical GPU at one instant: its energy, and the devices that it offers (itself, or its MIG instances)."""
+
+    board: str
+    devices: tuple[DeviceSnapshot, ...]
+    epoch: str = ""  # since when `energy_mj` counts: changes when the driver reloads or the GPU resets
+    energy_mj: int | None = None  # hardware counter; None: the board has none, or it could not be read
+    power_mw: int | None = None
+    idle_power_mw: int = 0  # what a board of this model draws with nobody on it; 0 where not known
+
+
+class Snapshot(NamedTuple):
+    """All boards of a node at one instant."""
+
+    at_us: int
+    boards: tuple[BoardSnapshot, ...]

@@ -1,0 +1,111 @@
+"""One tree of errors; each says what failed, on what, and (as its hint) the next step.
+
+GpuLedgerError
+├── ConfigError            bad flag, file, key or unit                      exit code 2
+├── DeviceError            a driver or a device did not answer
+├── HolderError            a source of holders could not be read
+├── SpoolError             the agent's outbox could not be written or read
+├── WireError              a batch that cannot be read or breaks a promise; `code` names which
+├── DeliveryError          the collector did not take a batch or a request
+├── LedgerError            the ledger could not be opened, migrated or written
+├── ConservationError      shares, energy or money do not add up
+├── PriceBookError         a price file or a look-up of a price
+├── OwnerMappingError      an owner file or a rule
+└── ImportFileError        a job log that cannot be read at all
+
+`Transient` marks what may succeed when tried again, `Terminal` what will not.
+"""
+
+from __future__ import annotations
+
+
+class Transient:
+    """Mixin: the same call may succeed later."""
+
+
+class Terminal:
+    """Mixin: the same call will fail again."""
+
+
+class GpuLedgerError(Exception):
+    """Base of every error raised on purpose. `hint` is the next step for the reader."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\nhint: {self.hint}" if self.hint else self.message
+
+
+class ConfigError(GpuLedgerError, Terminal):
+    """A flag, a configuration file, a key or a unit is wrong."""
+
+
+class DeviceError(GpuLedgerError):
+    """A driver or a device did not answer as it should."""
+
+
+class HolderError(GpuLedgerError):
+    """A source of holders could not be read."""
+
+
+class SpoolError(GpuLedgerError):
+    """The agent's outbox could not be written or read."""
+
+
+class WireError(GpuLedgerError, Terminal):
+    """A batch that cannot be read, or that breaks a promise of the wire schema.
+
+    `code` is stable and countable, one of: not_a_batch, checksum, schema, too_large, malformed, interval, overlap,
+    shares, reference, future, clock, conflict.
+    """
+
+    def __init__(self, code: str, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+
+
+class DeliveryError(GpuLedgerError):
+    """The collector refused a request or could not be reached. `status` is the HTTP status, if there was one."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        status: int | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+class TransientDeliveryError(DeliveryError, Transient):
+    """No answer, overload, or a server fault: keep the batch and try again."""
+
+
+class TerminalDeliveryError(DeliveryError, Terminal):
+    """The collector understood and refused: trying again changes nothing."""
+
+
+class LedgerError(GpuLedgerError):
+    """The ledger could not be opened, migrated, read or written."""
+
+
+class ConservationError(GpuLedgerError, Terminal):
+    """Shares of time, energy or money do not add up to their whole."""
+
+
+class PriceBookError(GpuLedgerError, Terminal):
+    """A price file cannot be used, or has no answer."""
+
+
+class OwnerMappingError(GpuLedgerError, Terminal):
+    """An owner file or one of its rules cannot be used."""
+
+
+class ImportFileError(GpuLedgerError, Terminal):
+    """A job log cannot be read at all (single bad lines are reported, not raised)."""
