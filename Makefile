@@ -1,0 +1,45 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SQL := collector/ledger
+
+.PHONY: demo test check bench lock format help clean
+
+help: ## show what there is to make
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gpuledger needs Python 3.11 or newer: make PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(STAMP) ## a simulated fleet (or this machine's GPUs): 30 days of history, then live, with its pages
+	$(BIN)/gpuledger demo $(DEMO)
+
+test: $(STAMP) ## all tests
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
+
+check: $(STAMP) ## format, lint, types, imports, SQL
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/sqlfluff lint --processes 2 $(SQL)
+
+bench: $(STAMP) ## every figure the README quotes, as ratios to a baseline in the same run
+	$(BIN)/python -m benchmarks
+
+format: $(STAMP) ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: ## pin requirements/dev.txt again from pyproject.toml (needs uv)
+	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
+	  --all-extras --group dev --python-version 3.11 --output-file requirements/dev.txt pyproject.toml
+
+clean: ## remove the environment and the demo's data
+	rm -rf $(VENV) demo-data
