@@ -1,0 +1,50 @@
+"""The alert rules, checked and unit-tested by Prometheus' own tool."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ALERTS = Path(__file__).parents[2] / "alerts"
+PROMTOOL = shutil.which("promtool")
+RULE_FILES = sorted((ALERTS / "rules").glob("*.yaml"))
+
+if PROMTOOL is None and os.environ.get("CI") == "true":
+    pytest.fail("promtool is missing: apt-get install prometheus", pytrace=False)
+needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool is missing: apt-get install prometheus")
+
+
+def promtool(*arguments: str) -> str:
+    """Run promtool; its output is the failure message."""
+    done = subprocess.run([str(PROMTOOL), *arguments], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@needs_promtool
+def test_rules_are_valid() -> None:
+    """Every rule file passes promtool's syntax check, and there are rules in it."""
+    output = promtool("check", "rules", *map(str, RULE_FILES))
+    assert re.search(r"SUCCESS: [1-9]\d* rules found", output)
+
+
+@needs_promtool
+def test_rules_fire_and_resolve_as_their_unit_tests_say() -> None:
+    """Every unit test of alerts/tests passes."""
+    promtool("test", "rules", *map(str, sorted((ALERTS / "tests").glob("*_test.yaml"))))
+
+
+@pytest.mark.parametrize("path", RULE_FILES, ids=lambda path: path.stem)
+def test_every_alert_has_a_unit_test_and_a_runbook(path: Path) -> None:
+    """An alert without a test that sees it fire, or without its page, does not land."""
+    tested = "".join(test.read_text() for test in (ALERTS / "tests").glob("*_test.yaml"))
+    alerts = re.findall(r"- alert: (\w+)", path.read_text())
+    assert alerts
+    for alert in alerts:
+        assert f"alertname: {alert}" in tested
+        runbook = (ALERTS / "runbooks" / f"{alert}.md").read_text()
+        for question in ("What it means", "How to check", "How to fix", "When to ignore"):
+            assert f"**{question}.**" in runbook
