@@ -6,11 +6,14 @@ All instants are integer microseconds since the epoch (UTC); all intervals are h
 from __future__ import annotations
 
 import enum
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
 from gpuledger.accounting.units import GPU_PARTS
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]  # not negative, fits a 64-bit column; checked when decoded
+Size = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]  # positive, fits a 32-bit column
 
 
 class State(enum.IntEnum):
@@ -61,11 +64,11 @@ class Device(msgspec.Struct, frozen=True, omit_defaults=True):
     key: str  # GPU-<uuid>, MIG-<uuid>, GPU-<uuid>/remainder, pool:<cluster>/<name>
     kind: str  # gpu, mig, remainder, pool
     model: str  # as NVML names it
-    parts: int = GPU_PARTS  # size of one unit in 1/840 of a GPU
-    units: int | None = 1  # how many units can be held at once; None: unknown (a pool without capacity)
+    parts: Size = GPU_PARTS  # size of one unit in 1/840 of a GPU
+    units: Size | None = 1  # how many units can be held at once; None: unknown (a pool without capacity)
     board: str = ""  # the GPU this is a slice of
     mig_profile: str = ""  # 1g.10gb
-    memory_bytes: int | None = None
+    memory_bytes: Count | None = None
     pci_bus_id: str = ""
     index: int | None = None
     node: str = ""
@@ -96,7 +99,7 @@ class Holder(msgspec.Struct, frozen=True, omit_defaults=True):
     slurm_account: str = ""
     slurm_partition: str = ""
     user: str = ""
-    uid: int | None = None
+    uid: Count | None = None
     labels: dict[str, str] = {}
     workload: Workload | None = None
     team_claim: str = ""  # GPULEDGER_TEAM in the holder's environment: a claim, ranked below every mapping rule
@@ -128,7 +131,7 @@ class UsageRecord(msgspec.Struct, frozen=True):
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """Something that happened to a device, a holder or the agent, and is worth keeping."""
 
-    at_us: int
+    at_us: Count
     kind: str  # agent_started, device_added, device_retired, gpu_lost, gpu_recovered, xid, counter_reset, clock_jump
     message: str
     severity: str = "info"  # info, warning, error

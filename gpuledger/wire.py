@@ -19,7 +19,7 @@ import msgspec
 
 from gpuledger.accounting.units import US_PER_HOUR, US_PER_MINUTE
 from gpuledger.errors import WireError
-from gpuledger.model import Device, Event, Evidence, Holder, State, UsageRecord
+from gpuledger.model import Count, Device, Event, Evidence, Holder, State, UsageRecord
 
 SCHEMA_VERSION: Final = 1
 MEDIA_TYPE: Final = "application/vnd.gpuledger.batch"
@@ -64,14 +64,16 @@ NULLABLE_COLUMNS: Final = ("active_us", "energy_mj", "memory_mean_bytes", "memor
 class BoardEnergy(msgspec.Struct, frozen=True, omit_defaults=True):
     """The energy that one board used over the batch's interval, as metered; its devices' rows sum to `energy_mj`.
 
-    Where the hardware counter was read, `first_mj` and `last_mj` are its readings and `epoch` says since when it counts.
+    Where the hardware counter was read, `first_mj` and `last_mj` are its readings at the ends of the interval
+    (apportioned by time where an end falls between two readings) and `epoch` says since when it counts. `first_mj` is
+    None where the interval began in an earlier epoch.
     """
 
     board: str
-    energy_mj: int
+    energy_mj: Count
     epoch: str = ""
-    first_mj: int | None = None
-    last_mj: int | None = None
+    first_mj: Count | None = None
+    last_mj: Count | None = None
 
 
 class BatchId(NamedTuple):
@@ -87,12 +89,12 @@ class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     agent: str
     boot: str  # identity of the agent's spool; a new spool starts a new boot
-    sequence: int  # 0, 1, 2, ... within a boot
+    sequence: Count  # 0, 1, 2, ... within a boot
     cluster: str
     node: str
-    from_us: int
-    until_us: int
-    sealed_at_us: int
+    from_us: Count
+    until_us: Count
+    sealed_at_us: Count
     software: str
     devices: tuple[Device, ...]
     holders: tuple[Holder, ...]
@@ -125,9 +127,10 @@ _decoder = msgspec.msgpack.Decoder(Batch)
 
 
 def encode(batch: Batch, *, level: int = 6) -> bytes:
-    """Return the frame of `batch`."""
+    """Return the frame of `batch`. Raises WireError (`too_large`) where no receiver would take it."""
     body = _encoder.encode(batch)
     packed = zlib.compress(body, level)
+    _check_size(_HEADER.size + len(packed), len(body))
     digest = hashlib.sha256(packed).digest()
     return _HEADER.pack(_MAGIC, SCHEMA_VERSION, 0, len(body), digest) + packed
 
@@ -149,7 +152,7 @@ def decode(frame: bytes) -> Batch:
         raise WireError("malformed", f"the body is not the {body_length} bytes that its header states")
     try:
         batch = _decoder.decode(body)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise WireError("malformed", f"the body is not a batch of schema {SCHEMA_VERSION}: {error}") from error
     _check_lengths(batch.usage)
     return batch
@@ -180,7 +183,9 @@ def pack_usage(
         device_column = [device_index[r.device] for r in records]
         holder_column = [holder_index[r.holder] for r in records]
     except KeyError as error:
-        raise WireError("reference", f"a usage record names {error.args[0]!r}, which the batch does not list") from error
+        raise WireError(
+            "reference", f"a usage record names {error.args[0]!r}, which the batch does not list"
+        ) from error
     usage = UsageColumns(
         device=_pack(device_column),
         holder=_pack(holder_column),
@@ -240,26 +245,34 @@ def check(batch: Batch, *, now_us: int) -> None:
 
 
 def _read_header(frame: bytes) -> int:
-    if len(frame) > MAX_FRAME_BYTES:
-        raise WireError(
-            "too_large",
-            f"a batch of {len(frame)} bytes is over the limit of {MAX_FRAME_BYTES}",
-            hint="seal batches more often (agent: [spool] max_rows)",
-        )
+    _check_size(len(frame), 0)
     if len(frame) < _HEADER.size or frame[:4] != _MAGIC:
         raise WireError("not_a_batch", "this is not a gpuledger batch", hint=f"send frames of {MEDIA_TYPE}")
-    _, schema, _flags, body_length, expected = _HEADER.unpack_from(frame)
+    _, schema, flags, body_length, expected = _HEADER.unpack_from(frame)
     if schema != SCHEMA_VERSION:
         raise WireError(
             "schema",
             f"batch schema {schema} is not known here (known: {SCHEMA_VERSION})",
             hint="upgrade the collector before its agents",
         )
-    if body_length > MAX_BODY_BYTES:
-        raise WireError("too_large", f"a body of {body_length} bytes is over the limit of {MAX_BODY_BYTES}")
+    if flags:
+        raise WireError("schema", f"batch flags {flags:#06x} are not known here", hint="upgrade the collector first")
+    _check_size(len(frame), body_length)
     if hashlib.sha256(memoryview(frame)[_HEADER.size :]).digest() != expected:
-        raise WireError("checksum", "the batch was damaged on its way: its checksum does not match", hint="send it again")
+        raise WireError(
+            "checksum", "the batch was damaged on its way: its checksum does not match", hint="send it again"
+        )
     return int(body_length)
+
+
+def _check_size(frame_bytes: int, body_bytes: int) -> None:
+    if frame_bytes > MAX_FRAME_BYTES or body_bytes > MAX_BODY_BYTES:
+        raise WireError(
+            "too_large",
+            f"a batch of {frame_bytes} bytes ({body_bytes} inflated) is over the limit of {MAX_FRAME_BYTES}"
+            f" ({MAX_BODY_BYTES} inflated)",
+            hint="seal batches more often (agent: [spool] max_rows)",
+        )
 
 
 def _check_lengths(usage: UsageColumns) -> None:
@@ -273,6 +286,16 @@ def _check_lengths(usage: UsageColumns) -> None:
         column: NullableColumn = getattr(usage, name)
         if len(column.values) != size or len(column.missing) not in (0, size // 8):
             raise WireError("malformed", f"column {name} is not as long as the others ({size // 8} rows)")
+        _check_missing(name, column)
+
+
+def _check_missing(name: str, column: NullableColumn) -> None:
+    """Raise where an unknown value is not stored as 0: sums over a column are sums of what is known."""
+    missing = column.missing
+    if missing.count(0) + missing.count(1) != len(missing):
+        raise WireError("malformed", f"column {name} marks missing rows with something else than 0 and 1")
+    if 1 in missing and any(value for value, gone in zip(_unpack(column.values), missing, strict=True) if gone):
+        raise WireError("malformed", f"column {name} has a value where it says that there is none")
 
 
 def _check_times(batch: Batch, now_us: int) -> None:
@@ -292,6 +315,8 @@ def _check_times(batch: Batch, now_us: int) -> None:
             f"the batch of {batch.agent} covers time after it was sealed: its clock jumped",
             hint="synchronise the clock of that node (chrony or NTP), then restart its agent",
         )
+    if batch.sealed_at_us > now_us + MAX_CLOCK_SKEW_US:
+        raise WireError("future", f"the batch of {batch.agent} was sealed in the future")
     for event in batch.events:
         if event.at_us > now_us + MAX_CLOCK_SKEW_US:
             raise WireError("future", f"event {event.kind} of {batch.agent} lies in the future")
@@ -313,7 +338,9 @@ def _check_references(batch: Batch, cols: Columns) -> None:
             raise WireError("reference", f"the batch lists a {kind} twice")
     for device in batch.devices:
         if device.parts <= 0 or (device.units is not None and device.units <= 0):
-            raise WireError("malformed", f"device {device.key} has no size (parts {device.parts}, units {device.units})")
+            raise WireError(
+                "malformed", f"device {device.key} has no size (parts {device.parts}, units {device.units})"
+            )
 
 
 def _check_rows(batch: Batch, cols: Columns) -> None:
@@ -345,6 +372,10 @@ def _check_shares(batch: Batch, cols: Columns) -> None:
     for (index, start_us, end_us), (held_us, active_us) in sorted(sums.items()):
         device = batch.devices[index]
         if device.kind == "pool":
+            if device.units is not None and held_us > device.units * (end_us - start_us):
+                raise WireError(
+                    "shares", f"{device.key} in [{start_us}, {end_us}): more held than its {device.units} units"
+                )
             continue
         if held_us != end_us - start_us or active_us > end_us - start_us:
             raise WireError(

@@ -1,4 +1,4 @@
-"""Splitting an integer by weights so that the shares sum exactly to the whole (largest remainder)."""
+"""Splitting integers by weights so that the shares sum exactly to the whole (largest remainder)."""
 
 from __future__ import annotations
 
@@ -35,3 +35,20 @@ def split_exactly(total: int, weights: Sequence[int]) -> list[int]:
         for i in by_remainder[:left_over]:
             shares[i] += 1
     return shares
+
+
+def spread_exactly(shares: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
+    """Spread each of `shares` over pieces of the given lengths; return one list of parts a piece.
+
+    Exact both ways: the parts of a share sum to it, and the parts of a piece sum to what `split_exactly` gives the
+    piece of the shares' sum (so where that sum is no more than the whole length, no piece gets more than its length).
+    Raises ValueError where split_exactly does.
+    """
+    remaining = list(shares)
+    pieces: list[list[int]] = []
+    for total in split_exactly(sum(shares), lengths)[:-1]:
+        parts = split_exactly(total, remaining)
+        remaining = [left - part for left, part in zip(remaining, parts, strict=True)]
+        pieces.append(parts)
+    pieces.append(remaining)
+    return pieces
