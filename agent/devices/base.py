@@ -40,9 +40,8 @@ class BoardReading(NamedTuple):
     utilization_ppm: int | None = None  # any kernel running, over the driver's last sample period
     memory_used_bytes: int | None = None
     temperature_c: int | None = None
-    sm_clock_mhz: int | None = None
     processes: tuple[ProcessReading, ...] = ()
-    process_activity_ppm: dict[int, int] | None = None  # per pid, since the previous reading; None: unsupported
+    process_activity_ppm: dict[int, int] | None = None  # per pid, since the previous reading; None: not known
     instances: tuple[InstanceReading, ...] = ()
 
 

@@ -1,0 +1,49 @@
+"""From a driver's utilisation samples to each process's activity since the previous reading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple, Protocol
+
+_PPM_PER_PERCENT: Final = 10_000
+
+
+class UtilisationSample(Protocol):
+    """One process over one of the driver's sample periods, as NVML's struct has it."""
+
+    pid: int
+    timeStamp: int  # noqa: N815 - the field's name in NVML
+    smUtil: int  # noqa: N815 - the field's name in NVML
+
+
+class ProcessActivity(NamedTuple):
+    """What samples say together."""
+
+    ppm: dict[int, int] | None  # per pid; None: a process had only samples that cannot be believed
+    last_seen_us: int  # the newest believed time stamp, to ask from next time
+    dropped: int  # samples that were not believed
+
+
+def decide_process_activity(samples: Iterable[UtilisationSample], last_seen_us: int) -> ProcessActivity:
+    """Return each process's mean activity over the samples newer than `last_seen_us`.
+
+    A process has one sample for each period in which it worked, whose length the driver does not tell: the plain mean
+    is the estimate that assumes nothing about it. A value above 100 % is not believed. A process without a sample did
+    no work; one that has only unbelievable samples makes the whole answer unknown, since it would pass for idle.
+    """
+    sums: dict[int, list[int]] = {}
+    doubtful: set[int] = set()
+    newest, dropped = last_seen_us, 0
+    for sample in samples:
+        if sample.timeStamp <= last_seen_us:
+            continue
+        if sample.smUtil > 100:
+            dropped += 1
+            doubtful.add(sample.pid)
+            continue
+        newest = max(newest, sample.timeStamp)
+        sums.setdefault(sample.pid, []).append(sample.smUtil)
+    if doubtful - sums.keys():
+        return ProcessActivity(None, newest, dropped)
+    ppm = {pid: sum(values) * _PPM_PER_PERCENT // len(values) for pid, values in sums.items()}
+    return ProcessActivity(ppm, newest, dropped)

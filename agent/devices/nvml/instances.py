@@ -1,0 +1,83 @@
+"""MIG instances through NVML: sparse enumeration, static facts read once, and one instance's reading."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pynvml
+
+from agent.devices.base import InstanceReading
+from agent.devices.nvml import codes
+from agent.devices.nvml.mig import parse_profile_of_name, profile_name
+from agent.devices.nvml.processes import ProcessLists
+from gpuledger.accounting.units import gpu_parts
+from gpuledger.model import Device
+
+_MIB: Final = 1 << 20
+_NO_INSTANCE: Final = frozenset({codes.NOT_FOUND, codes.INVALID_ARGUMENT})
+
+
+class NvmlInstance:
+    """A MIG instance of `board`, of whose `slices` compute slices it has some. Without `gauges` no memory is read."""
+
+    def __init__(self, handle: Any, board: Device, slices: int, *, gauges: bool) -> None:  # noqa: ANN401 - a handle
+        attributes = pynvml.nvmlDeviceGetAttributes_v2(handle)
+        self._handle = handle
+        self._has_memory = gauges
+        self._processes = ProcessLists(handle)
+        self.device = Device(
+            key=pynvml.nvmlDeviceGetUUID(handle),
+            kind="mig",
+            model=board.model,
+            parts=gpu_parts(attributes.computeInstanceSliceCount, slices),
+            board=board.key,
+            mig_profile=_profile(handle, attributes, board, slices),
+            memory_bytes=attributes.memorySizeMB * _MIB,
+            pci_bus_id=board.pci_bus_id,
+            index=board.index,
+        )
+
+    def read(self) -> InstanceReading:
+        """Return the instance's memory and processes. Raises NVMLError where the handle is dead."""
+        return InstanceReading(self.device, self._memory_used(), self._processes.read())
+
+    def _memory_used(self) -> int | None:
+        if not self._has_memory:
+            return None
+        try:
+            used: int = pynvml.nvmlDeviceGetMemoryInfo(self._handle, pynvml.nvmlMemory_v2).used
+        except pynvml.NVMLError as error:
+            if error.value not in codes.ABSENT:
+                raise
+            self._has_memory = False
+            return None
+        return used
+
+
+def find_instances(handle: Any, board: Device, *, gauges: bool) -> tuple[NvmlInstance, ...]:  # noqa: ANN401 - a handle
+    """Return the MIG instances of the GPU behind `handle`; indices may have holes."""
+    slices = pynvml.nvmlDeviceGetMaxMigDeviceCount(handle)
+    instances = []
+    for index in range(slices):
+        try:
+            instance = pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, index)
+        except pynvml.NVMLError as error:
+            if error.value not in _NO_INSTANCE:
+                raise
+            continue
+        instances.append(NvmlInstance(instance, board, slices, gauges=gauges))
+    return tuple(instances)
+
+
+def _profile(handle: Any, attributes: Any, board: Device, slices: int) -> str:  # noqa: ANN401 - handles and structs
+    """Return the profile as the driver names it, else as its attributes spell it."""
+    named = parse_profile_of_name(pynvml.nvmlDeviceGetName(handle))
+    if named or board.memory_bytes is None:
+        return named
+    return profile_name(
+        attributes.gpuInstanceSliceCount,
+        attributes.computeInstanceSliceCount,
+        attributes.memorySizeMB * _MIB,
+        board.memory_bytes,
+        media=attributes.sharedOfaCount > 0 and attributes.gpuInstanceSliceCount < slices,
+    )

@@ -1,0 +1,210 @@
+"""Reads a node's GPUs through NVML: the session with the driver, its failures, and what it reports on its own."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pynvml
+
+from agent.devices.base import BoardReading, DriverEvent, NodeReading
+from agent.devices.nvml import codes
+from agent.devices.nvml.board import NvmlBoard, handle_address
+from agent.devices.nvml.epoch import read_driver_epoch
+from gpuledger.clock import Clock, WallClock
+from gpuledger.errors import DeviceError
+
+_REOPEN_AFTER_US: Final = 300_000_000  # handles of a lost board stay dead until NVML is opened again
+_EVENTS_PER_READ: Final = 1_000  # a driver that never stops reporting must not stop the reading
+_XID: Final = pynvml.nvmlEventTypeXidCriticalError
+_MIG_CHANGE: Final = pynvml.nvmlEventMigConfigChange
+
+
+class NvmlSource:
+    """A DeviceSource over the NVIDIA driver. It opens at the first reading, and again whenever the driver was gone.
+
+    `library` names the driver library to load instead of the system's `libnvidia-ml.so.1`. Without `gauges` it reads
+    only what metering needs: no temperature, no memory in use beside that of processes, no power where energy is
+    counted. `epoch` tells since when the energy counters of all boards count.
+    """
+
+    def __init__(
+        self,
+        library: Path | None = None,
+        *,
+        clock: Clock | None = None,
+        gauges: bool = True,
+        epoch: Callable[[], str] = read_driver_epoch,
+    ) -> None:
+        self._library = library
+        self._clock = clock or WallClock()
+        self._gauges = gauges
+        self._epoch = epoch
+        self._session: _Session | None = None
+        self.openings = 0  # how often NVML was initialised
+
+    @property
+    def dropped_samples(self) -> int:
+        """Return how many utilisation samples of processes were not believed since the last opening."""
+        return sum(board.dropped_samples for board in self._session.boards) if self._session else 0
+
+    def read(self) -> NodeReading:
+        """Return the current reading of every GPU. One failing GPU becomes a `fault`, never an exception.
+
+        Raises DeviceError where the driver as a whole does not answer.
+        """
+        now_us = self._clock.now_us()
+        if self._session is None or self._session.is_stale(now_us):
+            return self._read(self._open(now_us), now_us)
+        try:
+            return self._read(self._session, now_us)
+        except DeviceError:
+            return self._read(self._open(now_us), now_us)
+
+    def close(self) -> None:
+        """Release the driver."""
+        if self._session is None:
+            return
+        self._session = None
+        try:
+            pynvml.nvmlShutdown()
+        except pynvml.NVMLError as error:
+            if error.value not in codes.DRIVER_GONE:
+                raise codes.driver_error("closing", error.value, str(error)) from error
+
+    def _open(self, now_us: int) -> _Session:
+        known = self._session.boards if self._session else ()
+        self.close()
+        if self._library is not None:
+            _load_library(self._library)
+        try:
+            pynvml.nvmlInit()
+        except pynvml.NVMLError as error:
+            raise codes.driver_error("opening", error.value, str(error)) from error
+        self.openings += 1
+        try:
+            self._session = _Session(known, now_us, gauges=self._gauges)
+        except pynvml.NVMLError as error:
+            raise codes.driver_error("listing its GPUs", error.value, str(error)) from error
+        return self._session
+
+    def _read(self, session: _Session, now_us: int) -> NodeReading:
+        try:
+            events = session.read_events()
+            boards = session.read_boards(now_us)
+        except pynvml.NVMLError as error:
+            raise codes.driver_error("reading", error.value, str(error)) from error
+        return NodeReading(self._epoch(), session.driver_version, boards, events)
+
+
+class _Session:
+    """What holds from one initialisation of NVML to the next: handles, static facts, registered events."""
+
+    def __init__(self, known: tuple[NvmlBoard, ...], now_us: int, *, gauges: bool) -> None:
+        self.opened_us = now_us
+        self.driver_version: str = pynvml.nvmlSystemGetDriverVersion()
+        self.count: int = pynvml.nvmlDeviceGetCount()
+        self.pending_events: list[DriverEvent] = []
+        self.boards = self._find_boards(known, gauges=gauges)
+        self._by_address = {board.address: board for board in self.boards}
+        self._event_set = self._register_events()
+        self._faulted = False
+
+    def is_stale(self, now_us: int) -> bool:
+        """Whether boards may be found again, or events heard again, by opening NVML anew."""
+        failing = self._faulted or self._event_set is None
+        return failing and not 0 <= now_us - self.opened_us < _REOPEN_AFTER_US
+
+    def _find_boards(self, known: tuple[NvmlBoard, ...], *, gauges: bool) -> tuple[NvmlBoard, ...]:
+        found: dict[str, NvmlBoard] = {}
+        refused: list[tuple[int, int]] = []
+        for index in range(self.count):
+            try:
+                board = NvmlBoard(pynvml.nvmlDeviceGetHandleByIndex(index), index, gauges=gauges)
+            except pynvml.NVMLError as error:
+                if error.value in codes.DRIVER_GONE:
+                    raise
+                refused.append((index, error.value))
+            else:
+                found[board.device.key] = board
+        missing = [board for board in known if board.device.key not in found]
+        for board, (_, code) in zip(missing, refused, strict=False):
+            board.lose(code)
+            found[board.device.key] = board
+        self.pending_events.extend(_unidentified(index, code) for index, code in refused[len(missing) :])
+        return tuple(sorted(found.values(), key=lambda board: board.device.index or 0))
+
+    def _register_events(self) -> Any:  # noqa: ANN401 - a handle of NVML
+        try:
+            event_set = pynvml.nvmlEventSetCreate()
+        except pynvml.NVMLError as error:
+            self._report_no_events(error)
+            return None
+        for board in self.boards:
+            board.register_events(event_set, _XID | _MIG_CHANGE)
+        return event_set
+
+    def _report_no_events(self, error: pynvml.NVMLError) -> None:
+        if error.value in codes.DRIVER_GONE:
+            raise error
+        message = f"the driver reports no events: {error} (NVML error {error.value})"
+        self.pending_events.append(DriverEvent("events_unavailable", "", error.value, message))
+
+    def read_events(self) -> tuple[DriverEvent, ...]:
+        """Return what the driver reported since the last call; each report comes once."""
+        events, self.pending_events = self.pending_events, []
+        while self._event_set is not None and len(events) < _EVENTS_PER_READ:
+            try:
+                data = pynvml.nvmlEventSetWait_v2(self._event_set, 0)
+            except pynvml.NVMLError as error:
+                if error.value != codes.TIMEOUT:
+                    self._report_no_events(error)
+                    self._event_set = None
+                break
+            board = self._by_address.get(handle_address(data.device))
+            if data.eventType & _MIG_CHANGE and board:
+                board.forget_instances()
+            events.append(_event(data, board))
+        return tuple(events)
+
+    def read_boards(self, now_us: int) -> tuple[BoardReading, ...]:
+        """Return every board's reading.
+
+        Raises DeviceError where the set of boards changed under this session.
+        """
+        count = pynvml.nvmlDeviceGetCount()
+        if count != self.count:
+            raise DeviceError(f"the node had {self.count} GPUs and has {count}", hint="open NVML again")
+        readings = tuple([board.read(now_us) for board in self.boards])
+        self._faulted = any(reading.fault for reading in readings)
+        return readings
+
+
+def _event(data: Any, board: NvmlBoard | None) -> DriverEvent:  # noqa: ANN401 - a struct of NVML
+    key = board.device.key if board else ""
+    if data.eventType & _XID:
+        return DriverEvent("xid", key, data.eventData, f"XID {data.eventData} on {key or 'an unknown GPU'}")
+    return DriverEvent("mig_config_changed", key, 0, f"the MIG instances of {key or 'an unknown GPU'} changed")
+
+
+def _unidentified(index: int, code: int) -> DriverEvent:
+    words = str(pynvml.NVMLError(code))
+    message = f"GPU {index} does not answer and was never identified: {words} (NVML error {code})"
+    return DriverEvent("gpu_unidentified", "", code, message)
+
+
+def _load_library(path: Path) -> None:
+    """Put the driver library at `path` behind pynvml; a process can hold one at a time."""
+    loaded = pynvml.nvmlLib
+    if loaded is not None and getattr(loaded, "_name", None) == str(path):
+        return
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        message = f"the driver library {path} cannot be loaded: {error}"
+        raise DeviceError(message, hint="nvml.library must name a libnvidia-ml.so.1 of this node's driver") from error
+    with pynvml.libLoadLock:
+        pynvml.nvmlLib = library
+        pynvml._nvmlGetFunctionPointer_cache.clear()  # noqa: SLF001 - pointers into the other library

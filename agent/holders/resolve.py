@@ -1,0 +1,167 @@
+"""From a pid that a driver lists to the holder that it belongs to.
+
+What names the tenancy, strongest first: a Slurm job step (also where slurmd itself runs in a pod), a pod's container, a
+plain container, the user. A process that cannot be read is `unattributed`, with the reason in its key; it is never
+dropped and never guessed.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from agent.holders.cgroup import CgroupIdentity, parse_identity
+from agent.holders.pods import PodName, PodNames
+from agent.holders.processes import ProcessFacts, ProcessTable
+from gpuledger.errors import HolderError
+from gpuledger.model import Holder, Workload
+
+BY_CGROUP: Final = "process_cgroup"
+BY_USER: Final = "process_user"
+VANISHED: Final = "process_vanished"
+UNREADABLE: Final = "process_unreadable"
+
+
+class Resolved(NamedTuple):
+    """A process's holder, how it was found (`method`), and when the process started, where that is known."""
+
+    holder: Holder
+    method: str
+    start_us: int | None
+    settled: bool = True  # False: ask again next time, more may be known then
+
+
+class HolderResolver:
+    """Resolves pids, remembering those of the last two readings.
+
+    A process that has just ended can so still be named when its last activity is reported. A pid whose start time
+    changed is another process and is resolved anew.
+    """
+
+    def __init__(self, processes: ProcessTable, pods: PodNames, *, node: str) -> None:
+        self._processes = processes
+        self._pods = pods
+        self._node = node
+        self._current: dict[int, Resolved] = {}
+        self._previous: dict[int, Resolved] = {}
+        self.vanished = 0  # processes that ended before anything about them could be read
+        self.unreadable = 0  # processes that run and may not be read
+        self.pods_unreadable = 0  # look-ups of a pod's name that failed
+
+    def begin_reading(self) -> None:
+        """Start a new reading: what neither this nor the previous one lists is forgotten."""
+        self._previous, self._current = self._current, {}
+
+    def resolve(self, pid: int) -> Resolved:
+        """Return the holder of a process that the driver lists now."""
+        known = self._current.get(pid)
+        if known is not None:
+            return known
+        resolved = self._checked(pid, self._previous.get(pid))
+        self._current[pid] = resolved
+        return resolved
+
+    def resolve_ended(self, pid: int) -> Resolved:
+        """Return the holder of a process that did work since the previous reading and may have ended."""
+        return self._current.get(pid) or self._previous.get(pid) or self._fresh(pid)
+
+    @property
+    def remembered(self) -> int:
+        """Return how many processes are remembered."""
+        return len(self._current.keys() | self._previous.keys())
+
+    def _checked(self, pid: int, known: Resolved | None) -> Resolved:
+        if known is None:
+            return self._fresh(pid)
+        try:
+            start_us = self._processes.start_us(pid)
+        except HolderError:
+            return known
+        if start_us is None:
+            return known  # it ended after the driver listed it: it is still who it was
+        return known if start_us == known.start_us and known.settled else self._fresh(pid)
+
+    def _fresh(self, pid: int) -> Resolved:
+        try:
+            facts = self._processes.facts(pid)
+        except HolderError:
+            self.unreadable += 1
+            return _unattributed(self._node, UNREADABLE)
+        if facts is None:
+            self.vanished += 1
+            return _unattributed(self._node, VANISHED)
+        identity = parse_identity(facts.cgroup)
+        pod, pod_settled = self._pod_name(identity.pod_uid)
+        holder = holder_of(facts, identity, pod)
+        method = BY_CGROUP if identity.names_tenant else BY_USER
+        return Resolved(holder, method, facts.start_us, settled=pod_settled)
+
+    def _pod_name(self, pod_uid: str) -> tuple[PodName | None, bool]:
+        if not pod_uid:
+            return None, True
+        try:
+            pod = self._pods.find(pod_uid)
+        except HolderError:
+            self.pods_unreadable += 1
+            return None, False
+        return pod, pod is not None
+
+
+def holder_of(facts: ProcessFacts, identity: CgroupIdentity, pod: PodName | None = None) -> Holder:
+    """Return the holder that a process belongs to."""
+    environ = facts.environ
+    job = identity.slurm_job or identity.slurm_sluid
+    key, kind = _key(identity, job, facts.uid)
+    uid = _uid(facts, identity, kind)
+    return Holder(
+        key=key,
+        kind=kind,
+        namespace=pod.namespace if pod else "",
+        pod=pod.pod if pod else "",
+        pod_uid=identity.pod_uid,
+        container=pod.only_container if pod else "",
+        container_id=identity.container_id,
+        slurm_job=identity.slurm_job or (_digits(environ.get("SLURM_JOB_ID", "")) if job else ""),
+        slurm_step=identity.slurm_step,
+        slurm_account=environ.get("SLURM_JOB_ACCOUNT", "") if job else "",
+        slurm_partition=environ.get("SLURM_JOB_PARTITION", "") if job else "",
+        user=(facts.user if uid == facts.uid else "") or (environ.get("SLURM_JOB_USER", "") if job else ""),
+        uid=uid,
+        workload=parse_workload(environ.get("GPULEDGER_WORKLOAD", "")),
+        team_claim=environ.get("GPULEDGER_TEAM", ""),
+    )
+
+
+def parse_workload(text: str) -> Workload | None:
+    """Return the workload that `GPULEDGER_WORKLOAD` claims: `<system>:<name>`, or a bare name."""
+    if not text:
+        return None
+    system, colon, name = text.partition(":")
+    return Workload(system=system, name=name, id=name) if colon else Workload(system="claim", name=text, id=text)
+
+
+def _key(identity: CgroupIdentity, job: str, uid: int) -> tuple[str, str]:
+    if job:
+        return (f"slurm:{job}.{identity.slurm_step}" if identity.slurm_step else f"slurm:{job}"), "slurm_job"
+    if identity.pod_uid:
+        return f"pod:{identity.pod_uid}/{identity.container_id}", "pod"
+    if identity.container_id:
+        return f"container:{identity.container_id}", "container"
+    return f"user:{uid}", "user"
+
+
+def _uid(facts: ProcessFacts, identity: CgroupIdentity, kind: str) -> int | None:
+    """Return whose the holder is. A uid inside a pod or a container is nobody's on this node: its session's may be."""
+    if kind == "slurm_job":
+        return facts.uid if identity.slurm_uid is None else identity.slurm_uid
+    return facts.uid if kind == "user" else identity.session_uid
+
+
+def _digits(text: str) -> str:
+    """Return a job id that a process's own environment states; anything but a number is not one."""
+    return text if text.isascii() and text.isdigit() else ""
+
+
+def _unattributed(node: str, method: str) -> Resolved:
+    reason = method.removeprefix("process_")
+    holder = Holder(key=f"unattributed:{node}/{reason}", kind="unattributed", labels={"reason": reason})
+    return Resolved(holder, method, None, settled=False)
