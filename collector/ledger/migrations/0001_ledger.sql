@@ -20,6 +20,14 @@ CREATE TABLE devices (
     retired_us BIGINT
 );
 
+-- When a device could be held: time inside a life that no usage covers is unobserved, time outside is nothing at all.
+-- A life ends where the device is retired, or where the same key goes on with other attributes (a device_id of its own).
+CREATE TABLE device_lives (
+    device_id INTEGER NOT NULL,
+    from_us BIGINT NOT NULL,
+    to_us BIGINT
+);
+
 CREATE TABLE holders (
     holder_id INTEGER PRIMARY KEY,
     cluster VARCHAR NOT NULL,
@@ -58,6 +66,9 @@ CREATE TABLE reasons (
     reason VARCHAR NOT NULL
 );
 
+-- Rating makes rows of its own for time that no record covers (no_data) and for capacity that no job held (free).
+INSERT INTO reasons VALUES (0, ''), (1, 'free'), (2, 'no_data');
+
 CREATE TABLE batches (
     batch_id INTEGER NOT NULL,
     agent VARCHAR NOT NULL,
@@ -75,6 +86,7 @@ CREATE TABLE batches (
 );
 
 CREATE TABLE quarantine (
+    quarantine_id INTEGER NOT NULL,
     received_us BIGINT NOT NULL,
     code VARCHAR NOT NULL,
     detail VARCHAR NOT NULL,
@@ -122,7 +134,8 @@ CREATE TABLE events (
 );
 
 -- One row per device, hour, holder, state and reason, kept by adding as batches commit.
--- active_unknown_us and energy_unknown_us are the held time for which activity or energy is not known.
+-- active_unknown_us and energy_unknown_us are the held time for which activity or energy is not known;
+-- memory_byte_us is the sum of mean bytes x held time.
 CREATE TABLE usage_hourly (
     hour_us BIGINT NOT NULL,
     device_id INTEGER NOT NULL,
@@ -134,7 +147,7 @@ CREATE TABLE usage_hourly (
     active_unknown_us BIGINT NOT NULL,
     energy_mj BIGINT NOT NULL,
     energy_unknown_us BIGINT NOT NULL,
-    memory_byte_seconds HUGEINT NOT NULL,
+    memory_byte_us HUGEINT NOT NULL,
     memory_max_bytes BIGINT
 );
 
@@ -142,6 +155,13 @@ CREATE TABLE usage_hourly (
 CREATE TABLE dirty_hours (
     cluster VARCHAR NOT NULL,
     hour_us BIGINT NOT NULL
+);
+
+-- The lives of devices that charges account for; where they move, the hours between are rated again.
+CREATE TABLE rated_lives (
+    device_id INTEGER NOT NULL,
+    from_us BIGINT NOT NULL,
+    until_us BIGINT NOT NULL
 );
 
 CREATE TABLE price_books (
@@ -162,7 +182,7 @@ CREATE TABLE price_entries (
     mig_profile VARCHAR NOT NULL,
     rate_quanta BIGINT NOT NULL,
     carbon_g_per_kwh DECIMAL(18, 6),
-    from_us BIGINT NOT NULL,
+    from_us BIGINT,
     to_us BIGINT
 );
 
@@ -172,6 +192,18 @@ CREATE TABLE owner_maps (
     source VARCHAR NOT NULL,
     digest BLOB NOT NULL,
     content VARCHAR NOT NULL
+);
+
+CREATE TABLE owner_rules (
+    owner_version INTEGER NOT NULL,
+    rule INTEGER NOT NULL,
+    organisation VARCHAR NOT NULL,
+    department VARCHAR NOT NULL,
+    team VARCHAR NOT NULL,
+    project VARCHAR NOT NULL,
+    matches VARCHAR NOT NULL,
+    from_us BIGINT,
+    to_us BIGINT
 );
 
 CREATE TABLE owners (
@@ -204,13 +236,62 @@ CREATE TABLE charges (
     active_cost_quanta BIGINT
 );
 
--- Jobs imported from logs: what is known of each, so that a job counts once however often its log is read.
+-- Runs of jobs imported from logs: what is booked of each, so that a job counts once however often its log is read.
+-- part tells the allocations of a job apart that held GPUs of several models.
 CREATE TABLE imported_jobs (
     cluster VARCHAR NOT NULL,
-    job_key VARCHAR NOT NULL,
+    job VARCHAR NOT NULL,
+    part VARCHAR NOT NULL,
     started_us BIGINT NOT NULL,
     booked_until_us BIGINT NOT NULL,
     ended BOOLEAN NOT NULL,
     gpus INTEGER NOT NULL,
     import_id VARCHAR NOT NULL
 );
+
+-- What has to be accounted for: the lives of each device, as far as its cluster is known (the end of the newest batch).
+-- A pool is known as far as its jobs reach. capacity_units is NULL where nobody said how many GPUs the pool has: then
+-- what was held is all there is.
+CREATE VIEW known_lives AS
+WITH watermarks AS (
+    SELECT
+        cluster,
+        max(until_us) AS until_us
+    FROM batches
+    GROUP BY cluster
+),
+
+pool_ends AS (
+    SELECT
+        u.device_id,
+        max(u.end_us) AS until_us
+    FROM usage AS u
+    INNER JOIN devices AS d ON u.device_id = d.device_id
+    WHERE d.kind = 'pool'
+    GROUP BY u.device_id
+),
+
+lives AS (
+    SELECT
+        d.device_id,
+        d.cluster,
+        d.kind,
+        l.from_us,
+        l.to_us,
+        CASE WHEN d.kind = 'pool' THEN d.units ELSE 1 END AS capacity_units,
+        CASE WHEN d.kind = 'pool' THEN p.until_us ELSE w.until_us END AS known_until_us
+    FROM devices AS d
+    INNER JOIN device_lives AS l ON d.device_id = l.device_id
+    LEFT JOIN watermarks AS w ON d.cluster = w.cluster
+    LEFT JOIN pool_ends AS p ON d.device_id = p.device_id
+)
+
+SELECT
+    device_id,
+    cluster,
+    kind,
+    capacity_units,
+    from_us,
+    least(known_until_us, coalesce(to_us, known_until_us)) AS until_us
+FROM lives
+WHERE least(known_until_us, coalesce(to_us, known_until_us)) > from_us;

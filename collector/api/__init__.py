@@ -1,0 +1,1 @@
+"""The collector's HTTP face: parse, call, serialise; no SQL here."""

@@ -1,0 +1,109 @@
+"""What the collector says of itself to Prometheus: batches taken and refused, and the figures of the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from collector.ledger.intake import BatchResult
+
+COMMIT_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+GROUP_BUCKETS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000)
+
+
+class TeamFigures(NamedTuple):
+    """One team (or what stands in its place) over the whole ledger; `cost` is None where nothing of it is priced."""
+
+    team: str
+    cost: float | None
+    gpu_seconds: dict[str, float]  # by state
+
+
+class LedgerFigures(NamedTuple):
+    """What the ledger holds, as metrics show it."""
+
+    currency: str = ""
+    teams: tuple[TeamFigures, ...] = ()
+    unpriced_gpu_seconds: float = 0.0
+    unobserved_gpu_seconds: float = 0.0
+    watermarks_us: dict[str, int] = {}  # by cluster  # noqa: RUF012 - never changed
+
+
+class CollectorMetrics:
+    """The collector's own registry."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.batches = Counter(
+            "gpuledger_batches", "Batches by what became of them", ["result"], registry=self.registry
+        )
+        self.quarantined = Counter(
+            "gpuledger_quarantined_batches", "Batches put in quarantine, by reason", ["code"], registry=self.registry
+        )
+        self.rows = Counter("gpuledger_ingested_rows", "Usage rows committed", registry=self.registry)
+        self.queued = Gauge("gpuledger_queued_batches", "Batches that wait for their commit", registry=self.registry)
+        self.commit_seconds = Histogram(
+            "gpuledger_commit_duration_seconds", "Time to store a group", buckets=COMMIT_BUCKETS_S, registry=self.registry
+        )
+        self.group_batches = Histogram(
+            "gpuledger_commit_batches", "Batches that shared a transaction", buckets=GROUP_BUCKETS, registry=self.registry
+        )
+        for result in ("taken", "duplicate", "refused", "overload", "failed"):
+            self.batches.labels(result)
+
+    def answered(self, result: BatchResult) -> None:
+        """Count what became of a batch."""
+        if result.code:
+            self.batches.labels("refused").inc()
+            self.quarantined.labels(result.code).inc()
+        elif result.duplicate:
+            self.batches.labels("duplicate").inc()
+        else:
+            self.batches.labels("taken").inc()
+            self.rows.inc(result.rows)
+
+    def committed(self, batches: int, duration_s: float) -> None:
+        """Observe one group."""
+        self.group_batches.observe(batches)
+        self.commit_seconds.observe(duration_s)
+
+
+class FiguresCollector(Collector):
+    """Turns the figures of one moment into metric families."""
+
+    def __init__(self, figures: LedgerFigures, now_us: int) -> None:
+        self._figures = figures
+        self._now_us = now_us
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the families."""
+        figures = self._figures
+        lag = GaugeMetricFamily(
+            "gpuledger_ingest_lag_seconds", "How far the newest usage of a cluster lies behind the clock", labels=["cluster"]
+        )
+        for cluster, watermark_us in sorted(figures.watermarks_us.items()):
+            lag.add_metric([cluster], (self._now_us - watermark_us) / 1e6)
+        yield lag
+        cost = CounterMetricFamily(
+            "gpuledger_team_cost", "Cost of a team over the whole ledger", labels=["team", "currency"]
+        )
+        seconds = CounterMetricFamily(
+            "gpuledger_team_gpu_seconds", "GPU-seconds of a team over the whole ledger", labels=["team", "state"]
+        )
+        for team in figures.teams:
+            if team.cost is not None:
+                cost.add_metric([team.team, figures.currency], team.cost)
+            for state, value in sorted(team.gpu_seconds.items()):
+                seconds.add_metric([team.team, state], value)
+        yield cost
+        yield seconds
+        yield CounterMetricFamily(
+            "gpuledger_unpriced_gpu_seconds", "GPU-seconds without a price", value=figures.unpriced_gpu_seconds
+        )
+        yield CounterMetricFamily(
+            "gpuledger_unobserved_gpu_seconds", "GPU-seconds without telemetry", value=figures.unobserved_gpu_seconds
+        )

@@ -1,0 +1,99 @@
+"""Errors as RFC 9457 problem documents, each with a hint and a stable code."""
+
+from __future__ import annotations
+
+import http
+import logging
+from typing import Final
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from collector.commit import RETRY_AFTER_S, OverloadError
+from collector.ledger.intake import BatchResult
+from gpuledger.errors import (
+    ConfigError,
+    GpuLedgerError,
+    ImportFileError,
+    LedgerError,
+    OwnerMappingError,
+    PriceBookError,
+    WireError,
+)
+
+MEDIA_TYPE: Final = "application/problem+json"
+_log: Final = logging.getLogger(__name__)
+_WIRE_STATUS: Final = {"too_large": 413, "conflict": 409}  # any other code is 422
+_STATUS: Final[tuple[tuple[type[GpuLedgerError], int, str], ...]] = (
+    (OverloadError, 503, "overload"),
+    (LedgerError, 503, "ledger"),
+    (ConfigError, 400, "parameter"),
+    (PriceBookError, 422, "price_book"),
+    (OwnerMappingError, 422, "owner_mapping"),
+    (ImportFileError, 422, "import"),
+)
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """What went wrong with a request (RFC 9457, section 3), its `code` for programs and its `hint` for people."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    hint: str = ""
+    code: str = ""
+
+
+def problem(status: int, code: str, detail: str, hint: str = "") -> Problem:
+    """Return the document of one kind of problem."""
+    return Problem(
+        f"urn:gpuledger:problem:{code}", http.HTTPStatus(status).phrase, status, detail, hint, code
+    )
+
+
+def refusal(result: BatchResult) -> Problem:
+    """Return the problem of a batch that is in quarantine now."""
+    return problem(_WIRE_STATUS.get(result.code, 422), result.code, result.detail, result.hint)
+
+
+def respond(found: Problem, retry_after_s: int | None = None) -> Response:
+    """Return the answer that carries a problem."""
+    headers = {"Retry-After": str(retry_after_s)} if retry_after_s is not None else None
+    return Response(msgspec.json.encode(found), found.status, headers, MEDIA_TYPE)
+
+
+async def on_ledger_error(_request: Request, error: Exception) -> Response:
+    """Answer an error of ours."""
+    assert isinstance(error, GpuLedgerError)
+    if isinstance(error, WireError):
+        return respond(problem(_WIRE_STATUS.get(error.code, 422), error.code, error.message, error.hint))
+    for kind, status, code in _STATUS:
+        if isinstance(error, kind):
+            retry = getattr(error, "retry_after_s", RETRY_AFTER_S) if status == 503 else None
+            return respond(problem(status, code, error.message, error.hint), retry)
+    _log.error("a request failed", exc_info=error)
+    return respond(problem(500, "fault", error.message, error.hint))
+
+
+async def on_http_error(request: Request, error: Exception) -> Response:
+    """Answer what routing refuses: an unknown path, a method that is not offered."""
+    assert isinstance(error, HTTPException)
+    hint = "see /openapi.json for what there is" if error.status_code in (404, 405) else ""
+    codes = {404: "not_found", 405: "method", 406: "not_acceptable", 413: "too_large"}
+    found = problem(
+        error.status_code,
+        codes.get(error.status_code, "request"),
+        f"{request.method} {request.url.path}: {error.detail}",
+        hint,
+    )
+    answer = respond(found)
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def on_fault(_request: Request, error: Exception) -> Response:
+    """Answer what nobody foresaw; the details are for the log, not for the caller."""
+    return respond(problem(500, "fault", f"the collector failed: {type(error).__name__}", "see the collector's log"))

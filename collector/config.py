@@ -1,0 +1,45 @@
+"""Settings of the collector: where it listens, where its ledger is, how much it takes in at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+MIB = 1024 * 1024
+
+
+class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[server]: where it listens."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 8470  # 0: any free one
+    keep_alive_s: Annotated[int, Meta(ge=1, le=3_600)] = 75  # longer than agents wait between batches
+
+
+class LedgerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[ledger]: where it keeps what it knows."""
+
+    directory: Path = Path("gpuledger-data")
+    threads: Annotated[int, Meta(ge=1, le=256)] = 2
+    checkpoint_idle_s: Annotated[int, Meta(ge=1, le=86_400)] = 300  # fold the log into the file after so long a silence
+
+
+class IngestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[ingest]: how batches share transactions, and when senders are asked to come back."""
+
+    window_ms: Annotated[int, Meta(ge=0, le=5_000)] = 50
+    group_frames: Annotated[int, Meta(ge=1, le=10_000)] = 1_000
+    group_bytes: Annotated[int, Meta(ge=MIB, le=1024 * MIB)] = 8 * MIB
+    queue_frames: Annotated[int, Meta(ge=1, le=1_000_000)] = 20_000
+    queue_bytes: Annotated[int, Meta(ge=MIB, le=8_192 * MIB)] = 256 * MIB
+
+
+class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The collector's whole configuration."""
+
+    server: ServerSettings = ServerSettings()
+    ledger: LedgerSettings = LedgerSettings()
+    ingest: IngestSettings = IngestSettings()

@@ -1,0 +1,1 @@
+"""Past jobs from a scheduler's log become allocation usage on pools of GPUs."""

@@ -1,0 +1,163 @@
+"""The DuckDB file of a ledger: how it is opened, locked against a second process, and asked."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, Self
+
+import duckdb
+import pyarrow as pa
+
+from collector.ledger.statements import statement
+from gpuledger.errors import LedgerError, Terminal
+
+FILE: Final = "ledger.duckdb"
+LOCK: Final = "ledger.lock"
+Tables = Mapping[str, pa.Table]
+Parameters = Mapping[str, Any]
+
+_SETTINGS: Final[dict[str, str | int | float | list[str]]] = {
+    "wal_autocheckpoint": "1GB",  # a checkpoint stops commits: seldom, and at close
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "python_enable_replacements": False,  # a statement never reads a Python variable by accident
+}
+
+
+class UnfitError(LedgerError, Terminal):
+    """Values that the ledger's columns cannot hold: the same statement will fail again."""
+
+
+class DirectoryLock:
+    """One writer per ledger, or several readers, across processes; the kernel drops it when its process dies."""
+
+    def __init__(self, directory: Path, *, shared: bool) -> None:
+        path = directory / LOCK
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(self._descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(self._descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
+            os.close(self._descriptor)
+            raise LedgerError(
+                f"the ledger in {directory} is in use by process {holder}",
+                hint="ask the collector that has it open: use --url instead of --ledger",
+            ) from error
+        if not shared:
+            os.truncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
+
+    def release(self) -> None:
+        """Let others in."""
+        os.close(self._descriptor)
+
+
+class Session:
+    """A connection that runs statements by name: inside a transaction, or on its own."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def execute(self, name: str, params: Parameters | None = None, tables: Tables | None = None) -> pa.Table:
+        """Run `statements/<name>.sql` with `$named` parameters and Arrow tables to read by name; return its rows.
+
+        A statement that changes something returns one row, `count`. Raises LedgerError with the statement's name and
+        the database's words.
+        """
+        sql = statement(name)
+        run = self._rows if is_query(sql) else self._count
+        with self._naming(f"statement {name}"), self._staged(tables or {}):
+            return run(sql, dict(params) if params else None)
+
+    def script(self, sql: str, *, label: str) -> None:
+        """Run the statements of one of the project's own files."""
+        with self._naming(label):
+            self._connection.execute(sql)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Self]:
+        """Commit at the end, or roll everything back where an exception passes."""
+        self._call("BEGIN TRANSACTION")
+        try:
+            yield self
+        except BaseException as error:
+            self._roll_back(error)
+            raise
+        self._call("COMMIT")
+
+    def close(self) -> None:
+        """Close this connection; the database stays open for the others."""
+        self._connection.close()
+
+    def another(self) -> Session:
+        """Return a second connection to the same database."""
+        return Session(self._connection.cursor())
+
+    def checkpoint(self) -> None:
+        """Write the log of changes into the database file."""
+        self._call("CHECKPOINT")
+
+    def _rows(self, sql: str, params: dict[str, Any] | None) -> pa.Table:
+        return self._connection.sql(sql, params=params).to_arrow_table()
+
+    def _count(self, sql: str, params: dict[str, Any] | None) -> pa.Table:
+        return pa.table({"count": [row[0] for row in self._connection.execute(sql, params).fetchall()]})
+
+    @contextmanager
+    def _staged(self, tables: Tables) -> Iterator[None]:
+        try:
+            for name, rows in tables.items():
+                self._connection.register(name, rows)
+            yield
+        finally:
+            for name in tables:
+                self._connection.unregister(name)
+
+    @contextmanager
+    def _naming(self, label: str, hint: str = "") -> Iterator[None]:
+        try:
+            yield
+        except duckdb.DataError as error:
+            raise UnfitError(f"{label}: {error}", hint=hint) from error
+        except duckdb.Error as error:
+            raise LedgerError(f"{label}: {error}", hint=hint) from error
+
+    def _roll_back(self, cause: BaseException) -> None:
+        try:
+            self._call("ROLLBACK")
+        except LedgerError as error:  # the database gave the transaction up by itself; the cause is what matters
+            cause.add_note(str(error))
+
+    def _call(self, sql: str) -> None:
+        with self._naming(sql.lower(), hint="see the space on the ledger's disk and the collector's log"):
+            self._connection.execute(sql)
+
+
+@cache
+def is_query(sql: str) -> bool:
+    """Return whether a statement only reads. Raises LedgerError where there is not exactly one."""
+    found = duckdb.extract_statements(sql)
+    if len(found) != 1:
+        raise LedgerError(f"a statement file holds one statement, this one {len(found)}: {sql[:80]}")
+    return found[0].type == duckdb.StatementType.SELECT
+
+
+def connect(directory: Path, *, read_only: bool, threads: int) -> Session:
+    """Open the ledger's file. Raises LedgerError where another process holds it or it is not a ledger."""
+    try:
+        return Session(
+            duckdb.connect(str(directory / FILE), read_only=read_only, config={**_SETTINGS, "threads": threads})
+        )
+    except duckdb.Error as error:
+        busy = "Could not set lock" in str(error)
+        raise LedgerError(
+            f"cannot open {directory / FILE}: {error}",
+            hint="ask the collector that has it open: use --url instead of --ledger"
+            if busy
+            else "is this the folder of a ledger, and may this user write it?",
+        ) from error

@@ -1,0 +1,81 @@
+"""What the writer keeps in memory about the ledger's contents; all of it is read from the database when it opens."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from collector.ledger.covered import Covered
+from collector.ledger.database import Session
+from collector.ledger.dimensions import (
+    Dimension,
+    Place,
+    device_from,
+    device_identity,
+    evidence_from,
+    holder_from,
+    holder_identity,
+)
+from collector.ledger.lives import Life, lives
+from gpuledger.model import Device, Evidence, Holder
+
+
+class State:
+    """Identities taken, time covered, ids given: what decides whether a batch is new and whole."""
+
+    def __init__(self, session: Session) -> None:
+        rows = _rows(session)
+        devices = [(row["device_id"], device_from(row)) for row in rows("select_devices")]
+        self.devices: Dimension[tuple[Place, Device]] = Dimension(device_identity, devices)
+        self.holders: Dimension[tuple[str, Holder]] = Dimension(
+            holder_identity, [(row["holder_id"], holder_from(row)) for row in rows("select_holders")]
+        )
+        self.evidence: Dimension[Evidence] = Dimension(
+            lambda value: value, [(row["evidence_id"], evidence_from(row)) for row in rows("select_evidence")]
+        )
+        self.reasons: Dimension[str] = Dimension(
+            lambda value: value, [(row["reason_id"], row["reason"]) for row in rows("select_reasons")]
+        )
+        self.taken: Covered[tuple[str, str]] = Covered(
+            ((row["agent"], row["boot"]), row["first"], row["past"]) for row in rows("select_sequences")
+        )
+        self.covered: Covered[int] = Covered(
+            (row["device_id"], row["start_us"], row["end_us"])
+            for name in ("select_covered_hours", "select_covered_parts")
+            for row in rows(name)
+        )
+        self.versions: defaultdict[Place, list[int]] = defaultdict(list)
+        self.places: dict[int, Place] = {}
+        self.retired: defaultdict[Place, set[int]] = defaultdict(set)
+        for device_id, (place, _) in devices:
+            self.place(device_id, place)
+        for row in rows("select_retirements"):
+            self.retired[Place(row["cluster"], row["node"], row["device_key"])].add(row["at_us"])
+        self.lives: dict[int, list[Life]] = defaultdict(list)
+        for row in rows("select_lives"):
+            self.lives[row["device_id"]].append(Life(row["from_us"], row["to_us"]))
+        head = rows("select_heads")[0]
+        self.next_batch_id: int = head["next_batch_id"]
+        self.next_quarantine_id: int = head["next_quarantine_id"]
+        self.quarantined: dict[bytes, tuple[int, int]] = {
+            row["digest"]: (row["quarantine_id"], row["size_bytes"]) for row in rows("select_quarantined")
+        }
+
+    def place(self, device_id: int, place: Place) -> None:
+        """Remember that `device_id` is a version of the device at `place`."""
+        if device_id not in self.places:
+            self.places[device_id] = place
+            self.versions[place].append(device_id)
+
+    def relive(self, place: Place) -> dict[int, list[Life]]:
+        """Return the lives of the versions at `place` that are not what they were, and remember them."""
+        known = {version: self.covered.of(version) for version in self.versions[place]}
+        fresh = lives(known, self.retired.get(place, ()))
+        changed = {version: found for version, found in fresh.items() if found != self.lives.get(version, [])}
+        self.lives.update(changed)
+        return changed
+
+
+def _rows(session: Session) -> Callable[[str], list[dict[str, Any]]]:
+    return lambda name: session.execute(name).to_pylist()

@@ -1,0 +1,1 @@
+DELETE FROM quarantine WHERE quarantine_id <= $dropped_id

@@ -1,0 +1,1 @@
+INSERT INTO batches BY NAME SELECT * FROM incoming_batches

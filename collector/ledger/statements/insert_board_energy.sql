@@ -1,0 +1,1 @@
+INSERT INTO board_energy BY NAME SELECT * FROM incoming_energy

@@ -1,0 +1,1 @@
+INSERT INTO devices BY NAME SELECT * FROM incoming_devices

@@ -1,0 +1,1 @@
+INSERT INTO holders BY NAME SELECT * FROM incoming_holders

@@ -1,0 +1,1 @@
+INSERT INTO device_lives BY NAME SELECT * FROM incoming_lives

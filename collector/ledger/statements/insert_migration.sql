@@ -1,0 +1,1 @@
+INSERT INTO migrations (number, name, digest, applied_us) VALUES ($number, $name, $digest, $applied_us)

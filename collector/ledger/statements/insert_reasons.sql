@@ -1,0 +1,1 @@
+INSERT INTO reasons BY NAME SELECT * FROM incoming_reasons

@@ -1,0 +1,1 @@
+INSERT INTO usage BY NAME SELECT * FROM incoming_usage

@@ -1,0 +1,9 @@
+-- The newest owner mapping.
+SELECT
+    m.owner_version,
+    m.imported_us,
+    m.source,
+    m.digest
+FROM owner_maps AS m
+ORDER BY m.owner_version DESC
+LIMIT 1;

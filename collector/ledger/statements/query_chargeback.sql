@@ -1,0 +1,74 @@
+-- Charges of a period by one property of their holder, owner or device, and by state. Sizes are microseconds x parts.
+-- Held time is unwatched where its activity is not known at all; what has no price is counted, never costed at zero.
+WITH slim AS (
+    SELECT
+        c.device_id,
+        c.holder_id,
+        c.owner_id,
+        c.state,
+        c.price_version,
+        c.price_entry,
+        c.active_unknown_us > 0 AND c.active_us = 0 AS unwatched,
+        sum(c.held_us) AS held_us,
+        sum(c.active_us) AS active_us,
+        sum(c.active_unknown_us) AS active_unknown_us,
+        sum(c.energy_mj)::BIGINT AS energy_mj,
+        sum(c.energy_unknown_us) AS energy_unknown_us,
+        sum(c.cost_quanta) AS cost_quanta,
+        sum(c.active_cost_quanta) AS active_cost_quanta
+    FROM charges AS c
+    WHERE c.hour_us >= $from_us AND c.hour_us < $to_us
+    GROUP BY c.device_id, c.holder_id, c.owner_id, c.state, c.price_version, c.price_entry, unwatched
+),
+
+keyed AS (
+    SELECT
+        s.*,
+        d.parts,
+        e.carbon_g_per_kwh,
+        CASE $by
+            WHEN 'team' THEN o.team
+            WHEN 'project' THEN o.project
+            WHEN 'department' THEN o.department
+            WHEN 'user' THEN h.user_name
+            WHEN 'namespace' THEN h.namespace
+            WHEN 'slurm_account' THEN h.slurm_account
+            WHEN 'workload'
+                THEN coalesce(
+                    nullif(h.workload_name, ''), nullif(h.workload_id, ''), nullif(h.pod, ''),
+                    'job ' || nullif(h.slurm_job, ''), nullif(h.container, ''), h.holder_key
+                )
+            WHEN 'model' THEN d.model
+            WHEN 'node' THEN d.node
+            WHEN 'device' THEN d.device_key
+            WHEN 'cluster' THEN d.cluster
+        END AS group_key
+    FROM slim AS s
+    INNER JOIN devices AS d ON s.device_id = d.device_id
+    LEFT JOIN holders AS h ON s.holder_id = h.holder_id
+    LEFT JOIN owners AS o ON s.owner_id = o.owner_id
+    LEFT JOIN price_entries AS e ON s.price_version = e.price_version AND s.price_entry = e.entry
+)
+
+SELECT
+    k.group_key,
+    k.state,
+    sum(k.held_us * k.parts) AS part_us,
+    sum(k.active_us * k.parts) AS active_part_us,
+    sum(k.active_unknown_us * k.parts) AS active_unknown_part_us,
+    sum(k.energy_mj) AS energy_mj,
+    sum(k.energy_unknown_us * k.parts) AS energy_unknown_part_us,
+    coalesce(sum(k.energy_mj * k.carbon_g_per_kwh), 0) AS carbon_g_mj,
+    coalesce(sum(k.energy_mj) FILTER (WHERE k.carbon_g_per_kwh IS NULL), 0) AS carbon_unknown_mj,
+    coalesce(sum(k.cost_quanta), 0) AS cost_quanta,
+    coalesce(sum(k.held_us * k.parts) FILTER (WHERE k.price_entry IS NULL), 0) AS unpriced_part_us,
+    coalesce(sum(k.active_cost_quanta), 0) AS active_cost_quanta,
+    coalesce(sum(k.active_us * k.parts) FILTER (WHERE k.price_entry IS NULL), 0) AS active_unpriced_part_us,
+    coalesce(sum(k.held_us * k.parts) FILTER (WHERE k.unwatched), 0) AS unwatched_part_us,
+    coalesce(sum(k.cost_quanta) FILTER (WHERE k.unwatched), 0) AS unwatched_cost_quanta,
+    coalesce(
+        sum(k.held_us * k.parts) FILTER (WHERE k.unwatched AND k.price_entry IS NULL), 0
+    ) AS unwatched_unpriced_part_us
+FROM keyed AS k
+GROUP BY k.group_key, k.state
+ORDER BY k.group_key, k.state;

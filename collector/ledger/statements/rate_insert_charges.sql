@@ -1,0 +1,166 @@
+-- Rate the hours of rate_pass: the same rules as gpuledger.accounting.rating, which is the reference.
+-- rate_prices and rate_owners say what applies from when until when; both are constant within any hour.
+INSERT INTO charges
+WITH recorded AS (
+    SELECT
+        u.hour_us,
+        u.device_id,
+        u.holder_id,
+        u.state,
+        u.reason_id,
+        u.held_us,
+        u.active_us,
+        u.active_unknown_us,
+        u.energy_mj,
+        u.energy_unknown_us
+    FROM usage_hourly AS u
+    INNER JOIN devices AS d ON u.device_id = d.device_id
+    INNER JOIN rate_pass AS p ON d.cluster = p.cluster AND u.hour_us = p.hour_us
+    WHERE u.hour_us BETWEEN $first_hour_us AND $last_hour_us
+),
+
+held AS (
+    SELECT
+        r.hour_us,
+        r.device_id,
+        sum(r.held_us)::BIGINT AS held_us
+    FROM recorded AS r
+    GROUP BY r.hour_us, r.device_id
+),
+
+capacity AS (
+    SELECT
+        p.hour_us,
+        l.device_id,
+        l.kind = 'pool' AS pooled,
+        sum(
+            l.capacity_units * (least(l.until_us, p.hour_us + 3600000000) - greatest(l.from_us, p.hour_us))
+        )::BIGINT AS capacity_us
+    FROM known_lives AS l
+    INNER JOIN rate_pass AS p
+        ON l.cluster = p.cluster AND l.from_us < p.hour_us + 3600000000 AND l.until_us > p.hour_us
+    WHERE l.capacity_units IS NOT NULL
+    GROUP BY p.hour_us, l.device_id, l.kind
+),
+
+rest AS (
+    SELECT
+        c.hour_us,
+        c.device_id,
+        c.pooled,
+        c.capacity_us - coalesce(h.held_us, 0) AS rest_us
+    FROM capacity AS c
+    LEFT JOIN held AS h ON c.hour_us = h.hour_us AND c.device_id = h.device_id
+    WHERE c.capacity_us > coalesce(h.held_us, 0)
+),
+
+completed AS (
+    SELECT * FROM recorded
+    UNION ALL
+    SELECT
+        r.hour_us,
+        r.device_id,
+        NULL AS holder_id,
+        CASE WHEN r.pooled THEN 3 ELSE 5 END AS state,
+        CASE WHEN r.pooled THEN 1 ELSE 2 END AS reason_id,
+        r.rest_us AS held_us,
+        0 AS active_us,
+        CASE WHEN r.pooled THEN 0 ELSE r.rest_us END AS active_unknown_us,
+        0 AS energy_mj,
+        r.rest_us AS energy_unknown_us
+    FROM rest AS r
+),
+
+merged AS (
+    SELECT
+        c.hour_us,
+        c.device_id,
+        c.holder_id,
+        c.state,
+        c.reason_id,
+        sum(c.held_us)::BIGINT AS held_us,
+        sum(c.active_us)::BIGINT AS active_us,
+        sum(c.active_unknown_us)::BIGINT AS active_unknown_us,
+        sum(c.energy_mj)::BIGINT AS energy_mj,
+        sum(c.energy_unknown_us)::BIGINT AS energy_unknown_us
+    FROM completed AS c
+    GROUP BY c.hour_us, c.device_id, c.holder_id, c.state, c.reason_id
+),
+
+priced AS (
+    SELECT
+        m.*,
+        o.owner_id,
+        p.price_entry,
+        p.rate_quanta,
+        h.holder_key,
+        r.reason,
+        sum(m.held_us) OVER (PARTITION BY m.hour_us, m.device_id) AS hour_held_us,
+        p.rate_quanta::HUGEINT * sum(m.held_us) OVER (PARTITION BY m.hour_us, m.device_id) AS hour_product,
+        p.rate_quanta::HUGEINT * m.active_us AS active_product
+    FROM merged AS m
+    INNER JOIN devices AS d ON m.device_id = d.device_id
+    LEFT JOIN reasons AS r ON m.reason_id = r.reason_id
+    LEFT JOIN holders AS h ON m.holder_id = h.holder_id
+    LEFT JOIN rate_prices AS p
+        ON m.device_id = p.device_id AND m.hour_us >= p.from_us AND m.hour_us < p.to_us
+    LEFT JOIN rate_owners AS o
+        ON m.holder_id = o.holder_id AND d.pool = o.pool AND m.hour_us >= o.from_us AND m.hour_us < o.to_us
+),
+
+rounded AS (
+    SELECT
+        p.*,
+        p.hour_product // 3600000000 + CASE
+            WHEN 2 * (p.hour_product % 3600000000) > 3600000000 THEN 1
+            WHEN 2 * (p.hour_product % 3600000000) = 3600000000 THEN (p.hour_product // 3600000000) % 2
+            ELSE 0
+        END AS hour_cost,
+        p.active_product // 3600000000 + CASE
+            WHEN 2 * (p.active_product % 3600000000) > 3600000000 THEN 1
+            WHEN 2 * (p.active_product % 3600000000) = 3600000000 THEN (p.active_product // 3600000000) % 2
+            ELSE 0
+        END AS active_cost
+    FROM priced AS p
+),
+
+floored AS (
+    SELECT
+        r.*,
+        coalesce(r.hour_cost * r.held_us // nullif(r.hour_held_us, 0), 0) AS floor_share,
+        coalesce(r.hour_cost * r.held_us % nullif(r.hour_held_us, 0), 0) AS fraction
+    FROM rounded AS r
+),
+
+ranked AS (
+    SELECT
+        f.*,
+        f.hour_cost - sum(f.floor_share) OVER (PARTITION BY f.hour_us, f.device_id) AS left_over,
+        row_number() OVER (
+            PARTITION BY f.hour_us, f.device_id
+            ORDER BY f.fraction DESC, f.holder_key ASC NULLS FIRST, f.state ASC, f.reason ASC, f.holder_id ASC
+        ) AS place
+    FROM floored AS f
+)
+
+SELECT
+    r.hour_us,
+    r.device_id,
+    r.holder_id,
+    r.state,
+    r.reason_id,
+    r.owner_id,
+    r.held_us,
+    r.active_us,
+    r.active_unknown_us,
+    r.energy_mj,
+    r.energy_unknown_us,
+    CASE WHEN r.price_entry IS NOT NULL THEN $price_version::INTEGER END AS price_version,
+    r.price_entry,
+    $owner_version::INTEGER AS owner_version,
+    r.rate_quanta,
+    CASE WHEN r.rate_quanta IS NOT NULL THEN (r.floor_share + (r.place <= r.left_over)::INTEGER)::BIGINT
+    END AS cost_quanta,
+    CASE WHEN r.active_unknown_us = 0 OR r.active_us > 0 THEN r.active_cost::BIGINT END AS active_cost_quanta
+FROM ranked AS r
+ORDER BY r.hour_us, r.device_id, r.place;

@@ -1,0 +1,1 @@
+SELECT number, name, digest FROM migrations ORDER BY number

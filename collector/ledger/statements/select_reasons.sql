@@ -1,0 +1,3 @@
+SELECT reason_id, reason
+FROM reasons
+ORDER BY reason_id

@@ -1,0 +1,3 @@
+SELECT DISTINCT cluster, node, device_key, at_us
+FROM events
+WHERE kind = 'device_retired'

@@ -1,0 +1,165 @@
+"""The ledger: one folder, one writer, batches in and rows out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+import pyarrow as pa
+
+from collector.ledger import intake, migrate
+from collector.ledger.database import FILE, DirectoryLock, Parameters, Session, Tables, connect
+from collector.ledger.intake import BatchResult, Intake
+from collector.ledger.posting import Posting, identities
+from collector.ledger.stages import staged
+from collector.ledger.state import State
+from gpuledger.clock import Clock, WallClock
+from gpuledger.errors import LedgerError
+from gpuledger.wire import BatchId
+
+THREADS = 2
+
+
+class Ledger:
+    """What a folder holds of one ledger. Made by `open`; safe to use from several threads."""
+
+    def __init__(self, directory: Path, writer: Session, lock: DirectoryLock, clock: Clock, *, read_only: bool) -> None:
+        self.directory = directory
+        self.read_only = read_only
+        self._writer = writer
+        self._lock = lock
+        self._clock = clock
+        self._writing = threading.RLock()
+        self._opening = threading.Lock()
+        self._state: State | None = None
+
+    @classmethod
+    def open(
+        cls, directory: Path, *, read_only: bool = False, clock: Clock | None = None, threads: int = THREADS
+    ) -> Self:
+        """Open the ledger in `directory`, creating and migrating it where needed.
+
+        Raises LedgerError where another process has it, where it was written by a newer version, or where it is not
+        there to be read.
+        """
+        if read_only and not (directory / FILE).is_file():
+            raise LedgerError(f"there is no ledger in {directory}", hint="give the folder that holds ledger.duckdb")
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = DirectoryLock(directory, shared=read_only)
+        clock = clock or WallClock()
+        try:
+            writer = connect(directory, read_only=read_only, threads=threads)
+            ledger = cls(directory, writer, lock, clock, read_only=read_only)
+            ledger._prepare()
+        except BaseException:
+            lock.release()
+            raise
+        return ledger
+
+    def close(self) -> None:
+        """Write what is pending into the file and let others in."""
+        with self._writing:
+            if not self.read_only:
+                self._writer.checkpoint()
+            self._writer.close()
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def execute(self, name: str, params: Parameters | None = None, tables: Tables | None = None) -> pa.Table:
+        """Return the rows of `statements/<name>.sql`, read beside the writer."""
+        with self.snapshot() as session:
+            return session.execute(name, params, tables)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Session]:
+        """Give a session whose statements all see the ledger as it was at the first of them."""
+        with self._opening:
+            session = self._writer.another()
+        try:
+            with session.transaction():
+                yield session
+        finally:
+            session.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """Give the writer's session: commit at the end, roll back where an exception passes."""
+        if self.read_only:
+            raise LedgerError(f"the ledger in {self.directory} is open for reading only")
+        with self._writing, self._writer.transaction() as session:
+            yield session
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other writers out while a decision that rests on the ledger's contents is made and stored."""
+        with self._writing:
+            yield
+
+    def now_us(self) -> int:
+        """Return the collector's clock: nothing that it books lies after it."""
+        return self._clock.now_us()
+
+    def read(self, frame: bytes) -> Intake:
+        """Decode and check one frame, without touching the ledger: for any thread."""
+        return intake.read(frame, self._clock.now_us())
+
+    def ingest(self, frames: Sequence[bytes]) -> list[BatchResult]:
+        """Store the frames in one transaction and return what became of each, once it is durable."""
+        return self.store([self.read(frame) for frame in frames])
+
+    def store(self, intakes: Sequence[Intake], *, also: Callable[[Session], None] | None = None) -> list[BatchResult]:
+        """Store frames that were read before; all of them, or (with a LedgerError) none.
+
+        `also` writes more in the same transaction: what has to be true exactly when the frames are stored.
+        """
+        with self._writing:
+            state = self._state or self._load_state()
+            try:
+                posting = Posting(state, self._stored_digests(intakes, state), self._clock.now_us())
+                results = [posting.add(each) for each in intakes]
+                if also or not posting.empty:
+                    with self.transaction() as session:
+                        posting.write(session)
+                        if also:
+                            also(session)
+            except BaseException:
+                self._state = None  # it ran ahead of the database: read it again before the next batch
+                raise
+            return results
+
+    def checkpoint(self) -> None:
+        """Fold the log of changes into the file; stops commits meanwhile, so call it when idle."""
+        with self._writing:
+            self._writer.checkpoint()
+
+    def _prepare(self) -> None:
+        steps = migrate.load()
+        if not self.read_only:
+            migrate.migrate(self._writer, steps, self._clock.now_us())
+            self._load_state()
+        elif migrate.pending(self._writer, steps):
+            raise LedgerError(
+                f"the ledger in {self.directory} was made by an older version",
+                hint="open it once for writing (gpuledger collector) to bring it up to date",
+            )
+
+    def _load_state(self) -> State:
+        self._state = State(self._writer)
+        return self._state
+
+    def _stored_digests(self, intakes: Sequence[Intake], state: State) -> dict[BatchId, bytes]:
+        rows = identities(intakes, state)
+        if not rows:
+            return {}
+        found = self._writer.execute(
+            "select_digests", tables={"incoming_identities": staged("incoming_identities", rows)}
+        )
+        return {BatchId(row["agent"], row["boot"], row["sequence"]): row["digest"] for row in found.to_pylist()}

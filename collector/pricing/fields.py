@@ -1,0 +1,109 @@
+"""Single fields of a price or owner record, each checked on its own."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Final
+
+from collector.pricing.records import FileKind, Record
+from gpuledger.accounting.money import quanta
+from gpuledger.accounting.periods import iso, parse_instant, to_us
+from gpuledger.accounting.units import US_PER_HOUR
+from gpuledger.errors import ConfigError
+
+MAX_RATE: Final = Decimal(1_000_000)
+_DECIMAL: Final = re.compile(r"-?\d+(\.\d+)?")
+_CURRENCY: Final = re.compile(r"[A-Z]{3}")
+
+
+def text_field(record: Record, key: str, kind: FileKind) -> str:
+    """Return a text, empty where it is not given."""
+    value = record.values.get(key, "")
+    if not isinstance(value, str):
+        raise kind.error(f"{record.where}: {key} is not text: {value!r}", hint=f'write it in quotes: {key} = "{value}"')
+    return value.strip()
+
+
+def required_text(record: Record, key: str, kind: FileKind) -> str:
+    """Return a text that has to be there."""
+    value = text_field(record, key, kind)
+    if not value:
+        raise kind.error(f"{record.where}: {key} is missing", hint=kind.example)
+    return value
+
+
+def currency_code(value: object, where: str, kind: FileKind) -> str:
+    """Return an ISO 4217 code, by its shape."""
+    if not isinstance(value, str) or not _CURRENCY.fullmatch(value):
+        raise kind.error(f"{where}: {value!r} is not a currency code", hint='three capital letters, such as "EUR"')
+    return value
+
+
+def decimal_field(record: Record, key: str, places: int, kind: FileKind) -> Decimal | None:
+    """Return a decimal that is not negative and has at most `places` decimals; None where it is not given."""
+    value = record.values.get(key)
+    if value is None or value == "":
+        return None
+    where = f"{record.where}: {key}"
+    if not isinstance(value, str):
+        raise kind.error(
+            f"{where} is {value!r}, a number that need not be exact", hint=f'write it in quotes: {key} = "{value}"'
+        )
+    if not _DECIMAL.fullmatch(value.strip()):
+        raise kind.error(
+            f'{where} "{value}" is not a decimal number', hint=f'write digits only, such as {key} = "2.49"'
+        )
+    number = Decimal(value.strip())
+    if number < 0:
+        raise kind.error(f'{where} "{value}" is negative', hint="a rate is zero or more; credits are not prices")
+    decimals = len(value.strip().partition(".")[2].rstrip("0"))
+    if decimals > places:
+        raise kind.error(f'{where} "{value}" has {decimals} decimals', hint=f"at most {places} are kept exactly")
+    return number
+
+
+def rate_field(record: Record, key: str, kind: FileKind) -> int:
+    """Return an hourly rate in quanta."""
+    rate = decimal_field(record, key, 9, kind)
+    if rate is None:
+        raise kind.error(f"{record.where}: {key} is missing", hint=kind.example)
+    if rate > MAX_RATE:
+        raise kind.error(f"{record.where}: {key} {rate} is over {MAX_RATE} an hour", hint="rates are per GPU and hour")
+    return quanta(rate)
+
+
+def validity_fields(record: Record, kind: FileKind) -> tuple[int | None, int | None]:
+    """Return `from` and `to`, which stand on the hour and in this order."""
+    from_us, to_us_ = (_instant(record, key, kind) for key in ("from", "to"))
+    if from_us is not None and to_us_ is not None and to_us_ <= from_us:
+        raise kind.error(
+            f"{record.where}: it ends ({iso(to_us_)}) before or where it starts ({iso(from_us)})",
+            hint='"to" is the first instant at which it no longer holds',
+        )
+    return from_us, to_us_
+
+
+def _instant(record: Record, key: str, kind: FileKind) -> int | None:
+    value = record.values.get(key)
+    if value is None or value == "":
+        return None
+    where = f"{record.where}: {key}"
+    if isinstance(value, datetime):
+        at_us = to_us(value)
+    elif isinstance(value, date):
+        at_us = to_us(datetime(value.year, value.month, value.day))  # noqa: DTZ001 - to_us takes it as UTC
+    elif isinstance(value, str):
+        try:
+            at_us = parse_instant(value)
+        except ConfigError as error:
+            raise kind.error(f"{where}: {error.message}", hint="write 2026-01-01T00:00:00Z") from error
+    else:
+        raise kind.error(f"{where} is not a time: {value!r}", hint="write 2026-01-01T00:00:00Z")
+    if at_us % US_PER_HOUR:
+        raise kind.error(
+            f"{where} {iso(at_us)} is not on the hour, and charges are hourly",
+            hint=f"write {iso(at_us // US_PER_HOUR * US_PER_HOUR)}",
+        )
+    return at_us

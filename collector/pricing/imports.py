@@ -1,0 +1,96 @@
+"""Import of a price book or an owner mapping: one new version in one transaction, and the hours that it changes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from collector.ledger.database import Session
+from collector.ledger.store import Ledger
+from collector.pricing.files import parse_owner_map, parse_price_book
+from collector.pricing.records import FileFormat
+from collector.pricing.stored import entry_rows, newest_owners, newest_prices, rule_rows
+from gpuledger.accounting.validity import Validity, changed
+from gpuledger.errors import PriceBookError
+
+_EVER: Final = Validity(0, 2**62)
+
+
+class ImportReport(msgspec.Struct, frozen=True):
+    """What an import did. `changed` is false where the file is the one that was imported last."""
+
+    version: int
+    entries: int
+    changed: bool
+
+
+def import_prices(
+    ledger: Ledger, content: bytes, as_format: FileFormat, *, source: str, imported_us: int
+) -> ImportReport:
+    """Store a price file as the whole new book, and mark the hours whose prices it changes.
+
+    Raises PriceBookError where the file cannot be used; then nothing is stored.
+    """
+    book = parse_price_book(content, as_format, source)
+    digest = hashlib.sha256(content).digest()
+    with ledger.transaction() as session:
+        newest = newest_prices(session)
+        if newest and newest.version.digest == digest:
+            return ImportReport(newest.version.number, len(book.entries), changed=False)
+        if newest and newest.book.currency != book.currency:
+            raise PriceBookError(
+                f"{source}: the ledger counts in {newest.book.currency}, this price book in {book.currency}",
+                hint=f"convert the rates to {newest.book.currency}, or start another ledger for {book.currency}",
+            )
+        number = newest.version.number + 1 if newest else 1
+        facts = {
+            "price_version": number,
+            "imported_us": imported_us,
+            "source": source,
+            "digest": digest,
+            "currency": book.currency,
+            "content": content.decode("utf-8-sig"),
+        }
+        session.execute("price_insert_book", facts)
+        session.execute("price_insert_entries", {"price_version": number}, {"new_entries": entry_rows(book)})
+        _mark(session, changed(newest.book.entries if newest else (), book.entries))
+    return ImportReport(number, len(book.entries), changed=True)
+
+
+def import_owners(
+    ledger: Ledger, content: bytes, as_format: FileFormat, *, source: str, imported_us: int
+) -> ImportReport:
+    """Store an owner file as the whole new mapping, and mark the hours whose owners it may change.
+
+    Raises OwnerMappingError where the file cannot be used; then nothing is stored.
+    """
+    rules = parse_owner_map(content, as_format, source)
+    digest = hashlib.sha256(content).digest()
+    with ledger.transaction() as session:
+        newest = newest_owners(session)
+        if newest and newest.version.digest == digest:
+            return ImportReport(newest.version.number, len(rules.rules), changed=False)
+        number = newest.version.number + 1 if newest else 1
+        facts = {
+            "owner_version": number,
+            "imported_us": imported_us,
+            "source": source,
+            "digest": digest,
+            "content": content.decode("utf-8-sig"),
+        }
+        session.execute("owner_insert_map", facts)
+        session.execute("owner_insert_rules", {"owner_version": number}, {"new_rules": rule_rows(rules)})
+        _mark(session, changed(newest.rules.rules if newest else (), rules.rules))
+    return ImportReport(number, len(rules.rules), changed=True)
+
+
+def _mark(session: Session, ranges: Iterable[Validity]) -> None:
+    for from_us, to_us in set(ranges):
+        bounds = {
+            "from_us": _EVER.from_us if from_us is None else from_us,
+            "to_us": _EVER.to_us if to_us is None else to_us,
+        }
+        session.execute("rate_mark_range", bounds)

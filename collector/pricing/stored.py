@@ -1,0 +1,113 @@
+"""The price book and the owner mapping as the ledger keeps them, in versions."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import pyarrow as pa
+
+from collector.ledger.database import Session
+from gpuledger.accounting.ownership import Owner, OwnerMap, OwnerRule
+from gpuledger.accounting.pricebook import PriceBook, PriceEntry
+
+_ENTRY_SCHEMA: Final = pa.schema(
+    [
+        ("entry", pa.int32()),
+        ("cluster", pa.string()),
+        ("pool", pa.string()),
+        ("model", pa.string()),
+        ("mig_profile", pa.string()),
+        ("rate_quanta", pa.int64()),
+        ("carbon_g_per_kwh", pa.decimal128(18, 6)),
+        ("from_us", pa.int64()),
+        ("to_us", pa.int64()),
+    ]
+)
+_RULE_SCHEMA: Final = pa.schema(
+    [
+        ("rule", pa.int32()),
+        ("organisation", pa.string()),
+        ("department", pa.string()),
+        ("team", pa.string()),
+        ("project", pa.string()),
+        ("matches", pa.string()),
+        ("from_us", pa.int64()),
+        ("to_us", pa.int64()),
+    ]
+)
+
+
+class Version(NamedTuple):
+    """One import: its number, when and from what it was made, and the digest of the file."""
+
+    number: int
+    imported_us: int
+    source: str
+    digest: bytes
+
+
+class StoredPrices(NamedTuple):
+    """A version of the price book."""
+
+    version: Version
+    book: PriceBook
+
+
+class StoredOwners(NamedTuple):
+    """A version of the owner mapping."""
+
+    version: Version
+    rules: OwnerMap
+
+
+def newest_prices(session: Session) -> StoredPrices | None:
+    """Return the price book that open hours are rated with; None before the first import."""
+    newest = session.execute("price_newest").to_pylist()
+    if not newest:
+        return None
+    version = _version(newest[0], "price_version")
+    rows = session.execute("price_entries", {"price_version": version.number}).to_pylist()
+    entries = [PriceEntry(**{name: row[name] for name in PriceEntry._fields}) for row in rows]
+    return StoredPrices(version, PriceBook(newest[0]["currency"], entries))
+
+
+def newest_owners(session: Session) -> StoredOwners | None:
+    """Return the owner mapping that open hours are rated with; None before the first import."""
+    newest = session.execute("owner_newest").to_pylist()
+    if not newest:
+        return None
+    version = _version(newest[0], "owner_version")
+    rows = session.execute("owner_rules", {"owner_version": version.number}).to_pylist()
+    return StoredOwners(version, OwnerMap([_rule(row) for row in rows]))
+
+
+def entry_rows(book: PriceBook) -> pa.Table:
+    """Return the entries of a price book as rows to insert."""
+    rows = [{"entry": number, **entry._asdict()} for number, entry in enumerate(book.entries)]
+    return pa.Table.from_pylist(rows, schema=_ENTRY_SCHEMA)
+
+
+def rule_rows(owner_map: OwnerMap) -> pa.Table:
+    """Return the rules of an owner mapping as rows to insert."""
+    rows = [
+        {
+            "rule": number,
+            **rule.owner._asdict(),
+            "matches": msgspec.json.encode(rule.match).decode(),
+            "from_us": rule.from_us,
+            "to_us": rule.to_us,
+        }
+        for number, rule in enumerate(owner_map.rules)
+    ]
+    return pa.Table.from_pylist(rows, schema=_RULE_SCHEMA)
+
+
+def _version(row: dict[str, Any], name: str) -> Version:
+    return Version(row[name], row["imported_us"], row["source"], row["digest"])
+
+
+def _rule(row: dict[str, Any]) -> OwnerRule:
+    owner = Owner(*(row[name] for name in Owner._fields))
+    match = msgspec.json.decode(row["matches"], type=tuple[tuple[str, str], ...])
+    return OwnerRule(owner, match, row["from_us"], row["to_us"])

@@ -1,0 +1,53 @@
+"""By what figures are grouped, and what a group is called where nobody in particular stands behind it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Final
+
+from collector.queries.figures import HELD
+from gpuledger.errors import ConfigError
+from gpuledger.model import State
+
+BY_HOLDER: Final = ("team", "user", "project", "department", "workload", "namespace", "slurm_account")
+BY_DEVICE: Final = ("model", "node", "device", "cluster")
+BY: Final = (*BY_HOLDER, *BY_DEVICE)
+VIEWS: Final = ("allocation", "usage")
+
+_NAMES: Final = {
+    "unattributed": "unattributed",
+    "held_not_used": "held, not used",
+    "idle": "idle capacity",
+    "unavailable": "unavailable",
+    "unobserved": "unobserved",
+}
+KINDS: Final = ("owner", "device", *_NAMES)  # in the order in which answers list them
+_STATE_KINDS: Final = {State.IDLE: "idle", State.UNAVAILABLE: "unavailable", State.UNOBSERVED: "unobserved"}
+
+
+def choice(name: str, value: str, known: Sequence[str]) -> str:
+    """Return `value` where it is one of `known`; raises ConfigError with the nearest one where not."""
+    if value in known:
+        return value
+    near = difflib.get_close_matches(value, known, n=1)
+    meant = f'did you mean "{near[0]}"? ' if near else ""
+    raise ConfigError(f'{name} "{value}" is not known', hint=f"{meant}one of: {', '.join(known)}")
+
+
+def group_of(by: str, key: str | None, state: int) -> tuple[str, str]:
+    """Return the kind and the name of the group that time in `state` under `key` belongs to.
+
+    By a property of devices, a group is all the time of those devices. By a property of holders it is what they held;
+    the rest of the time has groups of its own.
+    """
+    if by in BY_DEVICE:
+        return "device", key or "unknown"
+    if state not in HELD:
+        return named(_STATE_KINDS[State(state)])
+    return ("owner", key) if key else named("unattributed")
+
+
+def named(kind: str) -> tuple[str, str]:
+    """Return the one group of a kind that is nobody's."""
+    return kind, _NAMES[kind]

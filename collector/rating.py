@@ -1,0 +1,180 @@
+"""Rating: the hours whose usage, prices or owners changed become charges again.
+
+Python says which price and which owner apply, with the pure functions; one statement does the arithmetic of a pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import pyarrow as pa
+
+from collector.ledger.database import Session
+from collector.ledger.store import Ledger
+from collector.pricing.stored import StoredOwners, StoredPrices, newest_owners, newest_prices
+from gpuledger.accounting.intervals import Interval
+from gpuledger.accounting.ownership import LABEL_PREFIX, Owner
+from gpuledger.accounting.pricebook import Price, Priced
+from gpuledger.accounting.units import US_PER_HOUR
+from gpuledger.accounting.validity import segments
+
+HOURS_PER_PASS: Final = 744  # a month of one cluster in one transaction; ingest waits for no more than one pass
+
+_PRICE_SCHEMA: Final = pa.schema(
+    [(name, pa.int64()) for name in ("device_id", "from_us", "to_us", "price_entry", "rate_quanta")]
+)
+_OWNER_SCHEMA: Final = pa.schema(
+    [
+        ("holder_id", pa.int64()),
+        ("pool", pa.string()),
+        ("from_us", pa.int64()),
+        ("to_us", pa.int64()),
+        ("owner_id", pa.int32()),
+    ]
+)
+_NEW_OWNER_SCHEMA: Final = pa.schema([("owner_id", pa.int32()), *((name, pa.string()) for name in Owner._fields)])
+_HOLDER_COLUMNS: Final = {"user_name": "user"}  # columns that owner rules call by another name
+
+
+class RatingReport(msgspec.Struct, frozen=True):
+    """How many hours (of a cluster each) were rated, and how many charges they have now."""
+
+    hours: int
+    charges: int
+
+
+class _Pass(NamedTuple):
+    session: Session
+    hours: pa.Table
+    span: Interval  # from the first hour to the end of the last
+
+    @property
+    def first_and_last(self) -> dict[str, int]:
+        return {"first_hour_us": self.span.start_us, "last_hour_us": self.span.end_us - US_PER_HOUR}
+
+
+def rate_dirty(ledger: Ledger, *, hours_per_pass: int = HOURS_PER_PASS) -> RatingReport:
+    """Rate every hour that waits for it, oldest first, a transaction for every `hours_per_pass` hours.
+
+    What was committed stays rated where a later pass fails. Doing it twice changes nothing.
+    """
+    with ledger.transaction() as session:
+        session.execute("rate_mark_moved")
+        session.execute("rate_delete_lives")
+        session.execute("rate_insert_lives")
+    hours, charges = 0, 0
+    while True:
+        with ledger.transaction() as session:
+            done = _rate_pass(session, hours_per_pass)
+        hours, charges = hours + done.hours, charges + done.charges
+        if done.hours < hours_per_pass:
+            return RatingReport(hours, charges)
+
+
+def _rate_pass(session: Session, limit: int) -> RatingReport:
+    pending = session.execute("rate_pending", {"hours": limit})
+    if not pending.num_rows:
+        return RatingReport(0, 0)
+    hours = pending["hour_us"].to_pylist()  # in ascending order
+    current = _Pass(session, pending, Interval(hours[0], hours[-1] + US_PER_HOUR))
+    prices, owners = newest_prices(session), newest_owners(session)
+    staged = {
+        "rate_pass": pending,
+        "rate_prices": _price_segments(current, prices),
+        "rate_owners": _owner_segments(current, owners),
+    }
+    versions = {
+        "price_version": prices.version.number if prices else None,
+        "owner_version": owners.version.number if owners else None,
+    }
+    session.execute("rate_delete_charges", current.first_and_last, {"rate_pass": pending})
+    inserted = session.execute("rate_insert_charges", {**current.first_and_last, **versions}, staged)
+    session.execute("rate_clear_hours", tables={"rate_pass": pending})
+    return RatingReport(pending.num_rows, inserted.column(0)[0].as_py())
+
+
+def _price_segments(current: _Pass, prices: StoredPrices | None) -> pa.Table:
+    """Return which rate applies to each device from when until when; unpriced time has no row."""
+    if prices is None:
+        return _PRICE_SCHEMA.empty_table()
+    rows: list[dict[str, int]] = []
+    known: dict[tuple[Priced, int], Price | None] = {}
+    devices = current.session.execute("rate_devices", tables={"rate_pass": current.hours}).to_pylist()
+    for start_us, end_us in segments(current.span, prices.book.entries):
+        for device in devices:
+            asked = Priced(**{name: device[name] for name in Priced._fields})
+            if (asked, start_us) not in known:
+                known[asked, start_us] = prices.book.price(asked, start_us)
+            price = known[asked, start_us]
+            if price is not None:
+                rows.append(
+                    {
+                        "device_id": device["device_id"],
+                        "from_us": start_us,
+                        "to_us": end_us,
+                        "price_entry": price.entry,
+                        "rate_quanta": price.rate_quanta,
+                    }
+                )
+    return pa.Table.from_pylist(rows, schema=_PRICE_SCHEMA)
+
+
+def _owner_segments(current: _Pass, owners: StoredOwners | None) -> pa.Table:
+    """Return who owns each holder from when until when, by pool; new owners get their ids here."""
+    if owners is None:
+        return _OWNER_SCHEMA.empty_table()
+    ids = _OwnerIds(current.session)
+    holders = current.session.execute("rate_holders", current.first_and_last, {"rate_pass": current.hours}).to_pylist()
+    rows: list[dict[str, Any]] = []
+    for holder in holders:
+        attributes = holder_attributes(holder)
+        for start_us, end_us in segments(current.span, owners.rules.rules):
+            found = owners.rules.resolve(attributes, start_us)
+            if found is not None:
+                rows.append(
+                    {
+                        "holder_id": holder["holder_id"],
+                        "pool": holder["pool"],
+                        "from_us": start_us,
+                        "to_us": end_us,
+                        "owner_id": ids.of(found.owner),
+                    }
+                )
+    ids.store()
+    return pa.Table.from_pylist(rows, schema=_OWNER_SCHEMA)
+
+
+def holder_attributes(row: Mapping[str, Any]) -> dict[str, str]:
+    """Return what owner rules may match about a stored holder; `pool` is that of the device it held."""
+    attributes = {
+        _HOLDER_COLUMNS.get(name, name): value
+        for name, value in row.items()
+        if name != "labels" and isinstance(value, str)
+    }
+    labels = msgspec.json.decode(row["labels"], type=dict[str, str])
+    return {**attributes, **{f"{LABEL_PREFIX}{name}": value for name, value in labels.items()}}
+
+
+class _OwnerIds:
+    """Ids of owners: those that charges know already, and new ones that are stored together."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        rows = session.execute("rate_owners_known").to_pylist()
+        self._ids = {Owner(*(row[name] for name in Owner._fields)): row["owner_id"] for row in rows}
+        self._new: list[dict[str, Any]] = []
+
+    def of(self, owner: Owner) -> int:
+        """Return the id of `owner`."""
+        if owner not in self._ids:
+            self._ids[owner] = max(self._ids.values(), default=0) + 1
+            self._new.append({"owner_id": self._ids[owner], **owner._asdict()})
+        return int(self._ids[owner])
+
+    def store(self) -> None:
+        """Write the new ones."""
+        if self._new:
+            rows = pa.Table.from_pylist(self._new, schema=_NEW_OWNER_SCHEMA)
+            self._session.execute("rate_insert_owners", tables={"new_owners": rows})
