@@ -1,0 +1,9 @@
+"""`python -m gpuledger.cli` is the `gpuledger` command."""
+
+from __future__ import annotations
+
+import sys
+
+from gpuledger.cli import main
+
+sys.exit(main())

@@ -1,0 +1,75 @@
+"""Flags that several commands share, and a parser that refuses bad usage like every other error."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from pathlib import Path
+from typing import Final, NoReturn
+
+from dashboards.wording import DIMENSION_WORDS
+from gpuledger.accounting.periods import month_of, parse_period
+from gpuledger.client import DEFAULT_URL
+from gpuledger.errors import ConfigError
+
+FORMATS: Final = ("table", "json", "csv", "parquet")
+DIMENSIONS: Final = tuple(DIMENSION_WORDS)
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, but bad usage is a ConfigError whose hint names the help to read."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the whole usage and leaving."""
+        raise ConfigError(message, hint=f'"{self.prog} --help" lists what it takes')
+
+
+Commands = argparse._SubParsersAction[Parser]  # noqa: SLF001 - argparse gives this type no public name
+
+
+def add_command(commands: Commands, name: str, summary: str) -> Parser:
+    """Add a command; its summary is both its line in the list and the first line of its help."""
+    return commands.add_parser(name, help=summary, description=summary[:1].upper() + summary[1:] + ".")
+
+
+def add_source(parser: Parser) -> None:
+    """Add `--url` and `--ledger`: where the ledger is read or changed."""
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--url",
+        default=os.environ.get("GPULEDGER_URL") or None,
+        help=f"a running collector (GPULEDGER_URL, else {DEFAULT_URL})",
+    )
+    where.add_argument("--ledger", type=Path, metavar="DIR", help="open this ledger; no collector may run on it")
+
+
+def add_output(parser: Parser) -> None:
+    """Add `--format` and `--output`."""
+    parser.add_argument("--format", choices=FORMATS, help="table on a terminal, json elsewhere")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write there instead of to standard output")
+
+
+def add_period(parser: Parser) -> None:
+    """Add `--period`, the current month unless given."""
+    parser.add_argument(
+        "--period",
+        default=current_month(),
+        type=_period,
+        help="YYYY-MM, or FROM..TO (ISO 8601, UTC, TO excluded); default: this month",
+    )
+
+
+def add_dimension(parser: Parser) -> None:
+    """Add `--by`."""
+    parser.add_argument("--by", choices=DIMENSIONS, default="team", help="what the rows stand for (team)")
+
+
+def current_month() -> str:
+    """Return the month that runs now, in UTC."""
+    return month_of(time.time_ns() // 1_000).label
+
+
+def _period(text: str) -> str:
+    """Refuse a period that cannot be read before anything is opened; the text itself travels on."""
+    return parse_period(text).label

@@ -1,0 +1,65 @@
+"""`price`, `owner`, `rate`: the effective-dated books, and the charges that follow from them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from gpuledger.cli import tables
+from gpuledger.cli.arguments import Commands, Parser, add_command, add_output, add_period, add_source
+from gpuledger.cli.exits import DONE
+from gpuledger.cli.output import emit
+from gpuledger.cli.sources import open_source
+
+
+def register(commands: Commands) -> None:
+    """Add the commands."""
+    _register_book(commands, "price", "prices", "the price book: what a GPU-hour costs, and since when")
+    _register_book(commands, "owner", "owners", "the owner mapping: which team pays for which holder")
+    rate = add_command(commands, "rate", "rate again what is open; shows what would change, applies it with --apply")
+    add_period(rate)
+    rate.add_argument("--apply", action="store_true", help="keep the new charges")
+    add_source(rate)
+    add_output(rate)
+    rate.set_defaults(run=run_rate)
+
+
+def _register_book(commands: Commands, name: str, kind: str, summary: str) -> None:
+    book = add_command(commands, name, summary)
+    actions = book.add_subparsers(metavar="ACTION", parser_class=Parser, required=True)
+    importing = add_command(actions, "import", "make FILE (TOML or CSV) the whole book; older versions are kept")
+    importing.add_argument("file", type=Path, metavar="FILE")
+    add_source(importing)
+    add_output(importing)
+    importing.set_defaults(run=partial(run_import, kind))
+    listing = add_command(actions, "list", "show the book that applies")
+    add_source(listing)
+    add_output(listing)
+    listing.set_defaults(run=partial(run_list, kind))
+
+
+def run_import(kind: str, args: argparse.Namespace) -> int:
+    """Import a book; say which version it became, or that nothing changed."""
+    with open_source(args) as source:
+        answer = source.import_book(kind, args.file)
+    emit(args, answer, partial(tables.imported_book, kind))
+    return DONE
+
+
+def run_list(kind: str, args: argparse.Namespace) -> int:
+    """Show the newest book."""
+    with open_source(args) as source:
+        answer = source.query(kind, {})
+    draw: Callable[..., object] = tables.prices if kind == "prices" else tables.owners
+    emit(args, answer, draw)  # type: ignore[arg-type]
+    return DONE
+
+
+def run_rate(args: argparse.Namespace) -> int:
+    """Rate again; nothing is kept without --apply."""
+    with open_source(args) as source:
+        answer = source.rate(args.period, apply=args.apply)
+    emit(args, answer, tables.rated)
+    return DONE

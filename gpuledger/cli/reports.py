@@ -1,0 +1,69 @@
+"""`chargeback`, `utilization`, `idle`, `reconcile`: what the ledger answers."""
+
+from __future__ import annotations
+
+import argparse
+
+from gpuledger.cli import tables
+from gpuledger.cli.arguments import Commands, add_command, add_dimension, add_output, add_period, add_source
+from gpuledger.cli.exits import DONE, VIOLATION
+from gpuledger.cli.output import emit
+from gpuledger.cli.sources import open_source
+
+
+def register(commands: Commands) -> None:
+    """Add the commands."""
+    chargeback = add_command(commands, "chargeback", "what each team (or user, model, ...) held, used and cost")
+    add_dimension(chargeback)
+    chargeback.add_argument(
+        "--view",
+        choices=("allocation", "usage"),
+        default="allocation",
+        help="charge what was held, or what was active (allocation)",
+    )
+    utilization = add_command(commands, "utilization", "what GPU time was spent as")
+    add_dimension(utilization)
+    idle = add_command(commands, "idle", "what was held and did nothing, the most expensive first")
+    reconcile = add_command(commands, "reconcile", "prove that time, energy and money add up; exit code 3 if not")
+    for parser, run in (
+        (chargeback, run_chargeback),
+        (utilization, run_utilization),
+        (idle, run_idle),
+        (reconcile, run_reconcile),
+    ):
+        add_period(parser)
+        add_source(parser)
+        add_output(parser)
+        parser.set_defaults(run=run)
+
+
+def run_chargeback(args: argparse.Namespace) -> int:
+    """Print chargeback."""
+    with open_source(args) as source:
+        answer = source.query("chargeback", {"period": args.period, "by": args.by, "view": args.view})
+    emit(args, answer, tables.chargeback)
+    return DONE
+
+
+def run_utilization(args: argparse.Namespace) -> int:
+    """Print time by state."""
+    with open_source(args) as source:
+        answer = source.query("utilization", {"period": args.period, "by": args.by})
+    emit(args, answer, tables.utilization)
+    return DONE
+
+
+def run_idle(args: argparse.Namespace) -> int:
+    """Print held-idle workloads."""
+    with open_source(args) as source:
+        answer = source.query("idle", {"period": args.period})
+    emit(args, answer, tables.idle)
+    return DONE
+
+
+def run_reconcile(args: argparse.Namespace) -> int:
+    """Print the proof; its exit code says whether it holds."""
+    with open_source(args) as source:
+        answer = source.query("reconcile", {"period": args.period})
+    emit(args, answer, tables.reconcile, rows=tables.reconcile_rows)
+    return DONE if answer["ok"] else VIOLATION

@@ -1,0 +1,135 @@
+"""Where commands read and change a ledger: a running collector over HTTP, or a folder that no collector has open."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import msgspec
+
+from gpuledger.cli.extras import needs
+from gpuledger.client import DEFAULT_URL, CollectorClient
+from gpuledger.errors import ConfigError, LedgerError, TransientDeliveryError
+
+if TYPE_CHECKING:
+    from collector.imports.payload import Applied, JobImport
+
+Document = dict[str, Any]
+READ_TIMEOUT_S: Final = 120.0
+MEDIA_TYPES: Final = {".toml": "application/toml", ".csv": "text/csv"}
+
+
+class Source(Protocol):
+    """A ledger that answers questions and takes books."""
+
+    def query(self, name: str, params: Mapping[str, str]) -> Document:
+        """Return the answer called `name`: chargeback, utilization, idle, reconcile, prices, owners, status, ..."""
+        ...
+
+    def import_book(self, kind: str, path: Path) -> Document:
+        """Make the file the whole price book (`prices`) or owner mapping (`owners`); return what changed."""
+        ...
+
+    def rate(self, period: str, *, apply: bool) -> Document:
+        """Rate what is open of `period` again; return what changed (or, without `apply`, what would)."""
+        ...
+
+    def import_jobs(self, chunk: JobImport) -> Applied:
+        """Book jobs of a scheduler's log; return what became of them."""
+        ...
+
+    def close(self) -> None:
+        """Release the connection or the ledger."""
+        ...
+
+
+class HttpSource:
+    """A running collector."""
+
+    def __init__(self, url: str) -> None:
+        self._client = CollectorClient(url, timeout_s=READ_TIMEOUT_S)
+
+    def query(self, name: str, params: Mapping[str, str]) -> Document:
+        """Return the JSON of `GET /v1/<name>`."""
+        with self._explained():
+            answer: Document = self._client.get_json(f"/v1/{name}", params)
+        return answer
+
+    def import_book(self, kind: str, path: Path) -> Document:
+        """Send the file as it is; the collector reads and checks it."""
+        body = read_book(path)
+        with self._explained():
+            answer: Document = self._client.post(f"/v1/{kind}", body, media_type(path), {"source": path.name})
+        return answer
+
+    def rate(self, period: str, *, apply: bool) -> Document:
+        """Ask the collector to rate."""
+        params = {"period": period, "apply": "true" if apply else "false"}
+        with self._explained():
+            answer: Document = self._client.post("/v1/rate", b"", "application/json", params)
+        return answer
+
+    def import_jobs(self, chunk: JobImport) -> Applied:
+        """Send one chunk."""
+        from collector.imports.payload import Applied, encode_import
+
+        with self._explained():
+            answer = self._client.post("/v1/imports/jobs", encode_import(chunk), "application/msgpack")
+        return msgspec.convert(answer, Applied)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say, where nothing answers, that a ledger can also be read without a collector."""
+        try:
+            yield
+        except TransientDeliveryError as error:
+            if error.status is not None:
+                raise
+            raise TransientDeliveryError(
+                f"no collector answers at {self._client.url}",
+                hint='start one with "gpuledger collector", name another with --url, '
+                "or read a ledger that no collector has open with --ledger DIR",
+            ) from error
+
+
+def read_book(path: Path) -> bytes:
+    """Return the file's bytes; raises ConfigError where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}", hint="give a TOML or CSV file") from error
+
+
+def media_type(path: Path) -> str:
+    """Return the media type of a book by its suffix."""
+    try:
+        return MEDIA_TYPES[path.suffix.lower()]
+    except KeyError as error:
+        raise ConfigError(f"{path.name} is neither .toml nor .csv", hint="rename it to what it is") from error
+
+
+@contextmanager
+def open_source(args: argparse.Namespace) -> Iterator[Source]:
+    """Open what `--ledger` or `--url` name, and close it again."""
+    source: Source = _open_local(args.ledger) if args.ledger else HttpSource(args.url or DEFAULT_URL)
+    try:
+        yield source
+    finally:
+        source.close()
+
+
+def _open_local(directory: Path) -> Source:
+    if not (directory / "ledger.duckdb").is_file():
+        raise LedgerError(
+            f"{directory} holds no ledger.duckdb", hint="name the folder that the collector or the demo was given"
+        )
+    with needs("collector", "--ledger"):
+        from gpuledger.cli.local import LocalSource
+    return LocalSource(directory)
