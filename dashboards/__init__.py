@@ -1,0 +1,1 @@
+"""Pages over the collector's API, and the dashboards that Grafana shows."""

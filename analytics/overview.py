@@ -1,0 +1,133 @@
+"""The collector's answers as frames: who paid, what time was spent as, what was held and did nothing.
+
+Pure: documents in, frames out. Money is Decimal(38, 9), hours and energy Float64; null means unknown, never zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+import polars as pl
+
+Document = Mapping[str, Any]
+
+MONEY: Final = pl.Decimal(38, 9)
+OWNER: Final = "owner"
+HELD_STATES: Final = ("active", "held_idle", "held_unobserved", "ungranted")
+INSTANT: Final = pl.Datetime("us", "UTC")
+
+CHARGEBACK_SCHEMA: Final = pl.Schema(
+    {
+        "key": pl.String(),
+        "kind": pl.String(),
+        "gpu_hours": pl.Float64(),
+        "held_idle_gpu_hours": pl.Float64(),
+        "active_gpu_hours": pl.Float64(),
+        "energy_kwh": pl.Float64(),
+        "carbon_kg": pl.Float64(),
+        "cost": MONEY,
+    }
+)
+STATES_SCHEMA: Final = pl.Schema({"at": INSTANT, "state": pl.String(), "gpu_hours": pl.Float64()})
+COSTS_SCHEMA: Final = pl.Schema({"at": INSTANT, "key": pl.String(), "cost": MONEY})
+IDLE_SCHEMA: Final = pl.Schema(
+    {
+        "workload": pl.String(),
+        "team": pl.String(),
+        "user": pl.String(),
+        "model": pl.String(),
+        "reason": pl.String(),
+        "gpu_hours": pl.Float64(),
+        "cost": MONEY,
+    }
+)
+
+
+def chargeback_frame(answer: Document) -> pl.DataFrame:
+    """Return one line a row of a chargeback answer, owners first by cost, then what nobody is billed for."""
+    rows = [
+        {
+            "key": row["key"],
+            "kind": row.get("kind", OWNER),
+            "gpu_hours": row["gpu_hours"],
+            "held_idle_gpu_hours": row.get("states", {}).get("held_idle", 0.0),
+            "active_gpu_hours": row["active_gpu_hours"],
+            "energy_kwh": row.get("energy_kwh"),
+            "carbon_kg": row.get("carbon_kg"),
+            "cost": money(row["cost"]),
+        }
+        for row in answer["rows"]
+    ]
+    return pl.DataFrame(rows, schema=CHARGEBACK_SCHEMA).sort(
+        pl.col("kind") != OWNER, -pl.col("cost").cast(pl.Float64), "key"
+    )
+
+
+def timeline_states(answer: Document) -> pl.DataFrame:
+    """Return GPU-hours for each step and state of a timeline answer."""
+    rows = [
+        {"at": instant(step["start"]), "state": state, "gpu_hours": hours}
+        for step in answer["rows"]
+        for state, hours in step["states"].items()
+    ]
+    return pl.DataFrame(rows, schema=STATES_SCHEMA)
+
+
+def timeline_costs(answer: Document) -> pl.DataFrame:
+    """Return the cost for each step and team (or what nobody is billed for) of a timeline answer."""
+    rows = [
+        {"at": instant(step["start"]), "key": key, "cost": money(cost)}
+        for step in answer["rows"]
+        for key, cost in step["costs"].items()
+    ]
+    return pl.DataFrame(rows, schema=COSTS_SCHEMA)
+
+
+def idle_frame(answer: Document) -> pl.DataFrame:
+    """Return what was held and did nothing, the most expensive first."""
+    rows = [{name: row.get(name) or "" for name in ("workload", "team", "user", "model", "reason")}
+            | {"gpu_hours": row["gpu_hours"], "cost": money(row["cost"])} for row in answer["rows"]]  # fmt: skip
+    return pl.DataFrame(rows, schema=IDLE_SCHEMA).sort("cost", descending=True, nulls_last=True)
+
+
+def state_hours(answer: Document) -> dict[str, float]:
+    """Return the GPU-hours of each state over a whole chargeback answer."""
+    total: dict[str, float] = {}
+    for row in answer["rows"]:
+        for state, hours in row.get("states", {}).items():
+            total[state] = total.get(state, 0.0) + hours
+    return total
+
+
+def keep_largest(frame: pl.DataFrame, by: str, count: int, others: str) -> pl.DataFrame:
+    """Return `frame` with all but its `count` largest keys (by the sum of `by`) added up as `others`."""
+    order = frame.group_by("key").agg(pl.col(by).sum()).sort([pl.col(by), pl.col("key")], descending=[True, False])
+    kept = order["key"].head(count).to_list()
+    named = frame.with_columns(pl.when(pl.col("key").is_in(kept)).then("key").otherwise(pl.lit(others)).alias("key"))
+    rest = [name for name in frame.columns if name not in {"key", by}]
+    return named.group_by([*rest, "key"], maintain_order=True).agg(pl.col(by).sum())
+
+
+def total_cost(frame: pl.DataFrame) -> Decimal:
+    """Return the exact sum of the costs that are known."""
+    return sum_money(frame["cost"])
+
+
+def sum_money(costs: Iterable[Decimal | None]) -> Decimal:
+    """Add up exact amounts, leaving out the unknown ones."""
+    return sum((cost for cost in costs if cost is not None), Decimal(0))
+
+
+def money(text: str | None) -> Decimal | None:
+    """Return the exact amount that an answer writes as text."""
+    return None if text is None else Decimal(text)
+
+
+def instant(value: str | int) -> datetime:
+    """Return an instant given as ISO 8601 text or as microseconds since the epoch."""
+    if isinstance(value, int):
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=value)
+    return datetime.fromisoformat(value)

@@ -1,0 +1,51 @@
+"""What the pages read: the collector's API, each answer kept for as long as the ledger does not move on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Final
+
+import streamlit as st
+
+from gpuledger.client import DEFAULT_URL, CollectorClient
+
+Document = dict[str, Any]
+STATUS_TTL_S: Final = 5
+ANSWER_TTL_S: Final = 600
+KEPT_ANSWERS: Final = 256
+TIMEOUT_S: Final = 30.0
+
+
+def collector_url() -> str:
+    """Return the address that the launcher put into the environment."""
+    return os.environ.get("GPULEDGER_URL") or DEFAULT_URL
+
+
+def status() -> Document:
+    """Return the collector's status, at most a few seconds old."""
+    return _status(collector_url())
+
+
+def answer(name: str, params: Mapping[str, str], as_of: str) -> Document:
+    """Return the answer called `name`; `as_of` names the state of the ledger that it was read from."""
+    return _answer(collector_url(), name, tuple(sorted(params.items())), as_of)
+
+
+@st.cache_data(ttl=STATUS_TTL_S, show_spinner=False, max_entries=4)
+def _status(url: str) -> Document:
+    return _get(url, "status", {})
+
+
+@st.cache_data(ttl=ANSWER_TTL_S, show_spinner="Reading the ledger …", max_entries=KEPT_ANSWERS)
+def _answer(url: str, name: str, params: tuple[tuple[str, str], ...], as_of: str) -> Document:  # noqa: ARG001 - a cache key
+    return _get(url, name, dict(params))
+
+
+def _get(url: str, name: str, params: Mapping[str, str]) -> Document:
+    client = CollectorClient(url, timeout_s=TIMEOUT_S)
+    try:
+        document: Document = client.get_json(f"/v1/{name}", params)
+    finally:
+        client.close()
+    return document

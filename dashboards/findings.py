@@ -1,0 +1,115 @@
+"""The page's sentences: each title states what the figures below it show. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+
+import polars as pl
+
+from analytics.overview import OWNER, idle_frame, state_hours, sum_money, total_cost
+from dashboards import wording
+
+Document = Mapping[str, Any]
+
+
+class Waste(NamedTuple):
+    """What was paid for and not used."""
+
+    held_idle: Decimal
+    idle_capacity: Decimal
+
+    @property
+    def total(self) -> Decimal:
+        """Return both together."""
+        return self.held_idle + self.idle_capacity
+
+
+def finding(frame: pl.DataFrame, currency: str, spoken: str) -> str:
+    """Return the headline: who spent most of what; hours where nothing has a price."""
+    total = total_cost(frame)
+    owners = frame.filter(pl.col("kind") == OWNER)
+    hours = float(frame["gpu_hours"].sum())
+    if not total:
+        held = float(owners["gpu_hours"].sum())
+        return f"{wording.hours(held)} of {wording.hours(hours)} GPU-hours were held {spoken}; none has a price yet"
+    amount = wording.money_short(total, currency)
+    if owners.is_empty() or not owners["cost"][0]:
+        return f"{amount} {spoken}, and no team to bill it to"
+    top = owners.row(0, named=True)
+    return f"{wording.title(top['key'])} spent {wording.share(top['cost'], total)} of {amount} {spoken}"
+
+
+def lead(frame: pl.DataFrame, waste: Waste, currency: str) -> str:
+    """Return the sentence below the headline: what was paid for and not used."""
+    total = total_cost(frame)
+    if not total:
+        return "Import a price book to see what these hours cost."
+    if not waste.total:
+        return "All that was paid for was used."
+    return (
+        f"{wording.money_short(waste.total, currency)} ({wording.share(waste.total, total)}) went to GPUs that did no "
+        f"work: {wording.money_short(waste.held_idle, currency)} was held and idle, "
+        f"{wording.money_short(waste.idle_capacity, currency)} was capacity that nobody held."
+    )
+
+
+def bars_finding(frame: pl.DataFrame, currency: str) -> str:
+    """Return the title of the cost chart: how much has an owner."""
+    total, owned = total_cost(frame), total_cost(frame.filter(pl.col("kind") == OWNER))
+    if not total:
+        return "Nothing has a price yet"
+    count = frame.filter(pl.col("kind") == OWNER).height
+    teams = "1 team accounts" if count == 1 else f"{count} teams account"
+    return f"{teams} for {wording.money_short(owned, currency)}, {wording.share(owned, total)} of the cost"
+
+
+def idle_finding(idle: Document, currency: str) -> str:
+    """Return the title of the held-idle list: what all of it cost."""
+    cost = sum_money(idle_frame(idle)["cost"])
+    if not cost:
+        return "Nothing was held without working"
+    return f"{wording.money_short(cost, currency)} went to GPUs that were held and did nothing"
+
+
+def states_finding(document: Document) -> str:
+    """Return the title of the time chart: how much of the time GPUs worked, and the largest rest."""
+    hours = state_hours(document)
+    whole = sum(hours.values())
+    if not whole:
+        return "No GPU time in this period"
+    worked = wording.share(hours.get("active", 0.0), whole)
+    rest = {state: value for state, value in hours.items() if state != "active" and value}
+    if not rest:
+        return "GPUs worked all the time"
+    largest = max(rest, key=lambda state: rest[state])
+    words = _STATE_PHRASES.get(largest, wording.state(largest).lower())
+    return f"GPUs worked {worked} of the time; {wording.share(rest[largest], whole)} they {words}"
+
+
+_STATE_PHRASES: Final = {
+    "idle": "stood idle",
+    "held_idle": "were held and idle",
+    "held_unobserved": "were held, unobserved",
+    "ungranted": "were used without a grant",
+    "unavailable": "were out of service",
+    "unobserved": "were not observed",
+}
+
+
+def costs_finding(costs: pl.DataFrame, currency: str, step: str) -> str:
+    """Return the title of the cost-over-time chart: its range over whole steps, and when it was highest."""
+    per_step = costs.group_by("at").agg(pl.col("cost").sum()).sort("at")
+    if per_step.height < 3:
+        return "Cost over time"
+    whole = per_step[:-1] if per_step.height > 3 else per_step  # the last step is still filling up
+    low, high = whole["cost"].min(), whole["cost"].max()
+    if not isinstance(low, Decimal) or not isinstance(high, Decimal) or not high:
+        return "Cost over time"
+    at = whole.row(whole["cost"].arg_max() or 0, named=True)["at"]
+    when = f"{at:%H:%M} on {at.day} {at:%b}" if step == "hour" else f"{at.day} {at:%b}"
+    if high == low:
+        return f"Every {step} cost {wording.money_short(high, currency)}"
+    words = f"{wording.money_short(low, currency)} to {wording.money_short(high, currency)}"
+    return f"Each {step} cost {words}, most on {when}"

@@ -1,0 +1,75 @@
+"""What the figures leave out or rest on: unpriced, unobserved, unattributed, refused, not final. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from analytics.overview import total_cost
+from dashboards import wording
+
+Document = Mapping[str, Any]
+
+
+class Note(NamedTuple):
+    """Something that the figures leave out or rest on: how much, what it means, what to do."""
+
+    amount: str
+    text: str
+    step: str = ""
+    serious: bool = False
+
+
+def notes(frame: pl.DataFrame, chargeback: Document, status: Document) -> tuple[Note, ...]:
+    """Return what the figures leave out, the gravest first, each with the next step."""
+    hours = float(frame["gpu_hours"].sum())
+    found = [
+        _unpriced(chargeback["unpriced_gpu_hours"], hours),
+        _unobserved(chargeback["unobserved_gpu_hours"], hours),
+        _unattributed(frame, chargeback["currency"]),
+        _quarantined(status.get("quarantined") or 0),
+        _finality(chargeback, status),
+    ]
+    return tuple(note for note in found if note)
+
+
+def _unpriced(hours: float, whole: float) -> Note | None:
+    if not hours:
+        return None
+    text = (
+        f"unpriced ({wording.share(hours, whole)}): no entry of the price book covers them, so every total is too low."
+    )
+    return Note(f"{wording.hours(hours)} GPU-h", text, "gpuledger price import FILE", serious=True)
+
+
+def _unobserved(hours: float, whole: float) -> Note | None:
+    if not hours:
+        return Note("0 GPU-h", "unobserved: every GPU was read all the time.")
+    text = f"unobserved ({wording.share(hours, whole)}): no telemetry. They are shown apart, and never billed as idle."
+    return Note(f"{wording.hours(hours)} GPU-h", text, "", serious=hours > whole / 50)
+
+
+def _unattributed(frame: pl.DataFrame, currency: str) -> Note | None:
+    rows = frame.filter(pl.col("kind") == "unattributed")
+    hours = float(rows["gpu_hours"].sum())
+    if not hours:
+        return None
+    cost = wording.money_short(total_cost(rows), currency)
+    text = f"unattributed ({wording.hours(hours)} GPU-h): no owner rule matches who held them."
+    return Note(cost, text, "gpuledger owner import FILE", serious=True)
+
+
+def _quarantined(batches: int) -> Note | None:
+    if not batches:
+        return None
+    text = f"{'batch' if batches == 1 else 'batches'} refused: kept with the reason, and counted in no figure here."
+    return Note(f"{batches:,}", text, "", serious=True)
+
+
+def _finality(chargeback: Document, status: Document) -> Note:
+    until = wording.instant(status.get("watermark_us"))
+    if chargeback["final"]:
+        return Note("Final", "The period is closed: these charges do not change any more.")
+    return Note("Provisional", f"Data reaches to {until}. Charges can change until the period is closed.")

@@ -1,0 +1,172 @@
+"""The Overview page: what the fleet cost, who spent it, what was paid for and not used, what is incomplete."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import streamlit as st
+
+from analytics.overview import OWNER, chargeback_frame, timeline_costs, timeline_states
+from dashboards import charts, data, findings, pieces, view_models, wording
+from dashboards.periods import Choice, choices, choose, earlier, grain, in_words
+from dashboards.theme import NOT_A_TEAM, OTHERS, STATE_COLOURS, STATE_ORDER, Mode, team_colours
+from dashboards.view_models import Answers
+from gpuledger.errors import DeliveryError
+
+VIEWS: Final = {"allocation": "By what was held", "usage": "By what was used"}
+BAR_KEYS: Final = (
+    ("Held and at work", STATE_COLOURS["active"]),
+    ("Held idle", STATE_COLOURS["held_idle"]),
+    ("Held by nobody", STATE_COLOURS["idle"]),
+)
+DIMENSIONS: Final = {name: words[0] for name, words in wording.DIMENSION_WORDS.items()}
+
+
+def render() -> None:
+    """Draw the page, or what to do where it has nothing to show."""
+    try:
+        status = data.status()
+        if status.get("watermark_us") is None:
+            st.html(pieces.empty(*NO_DATA))
+            return
+        _page(status)
+    except DeliveryError as error:
+        if error.status is None:
+            st.html(pieces.empty("The collector does not answer", error.message, error.hint))
+        else:
+            st.html(pieces.empty("The collector could not answer", error.message, error.hint))
+        if st.button("Try again"):
+            st.cache_data.clear()
+            st.rerun()
+
+
+NO_DATA: Final = (
+    "The ledger is empty so far",
+    (
+        "The collector runs, and no agent has delivered anything yet. Start one on a node with GPUs; its first figures "
+        "are here within two minutes. To see the pages with a simulated fleet, run the demo."
+    ),
+    "gpuledger agent    ·    gpuledger demo",
+)
+
+
+def _page(status: data.Document) -> None:
+    chosen = _header(status)
+    as_of = f"{status['watermark_us']}/{status.get('rows', '')}/{status.get('price_version', '')}"
+    answers = _answers(chosen, status, as_of)
+    currency = answers.chargeback["currency"]
+    model = view_models.overview(answers)
+    st.html(pieces.headline(model))
+    if not answers.chargeback["rows"]:
+        st.html(pieces.empty("No GPU time in this period", "Choose another period above."))
+        return
+    mode: Mode = "dark" if st.context.theme.type == "dark" else "light"
+    _who_and_waste(answers, currency, mode)
+    _over_time(answers, chosen, status, as_of, mode)
+    _breakdown(chosen, as_of)
+    st.html(pieces.heading("What these figures leave out") + pieces.notes(model.notes))
+    st.html(pieces.foot(_small_print(chosen)))
+
+
+def _header(status: data.Document) -> Choice:
+    known = choices(status["first_usage_us"], status["watermark_us"])
+    asked = choose(st.query_params.get("period"), known)
+    if asked not in known:
+        known.append(asked)
+    left, right = st.columns([3, 1], vertical_alignment="center")
+    left.html(pieces.brand(wording.instant(status["watermark_us"])))
+    chosen = right.selectbox(
+        "Period",
+        known,
+        index=known.index(asked),
+        format_func=lambda choice: choice.name,
+        label_visibility="collapsed",
+    )
+    if chosen.slug != st.query_params.get("period"):
+        st.query_params["period"] = chosen.slug
+    return chosen
+
+
+def _answers(chosen: Choice, status: data.Document, as_of: str) -> Answers:
+    period = chosen.period.label
+    before = earlier(chosen, status["watermark_us"])
+    compared = None
+    if before and before[0].start_us >= status["first_usage_us"]:
+        compared = data.answer("chargeback", {"period": before[0].label, "by": "team"}, as_of)
+    return Answers(
+        chargeback=data.answer("chargeback", {"period": period, "by": "team"}, as_of),
+        idle=data.answer("idle", {"period": period}, as_of),
+        status=status,
+        spoken=in_words(chosen, status["watermark_us"]),
+        before=compared,
+        before_name=before[1] if before else "",
+    )
+
+
+def _who_and_waste(answers: Answers, currency: str, mode: Mode) -> None:
+    frame = chargeback_frame(answers.chargeback)
+    left, right = st.columns([11, 9], gap="large")
+    with left:
+        title = findings.bars_finding(frame, currency)
+        st.html(pieces.heading(title, "Cost of GPU time by team") + pieces.keys(BAR_KEYS))
+        bars = view_models.team_bars(frame, answers.idle)
+        st.altair_chart(charts.cost_bars(bars, currency, mode), theme=None, width="stretch", alt="Cost by team")
+    with right:
+        st.html(
+            pieces.heading(findings.idle_finding(answers.idle, currency), "Held-idle time, the most expensive first")
+            + pieces.table(view_models.idle_table(answers.idle, currency))
+        )
+
+
+def _over_time(answers: Answers, chosen: Choice, status: data.Document, as_of: str, mode: Mode) -> None:
+    step = grain(chosen.period, status["watermark_us"])
+    timeline = data.answer("timeline", {"period": chosen.period.label, "grain": step}, as_of)
+    states = timeline_states(timeline)
+    frame = chargeback_frame(answers.chargeback)
+    currency = answers.chargeback["currency"]
+    left, right = st.columns(2, gap="large")
+    with left:
+        present = set(states["state"].to_list())
+        st.html(
+            pieces.heading(findings.states_finding(answers.chargeback), f"GPU-hours per {step} by state")
+            + pieces.keys((wording.state(name), STATE_COLOURS[name]) for name in STATE_ORDER if name in present)
+        )
+        st.altair_chart(
+            charts.hours_by_state(states, step, mode), theme=None, width="stretch", alt="GPU-hours by state"
+        )
+    with right:
+        costs, labels = view_models.cost_series(timeline_costs(timeline), frame)
+        owners = [wording.title(key) for key in frame.filter(frame["kind"] == OWNER)["key"].to_list()]
+        known = team_colours(owners) | {view_models.OTHERS: OTHERS, view_models.NOT_BILLED: NOT_A_TEAM}
+        colours = {label: known[label] for label in labels}
+        title = findings.costs_finding(timeline_costs(timeline), currency, step)
+        st.html(pieces.heading(title, f"Cost per {step} by team, {currency}") + pieces.keys(colours.items()))
+        chart = charts.cost_over_time(costs, colours, currency, step, mode)
+        st.altair_chart(chart, theme=None, width="stretch", alt="Cost over time by team")
+
+
+def _breakdown(chosen: Choice, as_of: str) -> None:
+    st.html(pieces.heading("Where it went"))
+    left, right = st.columns([3, 1], vertical_alignment="center")
+    by = left.segmented_control(
+        "Break down by", list(DIMENSIONS), default="team", required=True, format_func=DIMENSIONS.__getitem__,
+        label_visibility="collapsed", key="by", bind="query-params",
+    )  # fmt: skip
+    view = right.selectbox(
+        "View",
+        list(VIEWS),
+        format_func=VIEWS.__getitem__,
+        label_visibility="collapsed",
+        key="view",
+        bind="query-params",
+    )
+    by, view = by or "team", view or "allocation"
+    answer = data.answer("chargeback", {"period": chosen.period.label, "by": by, "view": view}, as_of)
+    st.html(pieces.table(view_models.breakdown(answer, by)))
+
+
+def _small_print(chosen: Choice) -> str:
+    start, end = (wording.instant(at) for at in (chosen.period.start_us, chosen.period.end_us))
+    return (
+        f"{start} to {end}, the end excluded. Capacity is every GPU the ledger knows, from the day it was first seen."
+    )

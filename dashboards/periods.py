@@ -1,0 +1,101 @@
+"""Which periods a reader can choose, what they are called, and which earlier one is fair to compare with."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal, NamedTuple
+
+from dashboards.wording import month_name
+from gpuledger.accounting.periods import Period, iso, month_of, parse_period
+from gpuledger.accounting.units import US_PER_DAY, US_PER_HOUR
+from gpuledger.errors import ConfigError
+
+RECENT: Final = {"24h": ("Last 24 hours", US_PER_DAY), "7d": ("Last 7 days", 7 * US_PER_DAY)}
+_MAX_MONTHS: Final = 24
+
+
+class Choice(NamedTuple):
+    """One entry of the period selector: what the address bar says, what people read, and the period itself."""
+
+    slug: str
+    name: str
+    period: Period
+
+
+def choices(first_us: int, until_us: int) -> list[Choice]:
+    """Return the months that have data, newest first, then the recent past; `until_us` is where data ends."""
+    months: list[Choice] = []
+    at_us = max(first_us, until_us - 1)
+    while len(months) < _MAX_MONTHS:
+        month = month_of(at_us)
+        months.append(Choice(month.label, month_name(month.label), month))
+        if month.start_us <= first_us:
+            break
+        at_us = month.start_us - 1
+    end_us = -(-until_us // US_PER_HOUR) * US_PER_HOUR
+    recent = [Choice(slug, name, _span(end_us - length, end_us)) for slug, (name, length) in RECENT.items()]
+    return [*months, *recent]
+
+
+def choose(slug: str | None, known: list[Choice]) -> Choice:
+    """Return the choice that the address bar names; a period of its own is one more; else the newest month."""
+    for choice in known:
+        if choice.slug == slug:
+            return choice
+    if slug:
+        try:
+            period = parse_period(slug)
+        except ConfigError:
+            return known[0]
+        return Choice(slug, describe(period), period)
+    return known[0]
+
+
+def describe(period: Period) -> str:
+    """Return `November 2026`, or `3 Nov 2026 to 9 Nov 2026`."""
+    if len(period.label) == 7:
+        return month_name(period.label)
+    return f"{_day(period.start_us)} to {_day(period.end_us - 1)}"
+
+
+def in_words(choice: Choice, until_us: int) -> str:
+    """Return how a sentence ends: `in November`, `in November so far`, `in the last 7 days`."""
+    if choice.slug in RECENT:
+        return f"in the {choice.name[:1].lower()}{choice.name[1:]}"
+    if len(choice.period.label) == 7:
+        month = choice.name.partition(" ")[0]
+        return f"in {month} so far" if until_us < choice.period.end_us else f"in {month}"
+    return f"from {choice.name}"
+
+
+def earlier(choice: Choice, until_us: int) -> tuple[Period, str] | None:
+    """Return the span before that is as long as what is known of `choice`, and its name; None where that is empty.
+
+    A month that still runs is compared with the same days of the month before.
+    """
+    period = choice.period
+    known_us = (min(period.end_us, until_us) - period.start_us) // US_PER_HOUR * US_PER_HOUR
+    if known_us <= 0:
+        return None
+    if len(period.label) != 7:
+        return _span(period.start_us - known_us, period.start_us), "the same time before"
+    before = month_of(period.start_us - 1)
+    name = month_name(before.label).partition(" ")[0]
+    if until_us >= period.end_us:
+        return before, name
+    end_us = min(before.start_us + known_us, before.end_us)
+    return _span(before.start_us, end_us), f"the same days of {name}"
+
+
+def grain(period: Period, until_us: int) -> Literal["hour", "day"]:
+    """Return `hour` for up to three days, else `day`."""
+    return "hour" if min(period.end_us, until_us) - period.start_us <= 3 * US_PER_DAY else "day"
+
+
+def _span(start_us: int, end_us: int) -> Period:
+    return Period(start_us, end_us, f"{iso(start_us)}..{iso(end_us)}")
+
+
+def _day(at_us: int) -> str:
+    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at_us)
+    return f"{at.day} {at:%b %Y}"

@@ -1,0 +1,89 @@
+"""Pieces of a page as HTML: figures, tables, keys, notes. Text from outside is escaped here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+
+from dashboards.notes import Note
+from dashboards.theme import Shade
+from dashboards.view_models import Kpi, Overview, Table
+
+
+def brand(until: str) -> str:
+    """Return the line above the page: whose page this is, and how fresh."""
+    return f'<div class="gl-brand"><i></i><b>gpuledger</b> &nbsp;·&nbsp; data until {escape(until)}</div>'
+
+
+def headline(model: Overview) -> str:
+    """Return the finding, the sentence below it, and the strip of figures."""
+    kpis = "".join(_kpi(kpi) for kpi in model.kpis)
+    return (
+        f'<h1 class="gl-finding">{escape(model.finding)}</h1><p class="gl-lead">{escape(model.lead)}</p>'
+        f'<div class="gl-kpis">{kpis}</div>'
+    )
+
+
+def heading(text: str, sub: str = "") -> str:
+    """Return a section's finding and how to read what follows."""
+    below = f'<p class="gl-sub">{escape(sub)}</p>' if sub else ""
+    return f'<h2 class="gl-h">{escape(text)}</h2>{below}'
+
+
+def keys(entries: Iterable[tuple[str, Shade]]) -> str:
+    """Return the one legend of a chart."""
+    marks = "".join(f'<span><i style="background:{shade.css}"></i>{escape(name)}</span>' for name, shade in entries)
+    return f'<div class="gl-keys">{marks}</div>'
+
+
+def table(model: Table) -> str:
+    """Return a table; figures line up on the right."""
+    head = "".join(f"<th{_left(i, model)}>{escape(name)}</th>" for i, name in enumerate(model.headers))
+    body = "".join(
+        f'<tr class="{line.kind}">'
+        + "".join(f"<td{_left(i, model)}>{_cell(i, text, line.small)}</td>" for i, text in enumerate(line.cells))
+        + "</tr>"
+        for line in model.lines
+    )
+    more = f'<p class="gl-sub">and {model.left_out:,} more</p>' if model.left_out else ""
+    inner = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+    return f'<div class="gl-scroll"><table class="gl-t">{inner}</table></div>{more}'
+
+
+def notes(models: Iterable[Note]) -> str:
+    """Return the reservations, one a line."""
+    return f'<div class="gl-notes">{"".join(_note(model) for model in models)}</div>'
+
+
+def empty(title: str, text: str, step: str = "") -> str:
+    """Return what stands in place of a page that has nothing to show: what is missing and what to do."""
+    todo = f"<p><code>{escape(step)}</code></p>" if step else ""
+    return f'<div class="gl-empty"><h1>{escape(title)}</h1><p>{escape(text)}</p>{todo}</div>'
+
+
+def foot(text: str) -> str:
+    """Return the small print."""
+    return f'<p class="gl-foot">{escape(text)}</p>'
+
+
+def _kpi(kpi: Kpi) -> str:
+    unit = f"<small>{escape(kpi.unit)}</small>" if kpi.unit else ""
+    return (
+        f'<div class="gl-kpi"><div class="k">{escape(kpi.label)}</div><div class="v">{escape(kpi.value)}{unit}</div>'
+        f'<div class="d">{escape(kpi.detail)}</div></div>'
+    )
+
+
+def _note(note: Note) -> str:
+    step = f" <code>{escape(note.step)}</code>" if note.step else ""
+    kind = " warn" if note.serious else ""
+    return f'<div class="gl-note{kind}"><b>{escape(note.amount)}</b><div>{escape(note.text)}{step}</div></div>'
+
+
+def _left(column: int, model: Table) -> str:
+    return ' class="l"' if column < model.words else ""
+
+
+def _cell(column: int, text: str, small: str) -> str:
+    below = f"<small>{escape(small)}</small>" if small and column == 0 else ""
+    return f"{escape(text)}{below}"

@@ -1,0 +1,143 @@
+"""How money, hours, energy, shares, instants and periods read to a person, in a terminal and on a page alike."""
+
+from __future__ import annotations
+
+import calendar
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Final
+
+UNKNOWN: Final = "\N{EN DASH}"
+
+STATE_WORDS: Final = {
+    "active": "Active",
+    "held_idle": "Held idle",
+    "held_unobserved": "Held, activity not observed",
+    "ungranted": "Ungranted",
+    "idle": "Idle",
+    "unavailable": "Unavailable",
+    "unobserved": "Unobserved",
+}
+
+REASON_WORDS: Final = {
+    "memory_held": "Keeps memory, runs nothing",
+    "never_started": "Never ran a kernel",
+    "starved": "Waits for data",
+    "throttled": "Throttled",
+    "stalled": "Stalled",
+    "free": "Free",
+    "stranded": "Left over by MIG",
+    "gpu_lost": "GPU lost",
+    "reset_required": "Needs a reset",
+    "agent_down": "Agent down",
+    "no_samples": "No samples",
+    "unreadable": "Could not be read",
+    "no_data": "No data arrived",
+    "unknown": "Not known",
+    "": "",
+}
+
+KIND_WORDS: Final = {
+    "idle": "Idle capacity",
+    "unavailable": "Unavailable",
+    "unobserved": "Unobserved",
+    "unattributed": "Unattributed",
+    "held_not_used": "Held, not used",
+}
+
+DIMENSION_WORDS: Final = {
+    "team": ("Team", "Teams"),
+    "user": ("User", "Users"),
+    "project": ("Project", "Projects"),
+    "workload": ("Workload", "Workloads"),
+    "namespace": ("Namespace", "Namespaces"),
+    "model": ("GPU model", "GPU models"),
+    "node": ("Node", "Nodes"),
+}
+
+_SYMBOLS: Final = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "CHF": "CHF "}
+
+
+def symbol(currency: str) -> str:
+    """Return what stands before an amount: a sign, or the code and a space."""
+    return _SYMBOLS.get(currency, f"{currency} ") if currency else ""
+
+
+def money(amount: Decimal | None, currency: str, places: int = 2) -> str:
+    """Return `€1,234.50`; with `places` 0 the nearest whole unit."""
+    if amount is None:
+        return UNKNOWN
+    rounded = amount.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN)
+    sign = "-" if rounded < 0 else ""
+    return f"{sign}{symbol(currency)}{abs(rounded):,}"
+
+
+def money_short(amount: Decimal, currency: str) -> str:
+    """Return an amount for a headline: cents below a hundred, whole units from there, millions as `€1.25 M`."""
+    if abs(amount) >= 10_000_000:
+        return f"{money(amount / 1_000_000, currency)} M"
+    return money(amount, currency, 2 if abs(amount) < 100 else 0)
+
+
+def hours(value: float | None) -> str:
+    """Return GPU-hours for a sentence, with as many decimals as they deserve."""
+    if value is None:
+        return UNKNOWN
+    if value and abs(value) < 10:
+        return f"{value:,.2f}"
+    return f"{value:,.1f}" if abs(value) < 100 else f"{value:,.0f}"
+
+
+def hours_column(value: float | None) -> str:
+    """Return GPU-hours for a table, where decimals line up."""
+    return UNKNOWN if value is None else f"{value:,.1f}"
+
+
+def share(part: Decimal | float, whole: Decimal | float) -> str:
+    """Return `41 %`; an empty whole has no shares; what exists but rounds to nothing is `<1 %`."""
+    if not whole:
+        return UNKNOWN
+    percent = float(part) / float(whole) * 100
+    if 0 < percent < 1:
+        return "<1 %"
+    return ">99 %" if 99 < percent < 100 else f"{percent:.0f} %"
+
+
+def change(now: Decimal, before: Decimal) -> str:
+    """Return `+12 %` or `-3 %` against an earlier figure; empty where there was none."""
+    if not before:
+        return ""
+    percent = round(float((now - before) / before) * 100)
+    return f"{percent:+d} %".replace("-", "\N{MINUS SIGN}") if percent else "±0 %"
+
+
+def instant(at_us: int | None) -> str:
+    """Return `24 Nov 2026, 03:00 UTC`."""
+    if at_us is None:
+        return UNKNOWN
+    at = datetime.fromtimestamp(at_us // 1_000_000, tz=UTC)
+    return f"{at.day} {at:%b %Y, %H:%M} UTC"
+
+
+def month_name(period: str) -> str:
+    """Return `November 2026` for `2026-11`; any other period as it is."""
+    year, _, month = period.partition("-")
+    if len(period) == 7 and year.isdigit() and month.isdigit():
+        return f"{calendar.month_name[int(month)]} {year}"
+    return period
+
+
+def title(key: str) -> str:
+    """Return a team's or namespace's identifier as a heading: `vision-research` becomes `Vision research`."""
+    words = key.replace("-", " ").replace("_", " ").strip()
+    return words[:1].upper() + words[1:]
+
+
+def state(name: str) -> str:
+    """Return a state's words."""
+    return STATE_WORDS.get(name, title(name))
+
+
+def reason(name: str) -> str:
+    """Return a reason's words."""
+    return REASON_WORDS.get(name, title(name))
