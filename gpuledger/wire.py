@@ -236,8 +236,18 @@ def check(batch: Batch, *, now_us: int) -> None:
     and the device's intervals do not overlap; the energy of a board's rows sums to what the board used; nothing lies
     in the receiver's future or after the batch was sealed.
     """
+    check_envelope(batch, now_us=now_us)
+    check_usage(batch, columns(batch))
+
+
+def check_envelope(batch: Batch, *, now_us: int) -> None:
+    """Raise WireError where a decoded batch breaks a promise about anything but its rows: the first half of `check`."""
     _check_times(batch, now_us)
-    cols = columns(batch)
+    _check_dictionaries(batch)
+
+
+def check_usage(batch: Batch, cols: Columns) -> None:
+    """Raise WireError where the rows of a batch break a promise: the second half of `check`, and its reference."""
     _check_references(batch, cols)
     _check_rows(batch, cols)
     _check_shares(batch, cols)
@@ -333,6 +343,9 @@ def _check_references(batch: Batch, cols: Columns) -> None:
         column = cols.required[name]
         if column and not (low <= min(column) and max(column) < high):
             raise WireError("reference", f"column {name} points outside its dictionary of {high} entries")
+
+
+def _check_dictionaries(batch: Batch) -> None:
     for kind, keys in (("device", [d.key for d in batch.devices]), ("holder", [h.key for h in batch.holders])):
         if len(set(keys)) != len(keys):
             raise WireError("reference", f"the batch lists a {kind} twice")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable
 
@@ -83,7 +84,7 @@ def accepted(snapshots: Iterable[Snapshot]) -> list[Snapshot]:
 def lifetimes(snapshots: list[Snapshot]) -> dict[str, list[Interval]]:
     """Return when each device was there: from each snapshot that shows it to the next one."""
     found: dict[str, list[Interval]] = defaultdict(list)
-    for before, after in zip(snapshots, snapshots[1:], strict=False):
+    for before, after in itertools.pairwise(snapshots):
         for board in before.boards:
             for device in board.devices:
                 found[device.device].append(Interval(before.at_us, after.at_us))

@@ -1,5 +1,7 @@
 """Half-open intervals: cutting, merging, gaps."""
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,7 +24,7 @@ def test_cutting_partitions_and_never_crosses_a_boundary(start: int, end: int, s
     assert covered(pieces) == set(range(start, end))
     assert sum(piece.length_us for piece in pieces) == max(0, end - start)
     assert all((piece.end_us - 1) // step == piece.start_us // step for piece in pieces)
-    assert all(a.end_us == b.start_us for a, b in zip(pieces, pieces[1:], strict=False))
+    assert all(a.end_us == b.start_us for a, b in itertools.pairwise(pieces))
 
 
 @given(st.lists(intervals, max_size=8))
@@ -30,7 +32,7 @@ def test_merging_keeps_what_is_covered_and_leaves_no_neighbours(found: list[Inte
     """The union is the same set of instants, sorted, with a hole between any two of its intervals."""
     merged = merge(found)
     assert covered(merged) == covered(found)
-    assert all(a.end_us < b.start_us for a, b in zip(merged, merged[1:], strict=False))
+    assert all(a.end_us < b.start_us for a, b in itertools.pairwise(merged))
     assert merge(reversed(found)) == merged
 
 

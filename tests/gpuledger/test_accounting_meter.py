@@ -1,5 +1,6 @@
 """The meter: what it promises of every timeline, and its rules one by one."""
 
+import itertools
 from collections import defaultdict
 
 import msgspec
@@ -94,7 +95,7 @@ def test_energy_of_the_rows_is_the_energy_of_the_board(snapshots: list[Snapshot]
 def test_releases_lie_end_to_end_and_hold_only_their_own_time(snapshots: list[Snapshot]) -> None:
     """Each release starts where the one before ended, and its records lie inside it."""
     released = meter_all(snapshots)
-    assert all(a.until_us == b.from_us for a, b in zip(released, released[1:], strict=False))
+    assert all(a.until_us == b.from_us for a, b in itertools.pairwise(released))
     for metered in released:
         assert all(metered.from_us <= r.start_us and r.end_us <= metered.until_us for r in metered.records)
 

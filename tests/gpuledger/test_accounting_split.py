@@ -1,5 +1,7 @@
 """Splitting integers exactly."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,9 +40,7 @@ def test_order_matters_only_among_equals(total: int, shuffled: tuple[list[int], 
 def test_a_greater_weight_never_gets_less(total: int, parts: list[int]) -> None:
     """Shares are monotonous in their weights."""
     pairs = sorted(zip(parts, split_exactly(total, parts), strict=True))
-    assert all(
-        share <= bigger + (part == more) for (part, share), (more, bigger) in zip(pairs, pairs[1:], strict=False)
-    )
+    assert all(share <= bigger + (part == more) for (part, share), (more, bigger) in itertools.pairwise(pairs))
 
 
 def test_what_is_left_over_goes_to_the_largest_remainders_then_to_the_earlier() -> None:

@@ -65,41 +65,51 @@ def test_overload_and_faults_are_worth_trying_again(status: int) -> None:
 @pytest.mark.parametrize(("header", "expected"), [("7", 7.0), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("-3", None)])
 def test_retry_after_is_passed_on_in_seconds(header: str, expected: float | None) -> None:
     """The collector's wish to be left alone for some seconds is on the error; what is not seconds is not guessed at."""
-    with serving(lambda _: problem(503, "busy", Retry_After=header)) as server:
-        with pytest.raises(TransientDeliveryError) as raised:
-            CollectorClient(server.url).post_batch(b"frame")
+    with (
+        serving(lambda _: problem(503, "busy", Retry_After=header)) as server,
+        pytest.raises(TransientDeliveryError) as raised,
+    ):
+        CollectorClient(server.url).post_batch(b"frame")
     assert raised.value.retry_after_s == expected
 
 
 def test_the_case_of_a_header_does_not_matter() -> None:
     """Servers that write header names in lower case are understood."""
-    with serving(lambda _: problem(429, "busy", retry_after="5")) as server:
-        with pytest.raises(TransientDeliveryError) as raised:
-            CollectorClient(server.url).post_batch(b"frame")
+    with (
+        serving(lambda _: problem(429, "busy", retry_after="5")) as server,
+        pytest.raises(TransientDeliveryError) as raised,
+    ):
+        CollectorClient(server.url).post_batch(b"frame")
     assert raised.value.retry_after_s == 5.0
 
 
 @pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 409, 413, 422])
 def test_a_refusal_is_terminal(status: int) -> None:
     """Statuses that speak of the request are terminal, with the collector's own words."""
-    with serving(lambda _: problem(status, "shares do not sum")) as server:
-        with pytest.raises(TerminalDeliveryError, match="shares do not sum") as raised:
-            CollectorClient(server.url).post_batch(b"frame")
+    with (
+        serving(lambda _: problem(status, "shares do not sum")) as server,
+        pytest.raises(TerminalDeliveryError, match="shares do not sum") as raised,
+    ):
+        CollectorClient(server.url).post_batch(b"frame")
     assert raised.value.status == status
 
 
 def test_an_error_page_that_is_no_problem_document_is_still_quoted() -> None:
     """A proxy's page is shown as it came."""
-    with serving(lambda _: Answer(502, b"<h1>Bad Gateway</h1>")) as server:
-        with pytest.raises(TransientDeliveryError, match="Bad Gateway"):
-            CollectorClient(server.url).post_batch(b"frame")
+    with (
+        serving(lambda _: Answer(502, b"<h1>Bad Gateway</h1>")) as server,
+        pytest.raises(TransientDeliveryError, match="Bad Gateway"),
+    ):
+        CollectorClient(server.url).post_batch(b"frame")
 
 
 def test_an_answer_that_is_no_receipt_delivers_nothing() -> None:
     """A 200 from something that is not a collector must not make the agent forget a batch."""
-    with serving(lambda _: Answer(200, b"<html>welcome</html>")) as server:
-        with pytest.raises(TransientDeliveryError, match="not a receipt"):
-            CollectorClient(server.url).post_batch(b"frame")
+    with (
+        serving(lambda _: Answer(200, b"<html>welcome</html>")) as server,
+        pytest.raises(TransientDeliveryError, match="not a receipt"),
+    ):
+        CollectorClient(server.url).post_batch(b"frame")
 
 
 def test_nobody_listening_is_transient() -> None:
