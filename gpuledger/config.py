@@ -48,8 +48,9 @@ def load_config(cls: type[_T], path: Path | None, env: Mapping[str, str]) -> _T:
 def effective(settings: msgspec.Struct) -> dict[str, Any]:
     """Return the settings as plain values for people, secrets hidden."""
     shown: dict[str, Any] = {}
-    for name, annotation in _fields(type(settings)).items():
-        value = getattr(settings, name)
+    attributes = zip(settings.__struct_fields__, _fields(type(settings)).items(), strict=True)
+    for attribute, (name, annotation) in attributes:
+        value = getattr(settings, attribute)
         if isinstance(value, msgspec.Struct):
             shown[name] = effective(value)
         elif _is_secret(annotation):
@@ -120,8 +121,12 @@ def _nearest(name: str, known: Iterable[str]) -> str:
 
 
 def _fields(cls: type[msgspec.Struct]) -> dict[str, object]:
+    """Return the annotation of each field under its name in the file, which need not be a name in Python (`from`)."""
     hints = typing.get_type_hints(cls, include_extras=True)
-    return {name: hints[name] for name in cls.__struct_fields__}
+    return {
+        name: hints[attribute]
+        for attribute, name in zip(cls.__struct_fields__, cls.__struct_encode_fields__, strict=True)
+    }
 
 
 def _section(annotation: object) -> type[msgspec.Struct] | None:
