@@ -50,6 +50,7 @@ class NvmlBoard:
         self._absent: set[Any] = set()  # functions that have no answer on this board
         self._fields = [_ENERGY, _POWER] if gauges else []  # one call for both; alone, each has a cheaper one
         self._mig = _mig_enabled(handle)
+        self._recut = False
         self._instances: tuple[NvmlInstance, ...] | None = None
         self._last_instances: tuple[Device, ...] = ()
         self._pids: frozenset[int] = frozenset()
@@ -72,13 +73,13 @@ class NvmlBoard:
             pynvml.nvmlDeviceRegisterEvents(self._handle, supported & wanted, event_set)
 
     def forget_instances(self) -> None:
-        """Enumerate the MIG instances anew at the next reading."""
-        self._mig = _mig_enabled(self._handle)
-        self._instances = None
+        """Find out anew at the next reading whether and how the board is cut."""
+        self._recut = True
 
     def lose(self, code: int) -> None:
         """Mark the board as one that the driver no longer hands out; readings report the fault of `code`."""
         self._lost_code = code
+        self.address = 0  # the driver may have given it to another board
 
     def read(self, now_us: int) -> BoardReading:
         """Return the board's reading; a failing board is a `fault`.
@@ -88,12 +89,20 @@ class NvmlBoard:
         if self._lost_code:
             return self._fault(self._lost_code)
         try:
+            if self._recut:
+                self._find_cut()
             return self._read_mig() if self._mig else self._read_whole(now_us)
         except pynvml.NVMLError as error:
             if error.value in codes.DRIVER_GONE:
                 raise
             self._last_seen_us = None
             return self._fault(error.value)
+
+    def _find_cut(self) -> None:
+        self._mig = _mig_enabled(self._handle)
+        self._instances, self._last_instances = None, ()
+        self._absent.clear()  # what a board supports depends on whether it is cut
+        self._recut = False
 
     def _fault(self, code: int) -> BoardReading:
         instances = tuple(InstanceReading(device, None, ()) for device in self._last_instances)

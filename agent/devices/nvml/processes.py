@@ -14,6 +14,7 @@ _COMPUTE: Final = "nvmlDeviceGetComputeRunningProcesses_v3"
 _GRAPHICS: Final = "nvmlDeviceGetGraphicsRunningProcesses_v3"
 _NOT_AVAILABLE: Final = pynvml.NVML_VALUE_NOT_AVAILABLE_ulonglong.value
 _INFO: Final = pynvml.c_nvmlProcessInfo_v3_t
+_MOST: Final = 1 << 16  # no GPU has more processes: a driver that asks for more room will never be content
 _ROOM: Final = 8  # entries in the first buffer; it grows to what a driver asks for
 
 
@@ -61,6 +62,8 @@ class ProcessLists:
         code = function(self._handle, self._count_address, self._buffer)
         while code == codes.INSUFFICIENT_SIZE:
             room = max(2 * room, count.value + _ROOM)
+            if room > _MOST:
+                break
             self._buffer = (_INFO * room)()
             count.value = room
             code = function(self._handle, self._count_address, self._buffer)

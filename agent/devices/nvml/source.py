@@ -43,6 +43,7 @@ class NvmlSource:
         self._gauges = gauges
         self._epoch = epoch
         self._session: _Session | None = None
+        self._known: tuple[NvmlBoard, ...] = ()  # of the last session: a board that is lost now had its name then
         self.openings = 0  # how often NVML was initialised
 
     @property
@@ -75,7 +76,6 @@ class NvmlSource:
                 raise codes.driver_error("closing", error.value, str(error)) from error
 
     def _open(self, now_us: int) -> _Session:
-        known = self._session.boards if self._session else ()
         self.close()
         if self._library is not None:
             _load_library(self._library)
@@ -85,9 +85,10 @@ class NvmlSource:
             raise codes.driver_error("opening", error.value, str(error)) from error
         self.openings += 1
         try:
-            self._session = _Session(known, now_us, gauges=self._gauges)
+            self._session = _Session(self._known, now_us, gauges=self._gauges)
         except pynvml.NVMLError as error:
             raise codes.driver_error("listing its GPUs", error.value, str(error)) from error
+        self._known = self._session.boards
         return self._session
 
     def _read(self, session: _Session, now_us: int) -> NodeReading:
@@ -143,14 +144,17 @@ class _Session:
             self._report_no_events(error)
             return None
         for board in self.boards:
-            board.register_events(event_set, _XID | _MIG_CHANGE)
+            try:
+                board.register_events(event_set, _XID | _MIG_CHANGE)
+            except pynvml.NVMLError as error:
+                self._report_no_events(error, board.device.key)
         return event_set
 
-    def _report_no_events(self, error: pynvml.NVMLError) -> None:
+    def _report_no_events(self, error: pynvml.NVMLError, board: str = "") -> None:
         if error.value in codes.DRIVER_GONE:
             raise error
-        message = f"the driver reports no events: {error} (NVML error {error.value})"
-        self.pending_events.append(DriverEvent("events_unavailable", "", error.value, message))
+        message = f"the driver reports no events of {board or 'this node'}: {error} (NVML error {error.value})"
+        self.pending_events.append(DriverEvent("events_unavailable", board, error.value, message))
 
     def read_events(self) -> tuple[DriverEvent, ...]:
         """Return what the driver reported since the last call; each report comes once."""

@@ -32,32 +32,41 @@ _POWER_FIELDS: Final = frozenset({pynvml.NVML_FI_DEV_POWER_AVERAGE, pynvml.NVML_
 
 
 def name(board: SimulatedBoard, part: SliceSpec | None, out: int, size: int) -> int:
-    """NvmlDeviceGetName."""
+    """Answer nvmlDeviceGetName."""
     text = board.capture.name if part is None else f"{board.capture.name} MIG {part.profile}"
     return codes.SUCCESS if write_text(out, size, text) else codes.INSUFFICIENT_SIZE
 
 
+def architecture(board: SimulatedBoard, part: SliceSpec | None, out: int) -> int:
+    """Answer nvmlDeviceGetArchitecture."""
+    if part is not None:
+        return codes.INVALID_ARGUMENT
+    word = board.capture.architecture.split()[0].upper()
+    write_uint(out, getattr(pynvml, f"NVML_DEVICE_ARCH_{word}", pynvml.NVML_DEVICE_ARCH_UNKNOWN))
+    return codes.SUCCESS
+
+
 def uuid(board: SimulatedBoard, part: SliceSpec | None, out: int, size: int) -> int:
-    """NvmlDeviceGetUUID."""
+    """Answer nvmlDeviceGetUUID."""
     text = board.spec.uuid if part is None else part.uuid
     return codes.SUCCESS if write_text(out, size, text) else codes.INSUFFICIENT_SIZE
 
 
 def serial(board: SimulatedBoard, part: SliceSpec | None, out: int, size: int) -> int:
-    """NvmlDeviceGetSerial."""
+    """Answer nvmlDeviceGetSerial."""
     if part is not None or not board.spec.serial:
         return codes.NOT_SUPPORTED
     return codes.SUCCESS if write_text(out, size, board.spec.serial) else codes.INSUFFICIENT_SIZE
 
 
 def index(board: SimulatedBoard, part: SliceSpec | None, out: int) -> int:
-    """NvmlDeviceGetIndex."""
+    """Answer nvmlDeviceGetIndex."""
     write_uint(out, board.spec.index if part is None else part.index)
     return codes.SUCCESS
 
 
 def minor_number(board: SimulatedBoard, part: SliceSpec | None, out: int) -> int:
-    """NvmlDeviceGetMinorNumber."""
+    """Answer nvmlDeviceGetMinorNumber."""
     if part is not None:
         return codes.NOT_SUPPORTED
     write_uint(out, board.spec.minor)
@@ -65,7 +74,7 @@ def minor_number(board: SimulatedBoard, part: SliceSpec | None, out: int) -> int
 
 
 def pci_info(board: SimulatedBoard, part: SliceSpec | None, out: int) -> int:
-    """NvmlDeviceGetPciInfo_v3."""
+    """Answer nvmlDeviceGetPciInfo_v3."""
     if part is not None:
         return codes.INVALID_ARGUMENT
     info = pynvml.nvmlPciInfo_t.from_address(out)
@@ -75,14 +84,14 @@ def pci_info(board: SimulatedBoard, part: SliceSpec | None, out: int) -> int:
 
 
 def memory(board: SimulatedBoard, part: SliceSpec | None, out: int) -> int:
-    """NvmlDeviceGetMemoryInfo: what the driver reserves counts as used."""
+    """Answer nvmlDeviceGetMemoryInfo: what the driver reserves counts as used."""
     total, reserved, used = _memory_of(board, part)
     ctypes.memmove(out, _MEMORY.pack(total, total - reserved - used, used + reserved), _MEMORY.size)
     return codes.SUCCESS
 
 
 def memory_v2(board: SimulatedBoard, part: SliceSpec | None, out: int) -> int:
-    """NvmlDeviceGetMemoryInfo_v2: a caller states the struct's version in its first word."""
+    """Answer nvmlDeviceGetMemoryInfo_v2: a caller states the struct's version in its first word."""
     if ctypes.c_uint.from_address(out).value != pynvml.nvmlMemory_v2:
         return codes.ARGUMENT_VERSION_MISMATCH
     total, reserved, used = _memory_of(board, part)
@@ -99,7 +108,7 @@ def _memory_of(board: SimulatedBoard, part: SliceSpec | None) -> tuple[int, int,
 
 
 def utilization(board: SimulatedBoard, part: SliceSpec | None, out: int) -> int:
-    """NvmlDeviceGetUtilizationRates: not supported once the board is cut into instances."""
+    """Answer nvmlDeviceGetUtilizationRates: not supported once the board is cut into instances."""
     if part is not None or board.mig:
         return codes.NOT_SUPPORTED
     write_uint(out, _percent(board.state.utilization_ppm))
@@ -108,7 +117,7 @@ def utilization(board: SimulatedBoard, part: SliceSpec | None, out: int) -> int:
 
 
 def power_usage(board: SimulatedBoard, part: SliceSpec | None, out: int) -> int:
-    """NvmlDeviceGetPowerUsage: of the board, in milliwatts."""
+    """Answer nvmlDeviceGetPowerUsage: of the board, in milliwatts."""
     if part is not None:
         return codes.NOT_SUPPORTED
     write_uint(out, board.state.power_mw)
@@ -116,7 +125,7 @@ def power_usage(board: SimulatedBoard, part: SliceSpec | None, out: int) -> int:
 
 
 def power_limit(board: SimulatedBoard, part: SliceSpec | None, out: int) -> int:
-    """NvmlDeviceGetPowerManagementLimit."""
+    """Answer nvmlDeviceGetPowerManagementLimit."""
     if part is not None:
         return codes.NOT_SUPPORTED
     write_uint(out, board.capture.power_limit_mw)
@@ -124,7 +133,7 @@ def power_limit(board: SimulatedBoard, part: SliceSpec | None, out: int) -> int:
 
 
 def power_limits(board: SimulatedBoard, part: SliceSpec | None, least: int, most: int) -> int:
-    """NvmlDeviceGetPowerManagementLimitConstraints."""
+    """Answer nvmlDeviceGetPowerManagementLimitConstraints."""
     if part is not None:
         return codes.NOT_SUPPORTED
     write_uint(least, round(board.capture.power_min_w * 1_000))
@@ -133,7 +142,7 @@ def power_limits(board: SimulatedBoard, part: SliceSpec | None, least: int, most
 
 
 def total_energy(board: SimulatedBoard, part: SliceSpec | None, out: int) -> int:
-    """NvmlDeviceGetTotalEnergyConsumption: of the board, in millijoules since the driver was loaded."""
+    """Answer nvmlDeviceGetTotalEnergyConsumption: of the board, in millijoules since the driver was loaded."""
     if part is not None:
         return codes.NOT_SUPPORTED
     ctypes.c_ulonglong.from_address(out).value = board.state.energy_mj
@@ -141,7 +150,7 @@ def total_energy(board: SimulatedBoard, part: SliceSpec | None, out: int) -> int
 
 
 def field_values(board: SimulatedBoard, part: SliceSpec | None, count: int, values: int) -> int:
-    """NvmlDeviceGetFieldValues: each entry has its own return code and value type."""
+    """Answer nvmlDeviceGetFieldValues: each entry has its own return code and value type."""
     state = board.state
     for address in range(values, values + count * _FIELD_SIZE, _FIELD_SIZE):
         field = ctypes.c_uint32.from_address(address).value
@@ -158,7 +167,7 @@ def field_values(board: SimulatedBoard, part: SliceSpec | None, count: int, valu
 
 
 def temperature(board: SimulatedBoard, part: SliceSpec | None, sensor: int, out: int) -> int:
-    """NvmlDeviceGetTemperature."""
+    """Answer nvmlDeviceGetTemperature."""
     if part is not None or sensor != pynvml.NVML_TEMPERATURE_GPU:
         return codes.INVALID_ARGUMENT
     write_uint(out, board.state.temperature_c)
@@ -166,7 +175,7 @@ def temperature(board: SimulatedBoard, part: SliceSpec | None, sensor: int, out:
 
 
 def temperature_v(board: SimulatedBoard, part: SliceSpec | None, out: int) -> int:
-    """NvmlDeviceGetTemperatureV: a versioned struct."""
+    """Answer nvmlDeviceGetTemperatureV: a versioned struct."""
     version, sensor, _ = _TEMPERATURE.unpack(ctypes.string_at(out, _TEMPERATURE.size))
     if version != pynvml.nvmlTemperature_v1:
         return codes.ARGUMENT_VERSION_MISMATCH
@@ -177,13 +186,13 @@ def temperature_v(board: SimulatedBoard, part: SliceSpec | None, out: int) -> in
 
 
 def compute_processes(board: SimulatedBoard, part: SliceSpec | None, count: int, infos: int | None) -> int:
-    """NvmlDeviceGetComputeRunningProcesses_v3: of a board, all; of an instance, its own."""
+    """Answer nvmlDeviceGetComputeRunningProcesses_v3: of a board, all; of an instance, its own."""
     processes = board.state.processes if part is None else _processes_of(board, part)
     return _write_list(count, infos, [_pack_process(board, process) for process in processes], _PROCESS.size)
 
 
 def graphics_processes(board: SimulatedBoard, part: SliceSpec | None, count: int, infos: int | None) -> int:  # noqa: ARG001 - the C signature
-    """NvmlDeviceGetGraphicsRunningProcesses_v3: nobody draws on these boards."""
+    """Answer nvmlDeviceGetGraphicsRunningProcesses_v3: nobody draws on these boards."""
     write_uint(count, 0)
     return codes.SUCCESS
 
@@ -191,7 +200,7 @@ def graphics_processes(board: SimulatedBoard, part: SliceSpec | None, count: int
 def process_utilization(
     board: SimulatedBoard, part: SliceSpec | None, samples: int | None, count: int, last_seen_us: int
 ) -> int:
-    """NvmlDeviceGetProcessUtilization: buffered samples newer than `last_seen_us`, of processes that worked."""
+    """Answer nvmlDeviceGetProcessUtilization: buffered samples newer than `last_seen_us`, of processes that worked."""
     if part is not None or board.mig:
         return codes.NOT_SUPPORTED
     found = board.utilisation_since(last_seen_us)
@@ -202,7 +211,7 @@ def process_utilization(
 
 
 def mig_mode(board: SimulatedBoard, part: SliceSpec | None, current: int, pending: int) -> int:
-    """NvmlDeviceGetMigMode."""
+    """Answer nvmlDeviceGetMigMode."""
     if part is not None or board.capture.mig is None:
         return codes.NOT_SUPPORTED
     write_uint(current, int(board.mig))
@@ -211,7 +220,7 @@ def mig_mode(board: SimulatedBoard, part: SliceSpec | None, current: int, pendin
 
 
 def max_mig_count(board: SimulatedBoard, part: SliceSpec | None, out: int) -> int:
-    """NvmlDeviceGetMaxMigDeviceCount."""
+    """Answer nvmlDeviceGetMaxMigDeviceCount."""
     if part is not None:
         return codes.INVALID_ARGUMENT
     write_uint(out, board.capture.mig.slices if board.capture.mig else 0)
@@ -219,7 +228,7 @@ def max_mig_count(board: SimulatedBoard, part: SliceSpec | None, out: int) -> in
 
 
 def mig_handle(board: SimulatedBoard, part: SliceSpec | None, number: int, out: int) -> int:
-    """NvmlDeviceGetMigDeviceHandleByIndex: indices without an instance are holes."""
+    """Answer nvmlDeviceGetMigDeviceHandleByIndex: indices without an instance are holes."""
     if part is not None or board.capture.mig is None or number >= board.capture.mig.slices:
         return codes.INVALID_ARGUMENT
     handle = board.handle + 1 + number
@@ -229,8 +238,21 @@ def mig_handle(board: SimulatedBoard, part: SliceSpec | None, number: int, out: 
     return codes.SUCCESS
 
 
+def profile_info(board: SimulatedBoard, part: SliceSpec | None, number: int, out: int) -> int:
+    """Answer nvmlDeviceGetGpuInstanceProfileInfoV: the board's profiles are numbered as its capture lists them."""
+    if part is not None or board.capture.mig is None:
+        return codes.NOT_SUPPORTED
+    if number >= len(board.capture.mig.profiles):
+        return codes.INVALID_ARGUMENT
+    facts, answer = board.capture.mig.profiles[number], pynvml.c_nvmlGpuInstanceProfileInfo_v2_t.from_address(out)
+    answer.id, answer.name = number, f"MIG {facts.name}".encode()
+    answer.sliceCount, answer.memorySizeMB = facts.slices, facts.memory_mib
+    answer.multiprocessorCount, answer.ofaCount = facts.multiprocessors, facts.ofa
+    return codes.SUCCESS
+
+
 def gpu_instance_id(board: SimulatedBoard, part: SliceSpec | None, out: int) -> int:  # noqa: ARG001 - the C signature
-    """NvmlDeviceGetGpuInstanceId."""
+    """Answer nvmlDeviceGetGpuInstanceId."""
     if part is None:
         return codes.INVALID_ARGUMENT
     write_uint(out, part.gpu_instance)
@@ -238,7 +260,7 @@ def gpu_instance_id(board: SimulatedBoard, part: SliceSpec | None, out: int) -> 
 
 
 def compute_instance_id(board: SimulatedBoard, part: SliceSpec | None, out: int) -> int:  # noqa: ARG001 - the C signature
-    """NvmlDeviceGetComputeInstanceId."""
+    """Answer nvmlDeviceGetComputeInstanceId."""
     if part is None:
         return codes.INVALID_ARGUMENT
     write_uint(out, part.compute_instance)
@@ -246,7 +268,7 @@ def compute_instance_id(board: SimulatedBoard, part: SliceSpec | None, out: int)
 
 
 def attributes(board: SimulatedBoard, part: SliceSpec | None, out: int) -> int:
-    """NvmlDeviceGetAttributes_v2: of an instance."""
+    """Answer nvmlDeviceGetAttributes_v2: of an instance."""
     if part is None:
         return codes.INVALID_ARGUMENT
     answer = pynvml.c_nvmlDeviceAttributes.from_address(out)
@@ -260,7 +282,7 @@ def attributes(board: SimulatedBoard, part: SliceSpec | None, out: int) -> int:
 
 
 def supported_events(board: SimulatedBoard, part: SliceSpec | None, out: int) -> int:  # noqa: ARG001 - the C signature
-    """NvmlDeviceGetSupportedEventTypes."""
+    """Answer nvmlDeviceGetSupportedEventTypes."""
     ctypes.c_ulonglong.from_address(out).value = _EVENTS if part is None else 0
     return codes.SUCCESS
 

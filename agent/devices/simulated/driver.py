@@ -28,6 +28,7 @@ _PYNVML: Final = threading.RLock()  # pynvml holds one library for the whole pro
 
 _DEVICE_CALLS: Final[dict[str, Callable[..., int]]] = {
     "nvmlDeviceGetName": calls.name,
+    "nvmlDeviceGetArchitecture": calls.architecture,
     "nvmlDeviceGetUUID": calls.uuid,
     "nvmlDeviceGetSerial": calls.serial,
     "nvmlDeviceGetIndex": calls.index,
@@ -47,6 +48,7 @@ _DEVICE_CALLS: Final[dict[str, Callable[..., int]]] = {
     "nvmlDeviceGetGraphicsRunningProcesses_v3": calls.graphics_processes,
     "nvmlDeviceGetProcessUtilization": calls.process_utilization,
     "nvmlDeviceGetMigMode": calls.mig_mode,
+    "nvmlDeviceGetGpuInstanceProfileInfoV": calls.profile_info,
     "nvmlDeviceGetMaxMigDeviceCount": calls.max_mig_count,
     "nvmlDeviceGetMigDeviceHandleByIndex": calls.mig_handle,
     "nvmlDeviceGetGpuInstanceId": calls.gpu_instance_id,
@@ -64,13 +66,12 @@ class SimulatedDriver:
         self._clock = clock
         self._epoch = ""
         self._opened = 0
-        self._boards: tuple[SimulatedBoard, ...] = ()
+        self._boards = self._make_boards()
         self._devices: dict[int, tuple[SimulatedBoard, SliceSpec | None]] = {}
         self._mig_changes: deque[SimulatedBoard] = deque()
         self._failure: Exception | None = None
         self._pointers: dict[str, Any] = {}  # pynvml's cache of function pointers, for this library
         self._refcount = 0
-        self._load_boards()
         self._functions = self._driver_functions() | self._device_functions()
         self._library = DriverLibrary(self._functions)
         for board in self._boards[:1]:
@@ -119,25 +120,29 @@ class SimulatedDriver:
         """Take a symbol out of the library, as in an older driver."""
         self._replace(function, None)
 
+    def wrap(self, wrapper: Callable[[Callable[..., int]], Callable[..., int]]) -> None:
+        """Put each function of the library behind `wrapper`, to count or time the calls."""
+        for name, function in self._functions.items():
+            if hasattr(self._library, name):
+                self._replace(name, wrapper(function))
+
     def recut(self) -> None:
         """Read the world's boards again, as after MIG instances were made or destroyed, and report the change."""
-        self._load_boards()
+        watched = {board.spec.uuid for board in self._boards if board.watched}
+        self._boards = self._make_boards()
+        for board in self._boards:
+            board.watched = board.spec.uuid in watched
+        if self._opened:
+            self._show_devices()
         self._mig_changes.extend(board for board in self._boards if board.capture.mig)
 
     def _replace(self, function: str, by: Callable[..., int] | None) -> None:
         self._library.replace(function, by and self._guarded(by))
         self._pointers.clear()
 
-    def _load_boards(self) -> None:
-        watched = {board.spec.uuid for board in self._boards if board.watched}
-        self._boards = tuple(
-            SimulatedBoard(self._world, self._clock, position, spec)
-            for position, spec in enumerate(self._world.boards())
-        )
-        for board in self._boards:
-            board.watched = board.spec.uuid in watched
-        if self._opened:
-            self._show_devices()
+    def _make_boards(self) -> tuple[SimulatedBoard, ...]:
+        specs = enumerate(self._world.boards())
+        return tuple(SimulatedBoard(self._world, self._clock, position, spec) for position, spec in specs)
 
     def _show_devices(self) -> None:
         self._devices = {board.handle: (board, None) for board in self._boards}

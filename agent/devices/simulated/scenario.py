@@ -149,6 +149,7 @@ class Scenario:
         for node in (*(reload.node for reload in file.reload), *(outage.node for outage in file.outage)):
             if node not in self._boards:
                 raise ConfigError(f'no node "{node}" for an outage or a reload', hint=nearest(node, self._boards))
+        self._cuts()
         for outage in file.outage:
             since_us, to_us = parse_time_us(outage.since, "outage"), parse_time_us(outage.to, "outage")
             if since_us % US_PER_MINUTE or to_us % US_PER_MINUTE or since_us >= to_us:
@@ -156,6 +157,15 @@ class Scenario:
                     f"outage of {outage.node}: not from one whole minute to a later one", hint="no seconds"
                 )
         self._cuts()
+
+    def _refuse_hidden_reset(self, node: str, outage: Interval) -> None:
+        """Raise ConfigError where a counter starts again while nobody looks: what it had counted is then unknowable."""
+        resets = [cut.interval for cut in self._losses() if cut.node == node]
+        resets += [cut.interval for cut in self._cuts() if cut.node == node and cut.board is None]
+        for reset in resets:
+            if reset.start_us < outage.end_us and outage.start_us <= reset.end_us:
+                message = f"{node}: a board is lost, or the driver loaded, during an outage of the agent"
+                raise ConfigError(message, hint="move one of them: its energy has no known truth")
 
     def _tenants(self, kept: tuple[NodeSpec, ...], start_us: int, horizon_us: int, seed: int) -> list[Tenant]:
         boards = {node.name: self._boards[node.name] for node in kept}
@@ -185,7 +195,7 @@ class Scenario:
     def _fault_cuts(self, fault: FaultSpec) -> list[Cut]:
         """Return the cut that a fault makes, if any."""
         where = f"fault on {fault.device}"
-        (slot,) = find_slots(fault.device.split("-mig")[0], self._whole_boards(), where)
+        (slot,) = find_slots(fault.device, self._whole_boards(), where)
         at_us = parse_time_us(fault.at, where)
         until_us = parse_time_us(fault.lost_until, where) if fault.lost_until else at_us
         if until_us < at_us or (fault.lost_until and until_us == at_us):

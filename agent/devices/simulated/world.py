@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 class SliceSpec(NamedTuple):
     """A MIG instance of a board. `index` is its NVML MIG index (indices may have holes)."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # a field, where a tuple has a method
     uuid: str  # MIG-...
     gpu_instance: int
     compute_instance: int
@@ -25,7 +25,7 @@ class BoardSpec(NamedTuple):
 
     uuid: str  # GPU-...
     capture: str  # h100-sxm, a100-40gb, l40s, t4
-    index: int
+    index: int  # type: ignore[assignment]  # a field, where a tuple has a method
     pci_bus_id: str
     serial: str = ""
     minor: int = 0

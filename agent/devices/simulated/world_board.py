@@ -80,50 +80,42 @@ class BoardTimeline:
         self._used_before: list[int] = [0]  # energy at the start of each day that was asked for
         self._days: dict[int, _Day] = {}
         self._segment = self._segments[0]
-        self._origins: dict[int, int] = {}
+        self._origins: dict[int, int] = {}  # energy at each instant at which the counter was zero
+        self._origin = 0
         self._day = self._build_day(0)
 
     def state_at(self, at_us: int, previous_us: int) -> BoardState:
         """Return the board's state at `at_us`; activity, xids and finished are those of `(previous_us, at_us]`."""
         segment = self._segment
-        (start_us, end_us) = segment.interval
+        start_us, end_us = segment.interval
         if not start_us <= at_us < end_us:
-            segment = self._segment = self._segment_at(at_us)
+            segment = self._enter_segment(at_us)
             start_us = segment.interval.start_us
-        minute = (at_us - 1) // US_PER_MINUTE
         xids = self._xids_in(previous_us, at_us) if self._xids else ()
         if segment.lost:
             return _LOST._replace(xids=xids) if xids else _LOST
+        minute = (at_us - 1) // US_PER_MINUTE
         if previous_us < minute * US_PER_MINUTE or previous_us < start_us or previous_us >= at_us:
             return self._mixed(segment, at_us, previous_us, xids)
         percents = tenancy_percents(segment, minute)
-        percent, power_mw, processes = segment.shown.get(percents) or self._show(segment, percents)
+        shown = segment.shown.get(percents) or self._show(segment, percents)
         return BoardState(
             False,
-            self.energy_mj(at_us),
-            power_mw,
-            percent * _PPM_PER_PERCENT,
+            (self.used_mw_us(at_us) - self._origin) // US_PER_SECOND,
+            shown.power_mw,
+            shown.percent * _PPM_PER_PERCENT,
             segment.memory_bytes,
-            30 + percent // 2,
-            processes,
+            30 + shown.percent // 2,
+            shown.processes,
             (),
             xids,
         )
 
     def energy_mj(self, at_us: int) -> int:
         """Return the counter's value: millijoules since it last was zero, rounded down."""
-        segment = self._segment
-        (start_us, end_us) = segment.interval
-        if not start_us <= at_us < end_us:
-            segment = self._segment_at(at_us)
-        origin_us = segment.counts_from_us
-        used = self.used_mw_us(at_us)
-        if origin_us > 0:
-            origin = self._origins.get(origin_us)
-            if origin is None:
-                origin = self._origins[origin_us] = self.used_mw_us(origin_us)
-            used -= origin
-        return used // US_PER_SECOND
+        if not self._segment.interval.start_us <= at_us < self._segment.interval.end_us:
+            self._enter_segment(at_us)
+        return (self.used_mw_us(at_us) - self._origin) // US_PER_SECOND
 
     def used_mw_us(self, at_us: int) -> int:
         """Return the energy used since the scenario's start in mW x us, exactly."""
@@ -145,8 +137,13 @@ class BoardTimeline:
                 yield segment, part
             index += 1
 
-    def _segment_at(self, at_us: int) -> Segment:
-        return self._segments[max(0, bisect_right(self._starts, at_us) - 1)]
+    def _enter_segment(self, at_us: int) -> Segment:
+        segment = self._segment = self._segments[max(0, bisect_right(self._starts, at_us) - 1)]
+        zero_us = segment.counts_from_us
+        if zero_us not in self._origins:
+            self._origins[zero_us] = self.used_mw_us(zero_us)
+        self._origin = self._origins[zero_us]
+        return segment
 
     def _xids_in(self, previous_us: int, at_us: int) -> tuple[int, ...]:
         return tuple(xid for when_us, xid in self._xids if previous_us < when_us <= at_us)
