@@ -118,8 +118,9 @@ def _device_families(state: AgentState) -> Iterator[Metric]:
             labels = _device_labels(state, device.device)
             if device.activity_ppm is not None:
                 active.add_metric(labels, device.activity_ppm / PPM)
-            if used.get(device.device) is not None:
-                memory.add_metric(labels, used[device.device])
+            used_bytes = used.get(device.device)
+            if used_bytes is not None:
+                memory.add_metric(labels, used_bytes)
             _add_held(state, device, labels, held)
             current = state_of(device)
             for possible in _STATES:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import takewhile
 from typing import Final
 
 import msgspec
@@ -39,12 +40,8 @@ class Tallies:
         for record in records:
             if record.holder is not None and record.state in HELD_STATES:
                 self._grow((record.device, record.holder), record)
-        while self._pairs:
-            pair = next(iter(self._pairs))
-            if pair[1] != OTHER and self._pairs[pair].last_us < until_us - RETENTION_US:
-                del self._pairs[pair]
-            else:
-                break
+        for pair in self._outdated(until_us - RETENTION_US):
+            del self._pairs[pair]
         while len(self._pairs) > self._max_pairs and self._give_way():
             self.dropped += 1
 
@@ -58,6 +55,12 @@ class Tallies:
         """Return device, holder and totals of everything that is kept."""
         return [(device, holder, tally) for (device, holder), tally in list(self._pairs.items())]
 
+    def _outdated(self, before_us: int) -> list[tuple[str, str]]:
+        return list(takewhile(lambda pair: self._pairs[pair].last_us < before_us, self._named()))
+
+    def _named(self) -> Iterator[tuple[str, str]]:
+        return (pair for pair in self._pairs if pair[1] != OTHER)
+
     def _grow(self, pair: tuple[str, str], record: UsageRecord) -> None:
         tally = self._pairs.pop(pair, None) or Tally()
         tally.held_us += record.held_us
@@ -67,7 +70,7 @@ class Tallies:
         self._pairs[pair] = tally
 
     def _give_way(self) -> bool:
-        pair = next((pair for pair in self._pairs if pair[1] != OTHER), None)
+        pair = next(self._named(), None)
         if pair is None:
             return False
         gone = self._pairs.pop(pair)

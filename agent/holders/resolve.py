@@ -64,6 +64,10 @@ class HolderResolver:
         """Return the holder of a process that did work since the previous reading and may have ended."""
         return self._current.get(pid) or self._previous.get(pid) or self._fresh(pid)
 
+    def failures(self) -> dict[str, int]:
+        """Return how many look-ups found nothing, by reason."""
+        return {"vanished": self.vanished, "unreadable": self.unreadable, "pod_unreadable": self.pods_unreadable}
+
     @property
     def remembered(self) -> int:
         """Return how many processes are remembered."""

@@ -28,7 +28,7 @@ def seal(spool: Spool, *frames: bytes) -> None:
 
 
 def longest(_: float, high: float) -> float:
-    """A random source that always waits as long as allowed."""
+    """Stand for a random source that always waits as long as allowed."""
     return high
 
 

@@ -29,7 +29,7 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
 
 @pytest.fixture(scope="module")
 def sealed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A closed spool with three batches that wait."""
+    """Return the folder of a closed spool with three batches that wait."""
     directory = tmp_path_factory.mktemp("sealed") / "spool"
     with Spool(directory) as spool:
         for record in RECORDS:
@@ -107,7 +107,7 @@ def test_a_full_spool_takes_nothing_and_loses_nothing(tmp_path: Path) -> None:
     with Spool(tmp_path, max_bytes=2 * (OVERHEAD_BYTES + 100)) as spool:
         spool.append(b"a" * 100, b"", 1)
         spool.append(b"b" * 100, b"", 2)
-        with pytest.raises(SpoolFullError, match="not delivered"):
+        with pytest.raises(SpoolFullError, match="no room"):
             spool.append(b"c", b"", 3)
         assert spool.stats().batches == 2
         spool.acknowledge(0)

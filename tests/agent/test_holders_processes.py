@@ -1,0 +1,173 @@
+"""Facts about processes are read from a proc filesystem, and nothing is read that is not on the list."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.holders.processes import (
+    ALLOWED_ENVIRON,
+    InMemoryProcesses,
+    ProcessFacts,
+    ProcFs,
+    boot_instant_us,
+    parse_comm,
+    parse_environ,
+    parse_start_ticks,
+)
+from gpuledger.errors import HolderError
+
+BOOT_S = 1_700_000_000
+
+
+def stat_line(pid: int, comm: str, start_ticks: int) -> str:
+    fields = " ".join(str(n) for n in range(4, 22))
+    return f"{pid} ({comm}) S {fields} {start_ticks} 999 888\n"
+
+
+@pytest.fixture
+def proc(tmp_path: Path) -> Path:
+    (tmp_path / "stat").write_text(f"cpu 1 2 3\nbtime {BOOT_S}\nprocesses 5\n")
+    return tmp_path
+
+
+def add_process(
+    proc: Path,
+    pid: int,
+    *,
+    comm: str = "python",
+    ticks: int = 500,
+    uid: int = 1000,
+    environ: bytes = b"",
+    cgroup: str = "",
+) -> None:
+    folder = proc / str(pid)
+    folder.mkdir(exist_ok=True)
+    (folder / "stat").write_text(stat_line(pid, comm, ticks))
+    (folder / "status").write_text(f"Name:\t{comm}\nUid:\t{uid}\t0\t0\t0\nGid:\t1\t1\t1\t1\n")
+    (folder / "cgroup").write_text(cgroup or "0::/user.slice\n")
+    (folder / "environ").write_bytes(environ)
+
+
+def table(proc: Path) -> ProcFs:
+    return ProcFs(proc, ticks_per_second=100, user_name={1000: "ada"}.get)  # type: ignore[arg-type]
+
+
+def test_a_process_is_read_as_it_is(proc: Path) -> None:
+    """Start time counts from boot in clock ticks; the uid is the real one; the cgroup is kept as text."""
+    add_process(proc, 42, environ=b"SLURM_JOB_ID=7\0", cgroup="0::/a\n")
+    assert table(proc).facts(42) == ProcessFacts(
+        pid=42,
+        start_us=(BOOT_S + 5) * 1_000_000,
+        cgroup="0::/a\n",
+        uid=1000,
+        user="ada",
+        comm="python",
+        environ={"SLURM_JOB_ID": "7"},
+    )
+
+
+@pytest.mark.parametrize("comm", ["python", "a b c", "(sd-pam)", "x) R 1 2 3 (y", "", "tmux: server"])
+def test_any_command_name_leaves_the_start_time_right(comm: str) -> None:
+    """Commands may hold blanks and parentheses, which also separate the fields."""
+    line = stat_line(9, comm, 123_456).encode()
+    assert (parse_comm(line), parse_start_ticks(line)) == (comm, 123_456)
+
+
+@given(st.text(alphabet="() ab\t1", max_size=16), st.integers(0, 2**40))
+def test_start_ticks_survive_hostile_commands(comm: str, ticks: int) -> None:
+    """No command can forge another start time."""
+    assert parse_start_ticks(stat_line(1, comm, ticks).encode()) == ticks
+
+
+def test_a_process_that_has_ended_is_none(proc: Path) -> None:
+    """No folder, no process: neither a start time nor facts."""
+    assert table(proc).start_us(42) is None
+    assert table(proc).facts(42) is None
+
+
+def test_a_process_that_ends_while_it_is_read_is_none(proc: Path) -> None:
+    """Half a process is no process."""
+    add_process(proc, 42)
+    (proc / "42" / "cgroup").unlink()
+    assert table(proc).facts(42) is None
+
+
+def test_a_reused_pid_shows_another_start_time(proc: Path) -> None:
+    """The pid alone is not the process: the one that took it has started later."""
+    add_process(proc, 42, ticks=500)
+    processes = table(proc)
+    before = processes.start_us(42)
+    add_process(proc, 42, ticks=900)
+    assert processes.start_us(42) == before + 4_000_000  # type: ignore[operator]
+
+
+def test_no_variable_is_kept_that_is_not_on_the_list() -> None:
+    """Environments hold secrets: only the listed names are ever kept, each value cut at a sane length."""
+    block = b"AWS_SECRET_ACCESS_KEY=x\0SLURM_JOB_ID=7\0HOME=/root\0GPULEDGER_TEAM=" + b"t" * 999 + b"\0broken\0=y\0"
+    found = parse_environ(block)
+    assert set(found) == {"SLURM_JOB_ID", "GPULEDGER_TEAM"}
+    assert len(found["GPULEDGER_TEAM"]) == 256
+
+
+def test_the_first_of_two_equal_variables_counts() -> None:
+    """A variable that stands twice has the value that the process itself would read."""
+    assert parse_environ(b"SLURM_JOB_ID=1\0SLURM_JOB_ID=2\0") == {"SLURM_JOB_ID": "1"}
+
+
+@given(st.binary(max_size=300))
+def test_any_environment_yields_listed_names_only(block: bytes) -> None:
+    """Whatever bytes a process puts there, parsing ends and keeps nothing else."""
+    assert set(parse_environ(block)) <= ALLOWED_ENVIRON
+
+
+def test_an_environment_that_may_not_be_read_is_counted_and_not_fatal(proc: Path) -> None:
+    """Identity comes from the cgroup; without the environment only the account and the claims are missing."""
+    add_process(proc, 42)
+    (proc / "42" / "environ").unlink()
+    (proc / "42" / "environ").mkdir()  # reading it fails with another error than absence, for root too
+    processes = table(proc)
+    facts = processes.facts(42)
+    assert facts is not None
+    assert (facts.environ_readable, dict(facts.environ), processes.environ_unreadable) == (False, {}, 1)
+
+
+def test_a_process_that_may_not_be_read_is_an_error_with_a_hint(proc: Path) -> None:
+    """A process that runs and hides is not the same as one that is gone."""
+    add_process(proc, 42)
+    (proc / "42" / "cgroup").unlink()
+    (proc / "42" / "cgroup").mkdir()
+    with pytest.raises(HolderError) as raised:
+        table(proc).facts(42)
+    assert "hostPID" in raised.value.hint
+
+
+def test_a_folder_that_is_no_proc_filesystem_is_refused(tmp_path: Path) -> None:
+    """A wrong mount is found at the start."""
+    with pytest.raises(HolderError, match="stat"):
+        ProcFs(tmp_path)
+    (tmp_path / "stat").write_text("cpu 1 2\n")
+    with pytest.raises(HolderError, match="btime"):
+        ProcFs(tmp_path)
+
+
+def test_this_very_process_can_be_read() -> None:
+    """On a real proc filesystem our own process is found, started before now and after boot."""
+    processes = ProcFs(boot_us=boot_instant_us())
+    facts = processes.facts(os.getpid())
+    assert facts is not None
+    assert facts.uid == os.getuid()
+    assert boot_instant_us() < facts.start_us
+    assert processes.start_us(os.getpid()) == facts.start_us
+
+
+def test_a_given_table_answers_like_the_real_one() -> None:
+    """The in-memory table keeps the same promises."""
+    facts = ProcessFacts(1, 5, "", 0)
+    processes = InMemoryProcesses({1: facts})
+    assert (processes.start_us(1), processes.facts(1)) == (5, facts)
+    assert (processes.start_us(2), processes.facts(2)) == (None, None)
