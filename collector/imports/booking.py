@@ -51,6 +51,10 @@ def decide_booking(record: JobRecord, until_us: int, known: Iterable[BookedRun])
     others = [run for run in related if run is not same]
     if same is None:
         return _book(record, record.start_us, until_us, others, Outcome.NEW)
+    return _go_on(record, until_us, same, others)
+
+
+def _go_on(record: JobRecord, until_us: int, same: BookedRun, others: list[BookedRun]) -> Booking:
     if same.gpus != record.gpus:
         return _conflict(record, f"is booked with {same.gpus} GPUs, and now has {record.gpus}")
     ended = record.end_us is not None
@@ -64,9 +68,11 @@ def decide_booking(record: JobRecord, until_us: int, known: Iterable[BookedRun])
 
 
 def _book(record: JobRecord, from_us: int, until_us: int, others: list[BookedRun], outcome: Outcome) -> Booking:
+    if until_us <= from_us:
+        return Booking(Outcome.UNCHANGED)
     wanted = Interval(from_us, until_us)
     taken = [Interval(run.started_us, run.booked_until_us) for run in others]
-    missing = gaps(taken, wanted) if taken else [wanted] * (until_us > from_us)
+    missing = gaps(taken, wanted) if taken else [wanted]
     run = BookedRun(record.part, record.start_us, until_us, record.end_us is not None, record.gpus)
     overlap_us = wanted.length_us - sum(interval.length_us for interval in missing)
     disagreement = ""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, Literal, get_args
 
 from collector.imports.findings import Findings
-from collector.imports.jobs import NO_FACTS, JobRecord, PoolFacts
+from collector.imports.jobs import NO_FACTS, JobRecord, PoolFacts, pool_name
 from collector.imports.payload import JobImport
 from collector.imports.sacct import parse_sacct
 from collector.imports.sacct_json import parse_sacct_json
@@ -53,7 +53,9 @@ class JobLog:
         pending: list[JobRecord] = []
         still_open: list[JobRecord] = []
         hours = 0
+        unused = set(self.facts.capacity)
         for record in self._read(self.findings):
+            unused.discard(pool_name(record))
             if record.end_us is None:
                 still_open.append(record)
                 continue
@@ -62,8 +64,11 @@ class JobLog:
             if hours >= CHUNK_HOURS:
                 yield JobImport(self.import_id, tuple(pending), facts=self.facts)
                 pending, hours = [], 0
-        yield JobImport(self.import_id, tuple(pending), facts=self.facts)
+        if pending:
+            yield JobImport(self.import_id, tuple(pending), facts=self.facts)
         yield from self._open_chunks(still_open)
+        for name in sorted(unused):
+            self.findings.problem(0, f'"{name}" has a capacity, and no job of this log is in a pool of that name')
 
     def _open_chunks(self, records: list[JobRecord]) -> Iterator[JobImport]:
         horizon_us = self.horizon_us
@@ -106,9 +111,8 @@ def open_job_log(
     fields = fields or table_map.fields
     if fields and source != "sacct":
         raise ConfigError("a list of fields is for sacct text", hint="tables have a map, JSON names its fields")
-    options = SlurmOptions(
-        table_map.zone, cluster or table_map.cluster or DEFAULT_CLUSTER, fields, delimiter or table_map.delimiter
-    )
+    named = cluster or table_map.cluster or DEFAULT_CLUSTER
+    options = SlurmOptions(table_map.zone, named, fields, delimiter or table_map.delimiter)
     return JobLog(
         source,
         _digest(path),

@@ -126,21 +126,24 @@ def assemble_rows(lines: Iterable[tuple[int, str]], layout: Layout, findings: Fi
             pending = []
             yield Row(number, alone.fields)
             continue
-        if pending:
-            joined = fitter.fit("\n".join([*(part for _, part in pending), text]))
-            if joined.fields is not None:
-                yield Row(pending[0][0], joined.fields)
-                pending = []
-                continue
-            if joined.found < fitter.width and len(pending) < MAX_LINES_OF_A_ROW:
-                pending.append((number, text))
-                continue
-            _report(pending, fitter, findings)
-        pending = [(number, text)]
-        if alone.found >= fitter.width:
-            _report(pending, fitter, findings)
-            pending = []
+        pending.append((number, text))
+        broken, row = _joined(pending, fitter)
+        _report(pending[:broken], fitter, findings)
+        pending = [] if row else pending[broken:]
+        if row:
+            yield row
     _report(pending, fitter, findings)
+
+
+def _joined(pending: list[tuple[int, str]], fitter: _Fitter) -> tuple[int, Row | None]:
+    """Return how many of the first lines belong to no row, and the row that the others make once it is complete."""
+    for first in range(len(pending)):
+        fit = fitter.fit("\n".join(text for _, text in pending[first:]))
+        if fit.fields is not None:
+            return first, Row(pending[first][0], fit.fields)
+        if fit.found < fitter.width and len(pending) - first <= MAX_LINES_OF_A_ROW:
+            return first, None
+    return len(pending), None
 
 
 class _Fitter:
