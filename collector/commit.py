@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -53,7 +54,10 @@ class GroupCommit:
     """Takes frames from handlers of one event loop and commits them in groups. `start` it inside that loop."""
 
     def __init__(
-        self, store: Store, settings: IngestSettings, observe: Callable[[int], None] = lambda _frames: None
+        self,
+        store: Store,
+        settings: IngestSettings,
+        observe: Callable[[int, float], None] | None = None,
     ) -> None:
         self._store = store
         self._settings = settings
@@ -149,8 +153,10 @@ class GroupCommit:
     async def _commit(self) -> None:
         while True:
             group, intakes = await self._read.get()
-            self._observe(len(group))
+            started_s = time.perf_counter()
             await self._store_group(group, intakes)
+            if self._observe:
+                self._observe(len(group), time.perf_counter() - started_s)
 
     async def _store_group(self, group: list[Waiting], intakes: list[Intake]) -> None:
         stored = await self._outcome(intakes)

@@ -60,7 +60,7 @@ def _arrow(columns: list[str], rows: list[Row]) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
-    return sink.getvalue().to_pybytes()
+    return bytes(sink.getvalue())
 
 
 _RENDER: Final[dict[str, Callable[[list[str], list[Row]], bytes]]] = {CSV: _csv, ARROW: _arrow}

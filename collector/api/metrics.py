@@ -47,10 +47,16 @@ class CollectorMetrics:
         self.rows = Counter("gpuledger_ingested_rows", "Usage rows committed", registry=self.registry)
         self.queued = Gauge("gpuledger_queued_batches", "Batches that wait for their commit", registry=self.registry)
         self.commit_seconds = Histogram(
-            "gpuledger_commit_duration_seconds", "Time to store a group", buckets=COMMIT_BUCKETS_S, registry=self.registry
+            "gpuledger_commit_duration_seconds",
+            "Time of a commit",
+            buckets=COMMIT_BUCKETS_S,
+            registry=self.registry,
         )
         self.group_batches = Histogram(
-            "gpuledger_commit_batches", "Batches that shared a transaction", buckets=GROUP_BUCKETS, registry=self.registry
+            "gpuledger_commit_batches",
+            "Batches in a commit",
+            buckets=GROUP_BUCKETS,
+            registry=self.registry,
         )
         for result in ("taken", "duplicate", "refused", "overload", "failed"):
             self.batches.labels(result)
@@ -83,7 +89,9 @@ class FiguresCollector(Collector):
         """Yield the families."""
         figures = self._figures
         lag = GaugeMetricFamily(
-            "gpuledger_ingest_lag_seconds", "How far the newest usage of a cluster lies behind the clock", labels=["cluster"]
+            "gpuledger_ingest_lag_seconds",
+            "Age of the newest usage of a cluster",
+            labels=["cluster"],
         )
         for cluster, watermark_us in sorted(figures.watermarks_us.items()):
             lag.add_metric([cluster], (self._now_us - watermark_us) / 1e6)

@@ -49,9 +49,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 def problem(status: int, code: str, detail: str, hint: str = "") -> Problem:
     """Return the document of one kind of problem."""
-    return Problem(
-        f"urn:gpuledger:problem:{code}", http.HTTPStatus(status).phrase, status, detail, hint, code
-    )
+    return Problem(f"urn:gpuledger:problem:{code}", http.HTTPStatus(status).phrase, status, detail, hint, code)
 
 
 def refusal(result: BatchResult) -> Problem:

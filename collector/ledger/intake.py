@@ -7,15 +7,25 @@ from typing import NamedTuple
 import msgspec
 
 from collector.ledger.limits import check_sizes
+from collector.ledger.sound import Spans, covered_spans, sound_spans
 from gpuledger import wire
 from gpuledger.errors import WireError
 
 
+class Content(NamedTuple):
+    """A batch that keeps its promises, its columns, and the time that they cover."""
+
+    batch: wire.Batch
+    columns: wire.Columns
+    spans: Spans
+
+
 class Intake(NamedTuple):
-    """A frame, and what it holds: a batch that keeps its promises, or (with an error) as much as could be read."""
+    """A frame, and what it holds; or (with an error) as much as could be read."""
 
     frame: bytes
     batch: wire.Batch | None
+    content: Content | None
     error: WireError | None
 
 
@@ -42,11 +52,16 @@ def read(frame: bytes, now_us: int) -> Intake:
     batch: wire.Batch | None = None
     try:
         batch = wire.decode(frame)
-        wire.check(batch, now_us=now_us)
-        check_sizes(batch, wire.columns(batch))
+        wire.check_envelope(batch, now_us=now_us)
+        columns = wire.columns(batch)
+        spans = sound_spans(batch, columns)
+        if spans is None:
+            wire.check_usage(batch, columns)
+            check_sizes(columns)
+            spans = covered_spans(columns)
     except WireError as error:
-        return Intake(frame, batch, error)
-    return Intake(frame, batch, None)
+        return Intake(frame, batch, None, error)
+    return Intake(frame, batch, Content(batch, columns, spans), None)
 
 
 def taken(batch: wire.Batch, *, duplicate: bool = False) -> BatchResult:

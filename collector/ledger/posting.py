@@ -10,19 +10,19 @@ import msgspec
 from collector.ledger.database import Session
 from collector.ledger.dimensions import Place, device_row, evidence_row, holder_row
 from collector.ledger.incoming import IncomingUsage
-from collector.ledger.intake import BatchResult, Intake, refused, taken
+from collector.ledger.intake import BatchResult, Content, Intake, refused, taken
 from collector.ledger.lives import Life
-from collector.ledger.quarantine import Quarantine
+from collector.ledger.quarantine import Quarantine, QuarantineLimits
+from collector.ledger.sound import Spans
 from collector.ledger.stages import staged
 from collector.ledger.state import State
 from gpuledger import wire
-from gpuledger.accounting.intervals import Interval, merge
+from gpuledger.accounting.intervals import Interval
 from gpuledger.accounting.units import US_PER_HOUR
 from gpuledger.errors import WireError
 from gpuledger.model import Event
 
 Rows = list[dict[str, Any]]
-Spans = dict[int, list[Interval]]  # merged, by the device's index in the batch
 
 
 class Posting:
@@ -31,7 +31,9 @@ class Posting:
     The state runs ahead of the database until `write` has committed: whoever fails to commit must read it again.
     """
 
-    def __init__(self, state: State, known: Mapping[wire.BatchId, bytes], received_us: int) -> None:
+    def __init__(
+        self, state: State, known: Mapping[wire.BatchId, bytes], received_us: int, limits: QuarantineLimits
+    ) -> None:
         self._state = state
         self._digests = dict(known)
         self._received_us = received_us
@@ -42,25 +44,24 @@ class Posting:
         self._touched: set[Place] = set()
         self._dirty: set[tuple[str, int]] = set()
         self._unused: dict[int, int] = {}
-        self._quarantine = Quarantine(state, received_us)
+        self._quarantine = Quarantine(state, received_us, limits)
 
     def add(self, intake: Intake) -> BatchResult:
         """Take one frame, or put it in quarantine; say which."""
-        batch = intake.batch
-        if intake.error or batch is None:
+        content = intake.content
+        if intake.error or content is None:
             return self._refuse(intake, intake.error or WireError("malformed", "the frame holds no batch"))
+        batch = content.batch
         digest = wire.digest(intake.frame)
         stored = self._digests.get(batch.id)
         if stored == digest:
             return taken(batch, duplicate=True)
         if stored:
             return self._refuse(intake, _conflict(batch))
-        columns = wire.columns(batch)
-        spans = _spans(columns)
-        overlap = self._overlap(batch, spans)
+        overlap = self._overlap(batch, content.spans)
         if overlap:
             return self._refuse(intake, overlap)
-        self._take(batch, digest, columns, spans)
+        self._take(content, digest)
         return taken(batch)
 
     def write(self, session: Session) -> None:
@@ -92,7 +93,8 @@ class Posting:
                         return _overlapping(place, span, covered)
         return None
 
-    def _take(self, batch: wire.Batch, digest: bytes, columns: wire.Columns, spans: Spans) -> None:
+    def _take(self, content: Content, digest: bytes) -> None:
+        batch, columns, spans = content
         state = self._state
         batch_id = state.next_batch_id
         state.next_batch_id += 1
@@ -115,7 +117,7 @@ class Posting:
         device = batch.devices[index]
         place = Place(batch.cluster, batch.node, device.key)
         device_id = self._state.devices.id_of((place, device))
-        self._state.place(device_id, place)
+        self._state.place(device_id, place, pool=device.kind == "pool")
         found = spans.get(index)
         if not found:
             self._unused[device_id] = batch.until_us
@@ -195,14 +197,6 @@ def _insert(session: Session, table: str, rows: Rows, *, stage: str = "") -> Non
     if rows:
         name = stage or f"incoming_{table}"
         session.execute(f"insert_{table}", tables={name: staged(name, rows)})
-
-
-def _spans(columns: wire.Columns) -> Spans:
-    required = columns.required
-    found: dict[int, set[tuple[int, int]]] = {}
-    for index, start_us, end_us in set(zip(required["device"], required["start_us"], required["end_us"], strict=True)):
-        found.setdefault(index, set()).add((start_us, end_us))
-    return {index: merge(Interval(*span) for span in spans) for index, spans in found.items()}
 
 
 def _batch_row(batch: wire.Batch, batch_id: int, digest: bytes, received_us: int) -> dict[str, Any]:

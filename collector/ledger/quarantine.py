@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from collector.ledger.database import Session
 from collector.ledger.intake import Intake
@@ -12,21 +12,25 @@ from collector.ledger.state import State
 from gpuledger.errors import WireError
 from gpuledger.wire import MAX_FRAME_BYTES
 
-MAX_FRAMES: Final = 10_000
-MAX_BYTES: Final = 256 * 1024 * 1024
+
+class QuarantineLimits(NamedTuple):
+    """How much is kept; beyond it the oldest frames go."""
+
+    frames: int = 10_000
+    size_bytes: int = 256 * 1024 * 1024
+
+
+DEFAULT_LIMITS: Final = QuarantineLimits()
 
 
 class Quarantine:
     """The frames that one transaction refuses; a frame that is there already is not kept twice."""
 
-    def __init__(
-        self, state: State, received_us: int, *, max_frames: int = MAX_FRAMES, max_bytes: int = MAX_BYTES
-    ) -> None:
+    def __init__(self, state: State, received_us: int, limits: QuarantineLimits = DEFAULT_LIMITS) -> None:
         self._kept = state.quarantined
         self._state = state
         self._received_us = received_us
-        self._max_frames = max_frames
-        self._max_bytes = max_bytes
+        self._limits = limits
         self._rows: list[dict[str, Any]] = []
 
     def __bool__(self) -> bool:
@@ -64,7 +68,7 @@ class Quarantine:
         size_bytes = sum(size for _, size in self._kept.values())
         dropped = None
         for digest in list(self._kept):
-            if len(self._kept) <= self._max_frames and size_bytes <= self._max_bytes:
+            if len(self._kept) <= self._limits.frames and size_bytes <= self._limits.size_bytes:
                 break
             dropped, size = self._kept.pop(digest)
             size_bytes -= size

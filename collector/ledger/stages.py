@@ -67,8 +67,3 @@ STAGES: Final[dict[str, pa.Schema]] = {
 def staged(name: str, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     """Return `rows` as the Arrow table that statements know as `name`."""
     return pa.Table.from_pylist(list(rows), schema=STAGES[name])
-
-
-def empty(name: str) -> pa.Table:
-    """Return the stage without rows."""
-    return STAGES[name].empty_table()

@@ -46,10 +46,10 @@ class State:
             for row in rows(name)
         )
         self.versions: defaultdict[Place, list[int]] = defaultdict(list)
-        self.places: dict[int, Place] = {}
+        self.pools: dict[int, bool] = {}  # whether a device is a pool
         self.retired: defaultdict[Place, set[int]] = defaultdict(set)
-        for device_id, (place, _) in devices:
-            self.place(device_id, place)
+        for device_id, (place, device) in devices:
+            self.place(device_id, place, pool=device.kind == "pool")
         for row in rows("select_retirements"):
             self.retired[Place(row["cluster"], row["node"], row["device_key"])].add(row["at_us"])
         self.lives: dict[int, list[Life]] = defaultdict(list)
@@ -62,16 +62,21 @@ class State:
             row["digest"]: (row["quarantine_id"], row["size_bytes"]) for row in rows("select_quarantined")
         }
 
-    def place(self, device_id: int, place: Place) -> None:
+    def place(self, device_id: int, place: Place, *, pool: bool) -> None:
         """Remember that `device_id` is a version of the device at `place`."""
-        if device_id not in self.places:
-            self.places[device_id] = place
+        if device_id not in self.pools:
+            self.pools[device_id] = pool
             self.versions[place].append(device_id)
 
     def relive(self, place: Place) -> dict[int, list[Life]]:
         """Return the lives of the versions at `place` that are not what they were, and remember them."""
         known = {version: self.covered.of(version) for version in self.versions[place]}
-        fresh = lives(known, self.retired.get(place, ()))
+        retired_us = self.retired.get(place, ())
+        pooled = any(self.pools[version] for version in known)
+        alone = [{version: spans} for version, spans in known.items()]
+        fresh: dict[int, list[Life]] = {}
+        for versions in alone if pooled else [known]:  # a pool's jobs overlap: one does not end another's life
+            fresh |= lives(versions, retired_us)
         changed = {version: found for version, found in fresh.items() if found != self.lives.get(version, [])}
         self.lives.update(changed)
         return changed

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import pyarrow as pa
 
@@ -14,31 +14,53 @@ from collector.ledger import intake, migrate
 from collector.ledger.database import FILE, DirectoryLock, Parameters, Session, Tables, connect
 from collector.ledger.intake import BatchResult, Intake
 from collector.ledger.posting import Posting, identities
+from collector.ledger.quarantine import DEFAULT_LIMITS, QuarantineLimits
 from collector.ledger.stages import staged
 from collector.ledger.state import State
 from gpuledger.clock import Clock, WallClock
 from gpuledger.errors import LedgerError
 from gpuledger.wire import BatchId
 
-THREADS = 2
+
+class LedgerOptions(NamedTuple):
+    """How an open ledger behaves."""
+
+    threads: int = 2  # of the database
+    quarantine: QuarantineLimits = DEFAULT_LIMITS
 
 
 class Ledger:
     """What a folder holds of one ledger. Made by `open`; safe to use from several threads."""
 
-    def __init__(self, directory: Path, writer: Session, lock: DirectoryLock, clock: Clock, *, read_only: bool) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        writer: Session,
+        lock: DirectoryLock,
+        clock: Clock,
+        options: LedgerOptions,
+        *,
+        read_only: bool,
+    ) -> None:
         self.directory = directory
         self.read_only = read_only
         self._writer = writer
         self._lock = lock
         self._clock = clock
+        self._options = options
+        self.commits = 0  # of batches, since it was opened
         self._writing = threading.RLock()
         self._opening = threading.Lock()
         self._state: State | None = None
 
     @classmethod
     def open(
-        cls, directory: Path, *, read_only: bool = False, clock: Clock | None = None, threads: int = THREADS
+        cls,
+        directory: Path,
+        *,
+        read_only: bool = False,
+        clock: Clock | None = None,
+        options: LedgerOptions | None = None,
     ) -> Self:
         """Open the ledger in `directory`, creating and migrating it where needed.
 
@@ -49,10 +71,10 @@ class Ledger:
             raise LedgerError(f"there is no ledger in {directory}", hint="give the folder that holds ledger.duckdb")
         directory.mkdir(parents=True, exist_ok=True)
         lock = DirectoryLock(directory, shared=read_only)
-        clock = clock or WallClock()
+        clock, options = clock or WallClock(), options or LedgerOptions()
         try:
-            writer = connect(directory, read_only=read_only, threads=threads)
-            ledger = cls(directory, writer, lock, clock, read_only=read_only)
+            writer = connect(directory, read_only=read_only, threads=options.threads)
+            ledger = cls(directory, writer, lock, clock, options, read_only=read_only)
             ledger._prepare()
         except BaseException:
             lock.release()
@@ -123,17 +145,23 @@ class Ledger:
         with self._writing:
             state = self._state or self._load_state()
             try:
-                posting = Posting(state, self._stored_digests(intakes, state), self._clock.now_us())
+                posting = Posting(state, self._stored_digests(intakes, state), self.now_us(), self._options.quarantine)
                 results = [posting.add(each) for each in intakes]
                 if also or not posting.empty:
                     with self.transaction() as session:
                         posting.write(session)
                         if also:
                             also(session)
+                    self.commits += 1
             except BaseException:
                 self._state = None  # it ran ahead of the database: read it again before the next batch
                 raise
             return results
+
+    def probe(self) -> None:
+        """Raise LedgerError where a transaction would not commit."""
+        with self._writing, self._writer.transaction() as session:
+            session.execute("update_probe", {"at_us": self.now_us()})
 
     def checkpoint(self) -> None:
         """Fold the log of changes into the file; stops commits meanwhile, so call it when idle."""

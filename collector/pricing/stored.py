@@ -10,6 +10,7 @@ import pyarrow as pa
 from collector.ledger.database import Session
 from gpuledger.accounting.ownership import Owner, OwnerMap, OwnerRule
 from gpuledger.accounting.pricebook import PriceBook, PriceEntry
+from gpuledger.errors import LedgerError
 
 _ENTRY_SCHEMA: Final = pa.schema(
     [
@@ -66,10 +67,15 @@ def newest_prices(session: Session) -> StoredPrices | None:
     newest = session.execute("price_newest").to_pylist()
     if not newest:
         return None
-    version = _version(newest[0], "price_version")
-    rows = session.execute("price_entries", {"price_version": version.number}).to_pylist()
-    entries = [PriceEntry(**{name: row[name] for name in PriceEntry._fields}) for row in rows]
-    return StoredPrices(version, PriceBook(newest[0]["currency"], entries))
+    return _stored_prices(session, newest[0])
+
+
+def prices_of_version(session: Session, version: int) -> StoredPrices:
+    """Return an older price book, which charges still pin. Raises LedgerError where there is none of that number."""
+    found = session.execute("price_version", {"price_version": version}).to_pylist()
+    if not found:
+        raise LedgerError(f"the ledger has no price book of version {version}")
+    return _stored_prices(session, found[0])
 
 
 def newest_owners(session: Session) -> StoredOwners | None:
@@ -101,6 +107,13 @@ def rule_rows(owner_map: OwnerMap) -> pa.Table:
         for number, rule in enumerate(owner_map.rules)
     ]
     return pa.Table.from_pylist(rows, schema=_RULE_SCHEMA)
+
+
+def _stored_prices(session: Session, found: dict[str, Any]) -> StoredPrices:
+    version = _version(found, "price_version")
+    rows = session.execute("price_entries", {"price_version": version.number}).to_pylist()
+    entries = [PriceEntry(**{name: row[name] for name in PriceEntry._fields}) for row in rows]
+    return StoredPrices(version, PriceBook(found["currency"], entries))
 
 
 def _version(row: dict[str, Any], name: str) -> Version:

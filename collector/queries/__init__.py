@@ -1,1 +1,26 @@
 """Questions to the ledger: each module answers one, as a struct that becomes JSON, CSV or Arrow."""
+
+from collector.queries.books import owners, prices
+from collector.queries.chargeback import chargeback
+from collector.queries.facts import charges, devices, events, quarantine, usage
+from collector.queries.idle import idle
+from collector.queries.reconcile import reconcile
+from collector.queries.status import status
+from collector.queries.timeline import timeline
+from collector.queries.utilization import utilization
+
+__all__ = [
+    "chargeback",
+    "charges",
+    "devices",
+    "events",
+    "idle",
+    "owners",
+    "prices",
+    "quarantine",
+    "reconcile",
+    "status",
+    "timeline",
+    "usage",
+    "utilization",
+]

@@ -15,21 +15,31 @@ EVIDENCE = Evidence("process_cgroup", "device_utilization", "counter", "whole", 
 
 def device(number: int, **changes: object) -> Device:
     """Return a whole GPU."""
-    fields = {"key": f"GPU-{number:04d}", "kind": "gpu", "model": "NVIDIA H100 80GB HBM3", "memory_bytes": 85_899_345_920}
+    fields = {
+        "key": f"GPU-{number:04d}",
+        "kind": "gpu",
+        "model": "NVIDIA H100 80GB HBM3",
+        "memory_bytes": 85_899_345_920,
+    }
     return Device(**{**fields, **changes})  # type: ignore[arg-type]
 
 
 def holder(number: int, **changes: object) -> Holder:
     """Return a pod's container."""
-    fields = {"key": f"pod:uid-{number}/c", "kind": "pod", "namespace": f"team-{number % 3}", "labels": {"app": "train"}}
+    fields = {
+        "key": f"pod:uid-{number}/c",
+        "kind": "pod",
+        "namespace": f"team-{number % 3}",
+        "labels": {"app": "train"},
+    }
     return Holder(**{**fields, **changes})  # type: ignore[arg-type]
 
 
-def records(key: str, start_us: int, end_us: int, who: str | None = None, **changes: object) -> list[UsageRecord]:
+def records(key: str, from_us: int, until_us: int, who: str | None = None, **changes: object) -> list[UsageRecord]:
     """Return one record a minute of one device."""
     state = State.ACTIVE if who else State.IDLE
     found = []
-    for span in cut(start_us, end_us, US_PER_MINUTE):
+    for span in cut(from_us, until_us, US_PER_MINUTE):
         fields: dict[str, object] = {
             "device": key, "holder": who, "start_us": span.start_us, "end_us": span.end_us, "state": state,
             "reason": "" if who else "free", "held_us": span.length_us, "active_us": span.length_us // 3 if who else 0,
@@ -82,6 +92,8 @@ def minutes(sequence: int, *, gpus: int = 2, length: int = 5, agent: str = "node
     usage = [
         record
         for number in range(gpus)
-        for record in records(f"GPU-{number:04d}", start_us, start_us + length * US_PER_MINUTE, None if number else "pod:uid-1/c")
+        for record in records(
+            f"GPU-{number:04d}", start_us, start_us + length * US_PER_MINUTE, None if number else "pod:uid-1/c"
+        )
     ]
     return frame(sequence, usage, agent=agent, **options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ from collector.pricing.files import parse_price_book
 from collector.pricing.imports import import_owners, import_prices
 from gpuledger.accounting.pricebook import PriceBook
 from gpuledger.clock import VirtualClock
-from tests.collector.batches import START_US
+from gpuledger.model import Device, Holder, UsageRecord
+from gpuledger.wire import BoardEnergy
+from tests.collector.batches import START_US, frame
 
 NOW_US = START_US + 400 * 86_400_000_000
 
@@ -18,6 +21,20 @@ NOW_US = START_US + 400 * 86_400_000_000
 def open_ledger(directory: Path) -> Ledger:
     """Open a ledger whose clock stands after everything that tests send."""
     return Ledger.open(directory, clock=VirtualClock(NOW_US))
+
+
+def usage_frame(
+    sequence: int, usage: Sequence[UsageRecord], devices: Sequence[Device], holders: Sequence[Holder] = (), **options: object
+) -> bytes:
+    """Return the frame of a batch whose boards may have several devices; of `holders` it lists those that it names."""
+    boards = {device.key: device.board or device.key for device in devices}
+    energy: dict[str, int] = {}
+    for r in usage:
+        energy[boards[r.device]] = energy.get(boards[r.device], 0) + (r.energy_mj or 0)
+    named = {r.holder for r in usage}
+    stated = tuple(BoardEnergy(board, total) for board, total in sorted(energy.items()))
+    chosen = [holder for holder in holders if holder.key in named]
+    return frame(sequence, usage, devices=devices, holders=chosen, energy=stated, **options)
 
 
 def prices(ledger: Ledger, text: str) -> PriceBook:
@@ -33,13 +50,5 @@ def owners(ledger: Ledger, text: str) -> None:
 
 def charges(ledger: Ledger) -> list[dict[str, Any]]:
     """Return all charges with names in the place of keys."""
-    with ledger.snapshot() as session:
-        return session.script(_CHARGES, None, None, label="charges").to_pylist()
-
-
-_CHARGES = """
-SELECT c.*, d.device_key, h.holder_key, r.reason, o.team
-FROM charges c JOIN devices d USING (device_id) LEFT JOIN holders h USING (holder_id)
-LEFT JOIN reasons r USING (reason_id) LEFT JOIN owners o USING (owner_id)
-ORDER BY c.hour_us, d.device_key, h.holder_key, c.state, r.reason
-"""
+    params = {"from_us": 0, "to_us": NOW_US, "device": "", "limit": 1_000_000}
+    return ledger.execute("query_charges", params).to_pylist()

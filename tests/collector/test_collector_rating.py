@@ -23,7 +23,7 @@ from gpuledger.accounting.units import US_PER_HOUR, US_PER_MINUTE
 from gpuledger.clock import VirtualClock
 from gpuledger.model import Device, Holder, State, UsageRecord
 from tests.collector.batches import EVIDENCE, START_US, batch, frame, records
-from tests.collector.fleet import charges, open_ledger, prices
+from tests.collector.fleet import charges, open_ledger, owners, prices, usage_frame
 
 MODEL = "NVIDIA A100-SXM4-40GB"
 DEVICES = (
@@ -151,18 +151,14 @@ def test_the_statement_gives_the_charges_of_the_reference(
         known_until_us = START_US
         ledger_prices = prices(ledger, text)
         for sequence, (device, usage) in enumerate(data.draw(st.permutations([item for item in fleet if item[1]]))):
-            named = {r.holder for r in usage}
-            result = ledger.ingest(
-                [frame(sequence, usage, devices=[device], holders=[h for h in HOLDERS if h.key in named])]
-            )
-            assert not result[0].error
+            assert ledger.ingest([usage_frame(sequence, usage, [device], HOLDERS)])[0].taken
             known_until_us = max([known_until_us, *(r.end_us for r in usage)])
             if data.draw(st.booleans()):
                 rate_dirty(ledger, hours_per_pass=data.draw(st.integers(1, 4)))
         rate_dirty(ledger)
         rows = charges(ledger)
     found = {
-        (r["hour_us"], r["device_key"], r["holder_key"], r["state"], r["reason"], r["held_us"], r["active_us"],
+        (r["hour_us"], r["device"], r["holder"], r["state"], r["reason"], r["held_us"], r["active_us"],
          r["active_unknown_us"], r["cost_quanta"], r["active_cost_quanta"])
         for r in rows
     }  # fmt: skip

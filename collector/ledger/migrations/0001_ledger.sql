@@ -157,6 +157,13 @@ CREATE TABLE dirty_hours (
     hour_us BIGINT NOT NULL
 );
 
+-- One row, written by whoever asks whether the ledger can commit.
+CREATE TABLE probe (
+    at_us BIGINT NOT NULL
+);
+
+INSERT INTO probe VALUES (0);
+
 -- The lives of devices that charges account for; where they move, the hours between are rated again.
 CREATE TABLE rated_lives (
     device_id INTEGER NOT NULL,
@@ -295,3 +302,35 @@ SELECT
     least(known_until_us, coalesce(to_us, known_until_us)) AS until_us
 FROM lives
 WHERE least(known_until_us, coalesce(to_us, known_until_us)) > from_us;
+
+-- Hours whose charges are not what they should be: marked ones, and those between the lives that charges account for
+-- and the lives that are known now.
+CREATE VIEW pending_hours AS
+WITH moved AS (
+    SELECT
+        l.device_id,
+        least(l.until_us, coalesce(r.until_us, l.from_us)) AS start_us,
+        greatest(l.until_us, coalesce(r.until_us, l.from_us)) AS end_us
+    FROM known_lives AS l
+    LEFT JOIN rated_lives AS r ON l.device_id = r.device_id AND l.from_us = r.from_us
+    WHERE r.until_us IS NULL OR l.until_us <> r.until_us
+    UNION ALL
+    SELECT
+        r.device_id,
+        r.from_us AS start_us,
+        r.until_us AS end_us
+    FROM rated_lives AS r
+    LEFT JOIN known_lives AS l ON r.device_id = l.device_id AND r.from_us = l.from_us
+    WHERE l.device_id IS NULL
+)
+
+SELECT
+    cluster,
+    hour_us
+FROM dirty_hours
+UNION
+SELECT
+    d.cluster,
+    unnest(range(m.start_us - m.start_us % 3600000000, m.end_us, 3600000000)) AS hour_us
+FROM moved AS m
+INNER JOIN devices AS d ON m.device_id = d.device_id;

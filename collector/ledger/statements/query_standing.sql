@@ -9,7 +9,7 @@ SELECT
         FROM batches AS b
     ) AS known_until_us,
     (
-        SELECT count(DISTINCT (d.cluster, d.hour_us))
-        FROM dirty_hours AS d
-        WHERE d.hour_us >= $from_us AND d.hour_us < $to_us
+        SELECT count(*)
+        FROM pending_hours AS p
+        WHERE p.hour_us >= $from_us AND p.hour_us < $to_us
     ) AS pending_hours;

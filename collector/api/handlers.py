@@ -1,0 +1,164 @@
+"""What happens on each route: parse, call, serialise."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from collector.api.answers import JSON, negotiate, offered_for, render
+from collector.api.metrics import FiguresCollector
+from collector.api.parameters import Parameter, read_parameters
+from collector.api.problems import problem, refusal, respond
+from collector.api.questions import Question
+from collector.api.services import Services
+from collector.commit import OverloadError
+from collector.imports.apply import apply_import
+from collector.imports.payload import decode_import
+from collector.ledger.intake import BatchResult
+from collector.pricing.imports import import_owners, import_prices
+from collector.pricing.records import file_format
+from gpuledger.client import BatchReceipt
+from gpuledger.errors import LedgerError, WireError
+from gpuledger.wire import MAX_FRAME_BYTES
+
+Handler = Callable[[Request], Awaitable[Response]]
+MAX_DOCUMENT_BYTES: Final = 64 * 1024 * 1024
+SOURCE: Final = Parameter("source", "the name of the file, for messages and the history", default="")
+
+
+def batches(services: Services) -> Handler:
+    """Take a frame; answer once it is durable."""
+
+    async def handle(request: Request) -> Response:
+        try:
+            result = await services.commit.submit(await _body(request, MAX_FRAME_BYTES))
+        except OverloadError:
+            services.metrics.batches.labels("overload").inc()
+            raise
+        except LedgerError:
+            services.metrics.batches.labels("failed").inc()
+            raise
+        services.metrics.answered(result)
+        return respond(refusal(result)) if result.code else Response(_receipt(result), media_type=JSON)
+
+    return handle
+
+
+def question(services: Services, asked: Question) -> Handler:
+    """Answer a question about the ledger, from a thread of its own."""
+    offered = offered_for(asked.answer)
+
+    async def handle(request: Request) -> Response:
+        media_type = negotiate(request.headers.get("accept", "*/*"), offered)
+        values = read_parameters(asked.parameters, request.query_params)
+
+        def answer() -> Response:
+            if asked.rated:
+                services.rater.rate()
+            return render(asked.ask(services.ledger, **values), media_type)
+
+        return await run_in_threadpool(answer)
+
+    return handle
+
+
+def prices(services: Services) -> Handler:
+    """Import a price book."""
+    return _book(services, import_prices)
+
+
+def owners(services: Services) -> Handler:
+    """Import an owner mapping."""
+    return _book(services, import_owners)
+
+
+def jobs(services: Services) -> Handler:
+    """Book a part of a job log."""
+
+    async def handle(request: Request) -> Response:
+        chunk = decode_import(await _body(request, MAX_DOCUMENT_BYTES))
+        applied = await run_in_threadpool(apply_import, services.ledger, chunk)
+        return Response(msgspec.json.encode(applied), media_type=JSON)
+
+    return handle
+
+
+def health(_services: Services) -> Handler:
+    """Say that the process is alive."""
+
+    async def handle(_request: Request) -> Response:
+        return Response(b'{"status":"alive"}', media_type=JSON)
+
+    return handle
+
+
+def readiness(services: Services) -> Handler:
+    """Say whether a batch would be committed: by committing."""
+
+    async def handle(_request: Request) -> Response:
+        if not services.commit.working:
+            return respond(problem(503, "not_ready", "the collector takes no batches now", "see its log"), 2)
+        await run_in_threadpool(services.ledger.probe)
+        return Response(b'{"status":"ready"}', media_type=JSON)
+
+    return handle
+
+
+def metrics(services: Services) -> Handler:
+    """Expose metrics in Prometheus' text format."""
+
+    def expose() -> bytes:
+        figures = CollectorRegistry()
+        figures.register(FiguresCollector(services.figures.current(), services.clock.now_us()))
+        services.metrics.queued.set(services.commit.queued)
+        return bytes(generate_latest(services.metrics.registry)) + bytes(generate_latest(figures))
+
+    async def handle(_request: Request) -> Response:
+        return Response(await run_in_threadpool(expose), media_type=CONTENT_TYPE_LATEST)
+
+    return handle
+
+
+def _book(services: Services, take: Callable[..., msgspec.Struct]) -> Handler:
+    async def handle(request: Request) -> Response:
+        source = read_parameters((SOURCE,), request.query_params)["source"]
+        as_format = file_format(request.headers.get("content-type", ""))
+        content = await _body(request, MAX_DOCUMENT_BYTES)
+        now_us = services.clock.now_us()
+        report = await run_in_threadpool(
+            take, services.ledger, content, as_format, source=source or f"upload.{as_format}", imported_us=now_us
+        )
+        services.rater.books_changed()
+        return Response(msgspec.json.encode(report), media_type=JSON)
+
+    return handle
+
+
+async def _body(request: Request, limit_bytes: int) -> bytes:
+    """Return the body; raises WireError (`too_large`) before more than `limit_bytes` are held."""
+    stated = request.headers.get("content-length", "0")
+    if stated.isdecimal() and int(stated) > limit_bytes:
+        raise _too_large(limit_bytes)
+    parts: list[bytes] = []
+    size_bytes = 0
+    async for part in request.stream():
+        size_bytes += len(part)
+        if size_bytes > limit_bytes:
+            raise _too_large(limit_bytes)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _too_large(limit_bytes: int) -> WireError:
+    return WireError("too_large", f"the body is over the limit of {limit_bytes} bytes", hint="send it in smaller parts")
+
+
+def _receipt(result: BatchResult) -> bytes:
+    receipt = BatchReceipt(result.agent, result.boot, result.sequence, result.rows, result.duplicate)
+    return msgspec.json.encode(receipt)

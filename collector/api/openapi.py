@@ -1,0 +1,90 @@
+"""The OpenAPI document, made from the table of routes and the types of their answers."""
+
+from __future__ import annotations
+
+import http
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from collector.api.answers import JSON
+from collector.api.parameters import Parameter
+from collector.api.problems import MEDIA_TYPE as PROBLEM_TYPE
+from collector.api.problems import Problem
+from collector.api.routes import Route
+
+Document = dict[str, Any]
+PATH = "/openapi.json"
+
+
+def document(routes: Sequence[Route], version: str) -> Document:
+    """Return the description of `routes`."""
+    types: list[type[msgspec.Struct]] = [route.answer for route in routes if route.answer] + [Problem]
+    schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    by_type = dict(zip(types, schemas, strict=True))
+    paths: Document = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, by_type)
+    own = {
+        "summary": "this document",
+        "operationId": "get_openapi",
+        "responses": {"200": {"description": "OpenAPI 3.1"}},
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "gpuledger collector",
+            "version": version,
+            "description": "Takes batches of GPU usage and answers who used which GPU, for what, and at what cost.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": {**paths, PATH: {"get": own}},
+        "components": {"schemas": components},
+    }
+
+
+def _operation(route: Route, schemas: dict[type[msgspec.Struct], Document]) -> Document:
+    name = route.path.removeprefix("/v1").strip("/").replace("/", "_")
+    answers = {
+        media_type: {"schema": schemas[route.answer]} if route.answer and media_type == JSON else {}
+        for media_type in route.media_types
+    }
+    found: Document = {
+        "summary": route.means,
+        "operationId": f"{route.method.lower()}_{name}",
+        "responses": {
+            "200": {"description": "done", "content": answers},
+            **{str(status): _refusal(status, schemas[Problem]) for status in route.refusals},
+        },
+    }
+    if route.parameters:
+        found["parameters"] = [_parameter(parameter) for parameter in route.parameters]
+    if route.body_types:
+        found["requestBody"] = {"required": True, "content": {media_type: {} for media_type in route.body_types}}
+    return found
+
+
+def _parameter(parameter: Parameter) -> Document:
+    schema: Document = {"type": "string"}
+    if parameter.choices:
+        schema["enum"] = list(parameter.choices)
+    if parameter.default:
+        schema["default"] = parameter.default
+    return {
+        "name": parameter.name,
+        "in": "query",
+        "description": parameter.means,
+        "required": parameter.default is None,
+        "schema": schema,
+    }
+
+
+def _refusal(status: int, schema: Document) -> Document:
+    answer: Document = {
+        "description": http.HTTPStatus(status).phrase,
+        "content": {PROBLEM_TYPE: {"schema": schema}},
+    }
+    if status in (429, 503):
+        answer["headers"] = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}
+    return answer

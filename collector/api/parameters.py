@@ -1,0 +1,71 @@
+"""Parameters of questions: what each is called, how its text is read, and what stands in where it is absent."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from gpuledger.accounting.periods import Period, month_of, parse_period
+from gpuledger.clock import WallClock
+from gpuledger.errors import ConfigError
+
+
+class Parameter(NamedTuple):
+    """One parameter of a request. `parse` raises ConfigError; without a `default` it is required."""
+
+    name: str
+    means: str
+    parse: Callable[[str], Any] = str
+    default: str | None = None
+    choices: tuple[str, ...] = ()
+
+    def read(self, text: str | None) -> Any:  # noqa: ANN401 - whatever the question takes
+        """Return the value of the parameter's text, or of its default."""
+        given = self.default if text is None else text
+        if given is None:
+            raise ConfigError(f'the parameter "{self.name}" is missing', hint=self.means)
+        if self.choices and given not in self.choices:
+            raise ConfigError(
+                f'{self.name} "{given}" is not known',
+                hint=_near(given, self.choices, "one of: " + ", ".join(self.choices)),
+            )
+        return self.parse(given)
+
+
+def read_parameters(known: Iterable[Parameter], given: Mapping[str, str]) -> dict[str, Any]:
+    """Return the values of all `known` parameters; raises ConfigError where one is wrong or another is given."""
+    names = [parameter.name for parameter in known]
+    for name in given:
+        if name not in names:
+            raise ConfigError(
+                f'there is no parameter "{name}" here',
+                hint=_near(name, names, "there are: " + (", ".join(names) or "none")),
+            )
+    return {parameter.name: parameter.read(given.get(parameter.name)) for parameter in known}
+
+
+def bounded(low: int, high: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers within `[low, high]`."""
+
+    def read(text: str) -> int:
+        if not text.isascii() or not text.isdecimal() or not low <= int(text) <= high:
+            raise ConfigError(f'"{text}" is not a whole number', hint=f"give one from {low} to {high}")
+        return int(text)
+
+    return read
+
+
+def parse_period_or_current(text: str) -> Period:
+    """Return the period that `text` names; the current month where it is empty."""
+    return parse_period(text) if text else month_of(WallClock().now_us())
+
+
+def parse_optional_period(text: str) -> Period | None:
+    """Return the period that `text` names; None where it is empty."""
+    return parse_period(text) if text else None
+
+
+def _near(name: str, known: Iterable[str], otherwise: str) -> str:
+    close = difflib.get_close_matches(name, list(known), 1, 0.5)
+    return f'did you mean "{close[0]}"?' if close else otherwise

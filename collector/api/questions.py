@@ -1,0 +1,69 @@
+"""The questions that can be asked over HTTP: one line each, with the function that answers and what it takes."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import msgspec
+
+from collector.api.parameters import Parameter, bounded, parse_optional_period, parse_period_or_current
+from collector.queries.books import owners, prices
+from collector.queries.chargeback import chargeback
+from collector.queries.facts import DEFAULT_LIMIT, charges, devices, events, quarantine, usage
+from collector.queries.grouping import BY, VIEWS
+from collector.queries.idle import idle
+from collector.queries.reconcile import reconcile
+from collector.queries.status import status
+from collector.queries.timeline import GRAINS, timeline
+from collector.queries.utilization import utilization
+
+MAX_LIMIT: Final = 1_000_000
+
+
+class Question(NamedTuple):
+    """`GET /v1/<name>`: `ask(ledger, **parameters)` answers. `rated`: what waits is rated first."""
+
+    name: str
+    means: str
+    ask: Callable[..., msgspec.Struct]
+    parameters: tuple[Parameter, ...] = ()
+    rated: bool = False
+
+    @property
+    def path(self) -> str:
+        """Return where it is asked."""
+        return f"/v1/{self.name}"
+
+    @property
+    def answer(self) -> type[msgspec.Struct]:
+        """Return the type of the answer."""
+        found: type[msgspec.Struct] = typing.get_type_hints(self.ask)["return"]
+        return found
+
+
+_WORDS: Final = "YYYY-MM, or FROM..TO in ISO 8601 (UTC; TO itself is not included)"
+PERIOD: Final = Parameter("period", f"{_WORDS}; absent: this month", parse_period_or_current, default="")
+ANY_PERIOD: Final = Parameter("period", f"{_WORDS}; absent: ever", parse_optional_period, default="")
+GROUP: Final = Parameter("by", "what to group by", default="team", choices=BY)
+VIEW: Final = Parameter("view", "charge what was held, or what was active", default="allocation", choices=VIEWS)
+GRAIN: Final = Parameter("grain", "the length of a step", default="hour", choices=tuple(GRAINS))
+DEVICE: Final = Parameter("device", "the key of one device; absent: all", default="")
+LIMIT: Final = Parameter("limit", "the most rows to return", bounded(1, MAX_LIMIT), default=str(DEFAULT_LIMIT))
+
+QUESTIONS: Final[tuple[Question, ...]] = (
+    Question("status", "what the ledger holds and how far it is known", status),
+    Question("chargeback", "what each group held, used and cost", chargeback, (PERIOD, GROUP, VIEW), rated=True),
+    Question("utilization", "time in each state, by group", utilization, (PERIOD, GROUP), rated=True),
+    Question("idle", "who held devices without work, the dearest first", idle, (PERIOD,), rated=True),
+    Question("reconcile", "the conservation proof of a period", reconcile, (PERIOD,), rated=True),
+    Question("timeline", "states and costs over time", timeline, (PERIOD, GRAIN), rated=True),
+    Question("charges", "charges, hour by hour", charges, (PERIOD, DEVICE, LIMIT), rated=True),
+    Question("usage", "usage records as reported", usage, (PERIOD, DEVICE, LIMIT)),
+    Question("devices", "the devices that were ever seen", devices),
+    Question("events", "what happened", events, (ANY_PERIOD, LIMIT)),
+    Question("prices", "the newest price book", prices),
+    Question("owners", "the newest owner mapping", owners),
+    Question("quarantine", "batches that were refused and kept", quarantine, (LIMIT,)),
+)

@@ -1,0 +1,72 @@
+"""The table of routes: method, path, what it does, what it takes and answers, and its handler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+import msgspec
+
+from collector.api import handlers
+from collector.api.answers import JSON, offered_for
+from collector.api.handlers import Handler
+from collector.api.parameters import Parameter
+from collector.api.questions import QUESTIONS
+from collector.api.services import Services
+from collector.imports.payload import MEDIA_TYPE as JOB_IMPORT
+from collector.imports.payload import Applied
+from collector.pricing.imports import ImportReport
+from gpuledger.client import BatchReceipt
+from gpuledger.wire import MEDIA_TYPE as BATCH
+
+TEXT = "text/plain"
+BOOKS = ("application/toml", "text/csv")
+
+
+class Health(msgspec.Struct, frozen=True):
+    """How the process is."""
+
+    status: str
+
+
+class Route(NamedTuple):
+    """One route, as routing and the OpenAPI document need it."""
+
+    method: str
+    path: str
+    means: str
+    make: Callable[[Services], Handler]
+    answer: type[msgspec.Struct] | None = None
+    media_types: tuple[str, ...] = (JSON,)
+    body_types: tuple[str, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    refusals: tuple[int, ...] = ()
+
+
+def routes() -> Iterator[Route]:
+    """Yield all routes but `/openapi.json`, which describes them."""
+    yield Route(
+        "POST", "/v1/batches", "deliver a batch of usage; answered once it is durable", handlers.batches,
+        BatchReceipt, body_types=(BATCH,), refusals=(409, 413, 422, 429, 503),
+    )  # fmt: skip
+    yield Route(
+        "POST", "/v1/prices", "make this file the whole price book", handlers.prices,
+        ImportReport, body_types=BOOKS, parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
+    )  # fmt: skip
+    yield Route(
+        "POST", "/v1/owners", "make this file the whole owner mapping", handlers.owners,
+        ImportReport, body_types=BOOKS, parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
+    )  # fmt: skip
+    yield Route(
+        "POST", "/v1/imports/jobs", "book jobs of a scheduler's log", handlers.jobs,
+        Applied, body_types=(JOB_IMPORT,), refusals=(413, 422, 503),
+    )  # fmt: skip
+    for asked in QUESTIONS:
+        yield Route(
+            "GET", asked.path, asked.means, partial(handlers.question, asked=asked),
+            asked.answer, offered_for(asked.answer), parameters=asked.parameters, refusals=(400, 406, 503),
+        )  # fmt: skip
+    yield Route("GET", "/healthz", "whether the process is alive", handlers.health, Health)
+    yield Route("GET", "/readyz", "whether a batch would be committed", handlers.readiness, Health, refusals=(503,))
+    yield Route("GET", "/metrics", "metrics for Prometheus", handlers.metrics, media_types=(TEXT,), refusals=(503,))

@@ -1,0 +1,99 @@
+"""What the handlers work with: the ledger, the group commit, the rating before answers, and the metrics."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from collector.api.metrics import CollectorMetrics, LedgerFigures, TeamFigures
+from collector.commit import GroupCommit
+from collector.ledger.store import Ledger
+from collector.queries.chargeback import ChargebackRow, chargeback
+from collector.rating import rate_dirty
+from gpuledger.accounting.periods import Period
+from gpuledger.accounting.units import US_PER_HOUR
+from gpuledger.clock import Clock
+
+FIGURES_FOR_US: Final = 15_000_000  # how long the figures of /metrics stand
+_SECONDS_PER_HOUR: Final = 3_600
+
+
+class Rater:
+    """Rates what waits, once for every change of the ledger, however many ask."""
+
+    def __init__(self, ledger: Ledger, rate: Callable[[Ledger], object] = rate_dirty) -> None:
+        self._ledger = ledger
+        self._rate = rate
+        self._books = 0
+        self._rated: tuple[int, int] | None = None
+        self._one = threading.Lock()
+
+    def rate(self) -> None:
+        """Return once everything that was committed before the call is rated. Slow: not for the event loop."""
+        with self._one:
+            now = (self._ledger.commits, self._books)  # read first: what comes while it rates waits for the next call
+            if now != self._rated:
+                self._rate(self._ledger)
+                self._rated = now
+
+    def books_changed(self) -> None:
+        """Remember that prices or owners were imported."""
+        self._books += 1
+
+
+class Figures:
+    """The figures of the whole ledger, made again when they are older than `FIGURES_FOR_US`."""
+
+    def __init__(self, ledger: Ledger, rater: Rater, clock: Clock) -> None:
+        self._ledger = ledger
+        self._rater = rater
+        self._clock = clock
+        self._made_us = 0
+        self._figures = LedgerFigures()
+        self._one = threading.Lock()
+
+    def current(self) -> LedgerFigures:
+        """Return the figures. Slow where they are made again: not for the event loop."""
+        with self._one:
+            if not 0 <= self._clock.now_us() - self._made_us < FIGURES_FOR_US:
+                self._rater.rate()
+                self._figures = ledger_figures(self._ledger)
+                self._made_us = self._clock.now_us()
+            return self._figures
+
+
+class Services(NamedTuple):
+    """Everything a handler may need."""
+
+    ledger: Ledger
+    commit: GroupCommit
+    rater: Rater
+    figures: Figures
+    metrics: CollectorMetrics
+    clock: Clock
+
+
+def ledger_figures(ledger: Ledger) -> LedgerFigures:
+    """Return what all teams held and cost since the ledger began."""
+    reach = ledger.execute("select_reach").to_pylist()
+    watermarks_us = {row["cluster"]: row["until_us"] for row in reach}
+    if not reach:
+        return LedgerFigures()
+    first_us = min(row["from_us"] for row in reach) // US_PER_HOUR * US_PER_HOUR
+    last_us = -(-max(watermarks_us.values()) // US_PER_HOUR) * US_PER_HOUR
+    if last_us <= first_us:
+        return LedgerFigures(watermarks_us=watermarks_us)
+    whole = chargeback(ledger, Period(first_us, last_us, "whole ledger"))
+    return LedgerFigures(
+        currency=whole.currency or "",
+        teams=tuple(_team(row) for row in whole.rows),
+        unpriced_gpu_seconds=whole.unpriced_gpu_hours * _SECONDS_PER_HOUR,
+        unobserved_gpu_seconds=whole.unobserved_gpu_hours * _SECONDS_PER_HOUR,
+        watermarks_us=watermarks_us,
+    )
+
+
+def _team(row: ChargebackRow) -> TeamFigures:
+    seconds = {state: hours * _SECONDS_PER_HOUR for state, hours in row.states.items()}
+    return TeamFigures(row.key, None if row.cost is None else float(row.cost), seconds)

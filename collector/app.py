@@ -1,0 +1,142 @@
+"""The collector process: opens the ledger, serves HTTP, and on SIGTERM commits what it holds before it leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+from starlette.applications import Starlette
+
+from collector.api.application import build
+from collector.api.metrics import CollectorMetrics
+from collector.api.services import Figures, Rater, Services
+from collector.commit import GroupCommit
+from collector.config import CollectorSettings
+from collector.ledger.store import Ledger, LedgerOptions
+from gpuledger.clock import Clock, WallClock
+from gpuledger.errors import LedgerError
+
+GRACE_S: Final = 20
+OnReady = Callable[[str], None]
+_log: Final = logging.getLogger(__name__)
+
+
+def run(settings: CollectorSettings, *, on_ready: OnReady | None = None, ready_file: Path | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; return the exit code. The address goes to `on_ready` and into `ready_file`."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+
+    def ready(url: str) -> None:
+        _log.info("the collector listens on %s, its ledger is %s", url, settings.ledger.directory)
+        if ready_file:
+            ready_file.write_text(url, encoding="utf-8")
+        if on_ready:
+            on_ready(url)
+
+    with _open(settings, WallClock()) as ledger:
+        _server(settings, ledger, WallClock(), ready).run()
+    return 0
+
+
+@contextmanager
+def running(settings: CollectorSettings, *, clock: Clock | None = None) -> Iterator[str]:
+    """Serve from a thread of this process; yield the address, and stop gracefully at the end."""
+    clock = clock or WallClock()
+    found: list[str] = []
+    ready = threading.Event()
+
+    def on_ready(url: str) -> None:
+        found.append(url)
+        ready.set()
+
+    with _open(settings, clock) as ledger:
+        server = _server(settings, ledger, clock, on_ready)
+        thread = threading.Thread(target=server.run, name="collector", daemon=True)
+        thread.start()
+        try:
+            while not ready.wait(0.05):
+                if not thread.is_alive():
+                    raise LedgerError(f"the collector cannot listen on {settings.server.host}:{settings.server.port}")
+            yield found[0]
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+class _Server(uvicorn.Server):
+    """Tells where it listens once it does: port 0 is any free one."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: OnReady) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then tell."""
+        await super().startup(sockets)
+        for server in self.servers:
+            host, port = server.sockets[0].getsockname()[:2]
+            self._on_ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+            return
+
+
+@contextmanager
+def _open(settings: CollectorSettings, clock: Clock) -> Iterator[Ledger]:
+    options = LedgerOptions(threads=settings.ledger.threads)
+    with Ledger.open(settings.ledger.directory, clock=clock, options=options) as ledger:
+        yield ledger
+
+
+def _server(settings: CollectorSettings, ledger: Ledger, clock: Clock, on_ready: OnReady) -> _Server:
+    config = uvicorn.Config(
+        _application(settings, ledger, clock),
+        host=settings.server.host,
+        port=settings.server.port,
+        timeout_keep_alive=settings.server.keep_alive_s,
+        timeout_graceful_shutdown=GRACE_S,
+        access_log=False,
+        log_config=None,
+        lifespan="on",
+        ws="none",
+        server_header=False,
+    )
+    return _Server(config, on_ready)
+
+
+def _application(settings: CollectorSettings, ledger: Ledger, clock: Clock) -> Starlette:
+    metrics = CollectorMetrics()
+    rater = Rater(ledger)
+    commit = GroupCommit(ledger, settings.ingest, metrics.committed)
+    services = Services(ledger, commit, rater, Figures(ledger, rater, clock), metrics, clock)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        commit.start()
+        idle = asyncio.create_task(_checkpoint_when_idle(ledger, settings.ledger.checkpoint_idle_s))
+        try:
+            yield
+        finally:
+            idle.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await idle
+            await commit.stop()
+
+    return build(services, lifespan)
+
+
+async def _checkpoint_when_idle(ledger: Ledger, idle_s: int) -> None:
+    """Fold the log of changes into the file when nothing was committed for `idle_s` seconds: it stops commits."""
+    folded = ledger.commits
+    while True:
+        before = ledger.commits
+        await asyncio.sleep(idle_s)
+        if ledger.commits == before != folded:
+            await asyncio.to_thread(ledger.checkpoint)
+            folded = before

@@ -1,0 +1,15 @@
+-- Events of a period, the newest first.
+SELECT
+    e.at_us,
+    e.cluster,
+    e.node,
+    e.kind,
+    e.severity,
+    e.device_key AS device,
+    e.holder_key AS holder,
+    e.message,
+    e.details
+FROM events AS e
+WHERE e.at_us >= $from_us AND e.at_us < $to_us
+ORDER BY e.at_us DESC, e.cluster, e.node, e.device_key, e.kind, e.message
+LIMIT $limit;

@@ -1,0 +1,54 @@
+-- How much the ledger holds, and how far it is known.
+SELECT
+    (
+        SELECT min(l.from_us)
+        FROM device_lives AS l
+    ) AS first_usage_us,
+    (
+        SELECT max(b.until_us)
+        FROM batches AS b
+    ) AS watermark_us,
+    (
+        SELECT count(*)
+        FROM devices
+    ) AS devices,
+    (
+        SELECT count(*)
+        FROM holders
+    ) AS holders,
+    (
+        SELECT count(*)
+        FROM batches
+    ) AS batches,
+    (
+        SELECT coalesce(sum(b.usage_rows), 0)::BIGINT
+        FROM batches AS b
+    ) AS usage_rows,
+    (
+        SELECT count(*)
+        FROM events
+    ) AS events,
+    (
+        SELECT count(*)
+        FROM quarantine
+    ) AS quarantined,
+    (
+        SELECT count(*)
+        FROM charges
+    ) AS charges,
+    (
+        SELECT count(*)
+        FROM pending_hours AS p
+    ) AS pending_hours,
+    (
+        SELECT arg_max(b.currency, b.price_version)
+        FROM price_books AS b
+    ) AS currency,
+    (
+        SELECT max(b.price_version)
+        FROM price_books AS b
+    ) AS price_version,
+    (
+        SELECT max(m.owner_version)
+        FROM owner_maps AS m
+    ) AS owner_version;

@@ -1,0 +1,63 @@
+-- Where the hourly roll-up of a period is not the sum of its raw usage.
+WITH raw_hours AS (
+    SELECT
+        u.device_id,
+        u.state,
+        u.reason_id,
+        u.start_us - u.start_us % 3600000000 AS hour_us,
+        coalesce(u.holder_id, -1) AS holder_id,
+        sum(u.held_us) AS held_us,
+        coalesce(sum(u.active_us), 0) AS active_us,
+        coalesce(sum(u.held_us) FILTER (WHERE u.active_us IS NULL), 0) AS active_unknown_us,
+        coalesce(sum(u.energy_mj), 0) AS energy_mj,
+        coalesce(sum(u.held_us) FILTER (WHERE u.energy_mj IS NULL), 0) AS energy_unknown_us
+    FROM usage AS u
+    WHERE u.start_us >= $from_us AND u.start_us < $to_us
+    GROUP BY ALL
+),
+
+hourly AS (
+    SELECT
+        h.device_id,
+        h.state,
+        h.reason_id,
+        h.hour_us,
+        coalesce(h.holder_id, -1) AS holder_id,
+        sum(h.held_us) AS held_us,
+        sum(h.active_us) AS active_us,
+        sum(h.active_unknown_us) AS active_unknown_us,
+        sum(h.energy_mj) AS energy_mj,
+        sum(h.energy_unknown_us) AS energy_unknown_us
+    FROM usage_hourly AS h
+    WHERE h.hour_us >= $from_us AND h.hour_us < $to_us
+    GROUP BY ALL
+),
+
+signed AS (
+    SELECT * FROM raw_hours
+    UNION ALL
+    SELECT
+        h.device_id,
+        h.state,
+        h.reason_id,
+        h.hour_us,
+        h.holder_id,
+        -h.held_us AS held_us,
+        -h.active_us AS active_us,
+        -h.active_unknown_us AS active_unknown_us,
+        -h.energy_mj AS energy_mj,
+        -h.energy_unknown_us AS energy_unknown_us
+    FROM hourly AS h
+)
+
+SELECT
+    s.hour_us,
+    s.device_id,
+    sum(s.held_us)::BIGINT AS held_us,
+    sum(s.energy_mj)::BIGINT AS energy_mj
+FROM signed AS s
+GROUP BY s.hour_us, s.device_id, s.holder_id, s.state, s.reason_id
+HAVING
+    sum(s.held_us) <> 0 OR sum(s.active_us) <> 0 OR sum(s.active_unknown_us) <> 0
+    OR sum(s.energy_mj) <> 0 OR sum(s.energy_unknown_us) <> 0
+ORDER BY s.hour_us, s.device_id;

@@ -1,0 +1,2 @@
+UPDATE probe
+SET at_us = $at_us

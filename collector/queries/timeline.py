@@ -1,0 +1,94 @@
+"""Timeline: GPU-hours by state and cost by team, hour by hour or day by day."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import msgspec
+
+from collector.ledger.store import Ledger
+from collector.queries.figures import Span, cost_of, hours, instant, integers, money, span, state_hours
+from collector.queries.grouping import choice, group_of
+from collector.queries.standing import standing
+from gpuledger.accounting.periods import Period, iso, require_hours
+from gpuledger.accounting.units import US_PER_DAY, US_PER_HOUR
+
+GRAINS = {"hour": US_PER_HOUR, "day": US_PER_DAY}
+
+
+class TimelineRow(msgspec.Struct, frozen=True):
+    """One bucket: GPU-hours by state; cost by team, and by kind for time that is no team's (None: unpriced)."""
+
+    at: str
+    gpu_hours: float
+    states: dict[str, float]
+    costs: dict[str, str | None]
+    cost: str | None
+
+
+class Timeline(msgspec.Struct, frozen=True):
+    """A period in buckets, the earliest first; a bucket without any device is left out."""
+
+    currency: str | None
+    period: Span
+    grain: str
+    rows: list[TimelineRow]
+    pending_hours: int
+    as_of: str | None
+
+
+@dataclass(slots=True)
+class _Cost:
+    part_us: int = 0
+    unpriced_us: int = 0
+    quanta: int = 0
+
+    def add(self, part_us: int, unpriced_us: int, quanta: int) -> None:
+        self.part_us += part_us
+        self.unpriced_us += unpriced_us
+        self.quanta += quanta
+
+    def shown(self) -> str | None:
+        return money(cost_of(self.part_us, self.unpriced_us, self.quanta))
+
+
+@dataclass(slots=True)
+class _Bucket:
+    states: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
+    costs: defaultdict[str, _Cost] = field(default_factory=lambda: defaultdict(_Cost))
+    cost: _Cost = field(default_factory=_Cost)
+
+
+def timeline(ledger: Ledger, period: Period, *, grain: str = "hour") -> Timeline:
+    """Return `period` in hours or UTC days. Raises ConfigError on another grain or a period off the hour."""
+    choice("grain", grain, tuple(GRAINS))
+    require_hours(period)
+    now = standing(ledger, period)
+    params = {"from_us": period.start_us, "to_us": period.end_us, "grain_us": GRAINS[grain]}
+    buckets: defaultdict[int, _Bucket] = defaultdict(_Bucket)
+    for found in ledger.execute("query_timeline", params).to_pylist():
+        row = integers(found)
+        bucket = buckets[row["at_us"]]
+        amounts = (row["part_us"], row["unpriced_part_us"], row["cost_quanta"])
+        bucket.states[row["state"]] += row["part_us"]
+        bucket.costs[group_of("team", row["team"], row["state"])[1]].add(*amounts)
+        bucket.cost.add(*amounts)
+    return Timeline(
+        currency=now.currency,
+        period=span(period),
+        grain=grain,
+        rows=[_row(at_us, bucket) for at_us, bucket in sorted(buckets.items())],
+        pending_hours=now.pending_hours,
+        as_of=instant(now.known_until_us),
+    )
+
+
+def _row(at_us: int, bucket: _Bucket) -> TimelineRow:
+    return TimelineRow(
+        at=iso(at_us),
+        gpu_hours=hours(sum(bucket.states.values())),
+        states=state_hours(bucket.states),
+        costs={name: cost.shown() for name, cost in sorted(bucket.costs.items())},
+        cost=bucket.cost.shown(),
+    )
