@@ -6,7 +6,7 @@ import argparse
 import os
 import time
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Protocol
 
 from dashboards.wording import DIMENSION_WORDS
 from gpuledger.accounting.periods import month_of, parse_period
@@ -25,7 +25,12 @@ class Parser(argparse.ArgumentParser):
         raise ConfigError(message, hint=f'"{self.prog} --help" lists what it takes')
 
 
-Commands = argparse._SubParsersAction[Parser]  # noqa: SLF001 - argparse gives this type no public name
+class Commands(Protocol):
+    """Where commands are added: what `add_subparsers` returns."""
+
+    def add_parser(self, name: str, *, help: str, description: str) -> Parser:  # noqa: A002 - argparse's word
+        """Add a command and return its parser."""
+        ...
 
 
 def add_command(commands: Commands, name: str, summary: str) -> Parser:

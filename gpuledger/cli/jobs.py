@@ -48,5 +48,10 @@ def run_jobs(args: argparse.Namespace) -> int:
 
 def _progress() -> Progress:
     console = progress_console()
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.completed:,} jobs"), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TextColumn("{task.completed:,} jobs"),
+        TimeElapsedColumn(),
+    )
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

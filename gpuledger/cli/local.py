@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
 
+from collector.api.parameters import read_parameters
+from collector.api.questions import QUESTIONS
 from collector.imports.apply import apply_import
 from collector.imports.payload import Applied, JobImport
 from collector.ledger.store import Ledger
 from collector.pricing.imports import import_owners, import_prices
-from collector.queries.chargeback import chargeback
-from collector.queries.idle import idle
-from collector.queries.reconcile import reconcile
-from collector.queries.utilization import utilization
 from collector.rating import rate_dirty
-from gpuledger.accounting.periods import parse_period
 from gpuledger.cli.sources import Document, media_type, read_book
-from gpuledger.errors import ConfigError
 
-Params = Mapping[str, str]
-Answering = Callable[[Ledger, Params], msgspec.Struct]
 _FORMATS: Final[dict[str, Literal["toml", "csv"]]] = {"application/toml": "toml", "text/csv": "csv"}
-
-QUERIES: Final[dict[str, Answering]] = {
-    "chargeback": lambda ledger, params: chargeback(
-        ledger, parse_period(params["period"]), by=params["by"], view=params["view"]
-    ),
-    "utilization": lambda ledger, params: utilization(ledger, parse_period(params["period"]), by=params["by"]),
-    "idle": lambda ledger, params: idle(ledger, parse_period(params["period"])),
-    "reconcile": lambda ledger, params: reconcile(ledger, parse_period(params["period"])),
-}
+_QUESTIONS: Final = {question.name: question for question in QUESTIONS}
 
 
 class LocalSource:
@@ -42,22 +28,36 @@ class LocalSource:
         self._ledger = Ledger.open(directory)
         self._rated = False
 
-    def query(self, name: str, params: Params) -> Document:
-        """Return an answer as the collector's JSON would have it."""
-        try:
-            answering = QUERIES[name]
-        except KeyError as error:
-            raise ConfigError(f"{name} needs a running collector", hint="name it with --url") from error
-        self._rate_once()
-        return _plain(answering(self._ledger, params))
+    def query(self, name: str, params: Mapping[str, str]) -> Document:
+        """Return an answer as the collector's JSON has it."""
+        if _QUESTIONS[name].rated and not self._rated:
+            rate_dirty(self._ledger)
+            self._rated = True
+        return self._ask(name, params)
 
     def import_book(self, kind: str, path: Path) -> Document:
         """Import a price book or an owner mapping."""
         content, as_format = read_book(path), _FORMATS[media_type(path)]
         importing = import_prices if kind == "prices" else import_owners
-        now_us = self._ledger.now_us()
         self._rated = False
+        now_us = self._ledger.now_us()
         return _plain(importing(self._ledger, content, as_format, source=path.name, imported_us=now_us))
+
+    def rate(self, period: str, *, apply: bool) -> Document:
+        """Rate what waits; the cost of `period` before and after tells what changed."""
+        pending = self._ask("status", {})["pending_hours"]
+        before = self._ask("chargeback", {"period": period})
+        if apply:
+            rate_dirty(self._ledger)
+        after = self._ask("chargeback", {"period": period}) if apply else before
+        return {
+            "period": after["period"],
+            "currency": after["currency"],
+            "applied": apply,
+            "pending_hours": pending,
+            "cost_before": before["total"]["cost"],
+            "cost_after": after["total"]["cost"] if apply else None,
+        }
 
     def import_jobs(self, chunk: JobImport) -> Applied:
         """Book one chunk."""
@@ -68,10 +68,9 @@ class LocalSource:
         """Release the ledger."""
         self._ledger.close()
 
-    def _rate_once(self) -> None:
-        if not self._rated:
-            rate_dirty(self._ledger)
-            self._rated = True
+    def _ask(self, name: str, params: Mapping[str, str]) -> Document:
+        question = _QUESTIONS[name]
+        return _plain(question.ask(self._ledger, **read_parameters(question.parameters, params)))
 
 
 def _plain(answer: msgspec.Struct) -> dict[str, Any]:

@@ -66,18 +66,26 @@ class HttpSource:
         return answer
 
     def rate(self, period: str, *, apply: bool) -> Document:
-        """Ask the collector to rate."""
-        params = {"period": period, "apply": "true" if apply else "false"}
-        with self._explained():
-            answer: Document = self._client.post("/v1/rate", b"", "application/json", params)
-        return answer
+        """Let the collector rate: it does so before it answers any question about money."""
+        pending = self.query("status", {})["pending_hours"]
+        after = (
+            self.query("chargeback", {"period": period}) if apply else {"period": {"label": period}, "currency": None}
+        )
+        return {
+            "period": after["period"],
+            "currency": after["currency"],
+            "applied": apply,
+            "pending_hours": pending,
+            "cost_before": None,
+            "cost_after": after["total"]["cost"] if apply else None,
+        }
 
     def import_jobs(self, chunk: JobImport) -> Applied:
         """Send one chunk."""
-        from collector.imports.payload import Applied, encode_import
+        from collector.imports.payload import MEDIA_TYPE, Applied, encode_import
 
         with self._explained():
-            answer = self._client.post("/v1/imports/jobs", encode_import(chunk), "application/msgpack")
+            answer = self._client.post("/v1/imports/jobs", encode_import(chunk), MEDIA_TYPE)
         return msgspec.convert(answer, Applied)
 
     def close(self) -> None:
@@ -118,14 +126,15 @@ def media_type(path: Path) -> str:
 @contextmanager
 def open_source(args: argparse.Namespace) -> Iterator[Source]:
     """Open what `--ledger` or `--url` name, and close it again."""
-    source: Source = _open_local(args.ledger) if args.ledger else HttpSource(args.url or DEFAULT_URL)
+    source: Source = open_local(args.ledger) if args.ledger else HttpSource(args.url or DEFAULT_URL)
     try:
         yield source
     finally:
         source.close()
 
 
-def _open_local(directory: Path) -> Source:
+def open_local(directory: Path) -> Source:
+    """Open the ledger in a folder; raises LedgerError where there is none."""
     if not (directory / "ledger.duckdb").is_file():
         raise LedgerError(
             f"{directory} holds no ledger.duckdb", hint="name the folder that the collector or the demo was given"

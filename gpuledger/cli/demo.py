@@ -1,0 +1,150 @@
+"""`demo`: a fleet with a past through the real agents, wire and collector, then live, with its pages."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from gpuledger.cli import demo_plan, tables
+from gpuledger.cli.arguments import Commands, add_command
+from gpuledger.cli.demo_plan import DemoPlan
+from gpuledger.cli.exits import DONE
+from gpuledger.cli.extras import require
+from gpuledger.cli.fleet import Fleet
+from gpuledger.cli.output import console, progress_console
+from gpuledger.cli.sources import Source, open_local
+
+
+def register(commands: Commands) -> None:
+    """Add the command."""
+    demo = add_command(commands, "demo", "a simulated fleet with a month of history, then live, with its pages")
+    demo.add_argument("--once", action="store_true", help="build the history, print chargeback, leave the ledger, end")
+    demo.add_argument("--data-dir", type=Path, default=Path("demo-data"), metavar="DIR", help="where all of it is kept")
+    demo.add_argument("--days", type=int, default=30, metavar="N", help="length of the history (30)")
+    demo.add_argument("--seed", type=int, metavar="S", help="another fate of the same fleet")
+    demo.add_argument("--nodes", type=int, metavar="N", help="only the first N nodes of the fleet")
+    demo.add_argument("--simulated", action="store_true", help="simulate even where this machine has GPUs")
+    demo.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build the history and print what it cost; with --once leave a closed ledger, else go on until Ctrl-C."""
+    for extra in ("agent", "collector") if args.once else ("agent", "collector", "dashboards"):
+        require(extra, "the demo")
+    say = progress_console()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop everything on `kill` as on Ctrl-C
+    if not args.once and not args.simulated and _real_gpus():
+        return _run_real(args.data_dir, say)
+    plan = demo_plan.settle(args.data_dir, demo_plan.make_plan(datetime.now(tz=UTC), args.days, args.seed, args.nodes))
+    demo_plan.remember(args.data_dir, plan)
+    if args.once:
+        return _run_once(args.data_dir, plan, say)
+    return _run_live(args.data_dir, plan, say)
+
+
+def _run_once(directory: Path, plan: DemoPlan, say: Console) -> int:
+    started = time.monotonic()
+    with Fleet(directory) as fleet:
+        _history(fleet, plan, say)
+    source = open_local(directory)
+    try:
+        _summary(source, plan, say)
+    finally:
+        source.close()
+    say.print(
+        f"\n{plan.days:.0f} days of {len(_nodes(plan)[0])} nodes in {time.monotonic() - started:.0f} s. Look closer:"
+    )
+    for command in ("chargeback", "utilization", "idle", "reconcile"):
+        say.print(f"  gpuledger {command} --ledger {directory} --period {demo_plan.months(plan)[-1]}")
+    return DONE
+
+
+def _run_live(directory: Path, plan: DemoPlan, say: Console) -> int:
+    with Fleet(directory) as fleet:
+        nodes, cluster = _nodes(plan)
+        _history(fleet, plan, say)
+        _summary(fleet.source, plan, say)
+        fleet.go_live(plan, nodes, cluster)
+        _stay(fleet, directory, say)
+    return DONE
+
+
+def _run_real(directory: Path, say: Console) -> int:
+    say.print("This machine has GPUs: the demo shows them. A simulated fleet instead: gpuledger demo --simulated")
+    with Fleet(directory) as fleet:
+        fleet.start_collector()
+        fleet.import_books()
+        fleet.start_local_agent()
+        _stay(fleet, directory, say)
+    return DONE
+
+
+def _history(fleet: Fleet, plan: DemoPlan, say: Console) -> None:
+    nodes, cluster = _nodes(plan)
+    fleet.start_collector()
+    fleet.import_books()
+    with _progress(say, plan, nodes, fleet.source) as tell:
+        fleet.build_history(plan, nodes, cluster, tell)
+
+
+def _stay(fleet: Fleet, directory: Path, say: Console) -> None:
+    pages = fleet.start_pages()
+    say.print(f"\n[bold]Pages      {pages}[/bold]")
+    say.print(f"Collector  {fleet.url}   (gpuledger chargeback --url {fleet.url})")
+    say.print(f"Data       {directory.absolute()}\n")
+    say.print("New figures every minute. Ctrl-C stops everything; the same command goes on from there.")
+    try:
+        fleet.watch()
+    except KeyboardInterrupt:
+        say.print("Stopping ...")
+
+
+@contextmanager
+def _progress(say: Console, plan: DemoPlan, nodes: list[str], source: Source) -> Iterator[Callable[[], None]]:
+    columns = (
+        TextColumn("History"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.completed:,.0f} of {task.total:,.0f} node-days, {task.fields[rows]:,} rows"),
+        TimeElapsedColumn(),
+    )
+    total = plan.days * len(nodes)
+    with Progress(*columns, console=say, disable=not say.is_terminal) as progress:
+        task = progress.add_task("history", total=total, rows=0)
+
+        def tell() -> None:
+            status = source.query("status", {})
+            progress.update(task, completed=min(total, demo_plan.days_done(plan, status)), rows=status["usage_rows"])
+
+        yield tell
+        tell()
+
+
+def _summary(source: Source, plan: DemoPlan, say: Console) -> None:
+    out = console()
+    for period in demo_plan.months(plan):
+        with say.status("Rating"):
+            answer = source.query("chargeback", {"period": period, "by": "team", "view": "allocation"})
+        out.print(tables.chargeback(answer))
+        out.print()
+
+
+def _nodes(plan: DemoPlan) -> tuple[list[str], str]:
+    from agent.devices.simulated.scenario_file import read_scenario
+
+    scenario = read_scenario(demo_plan.SCENARIO)
+    return [node.name for node in scenario.node][: plan.nodes], scenario.cluster
+
+
+def _real_gpus() -> int:
+    from gpuledger.cli.checks import count_gpus
+
+    return count_gpus()

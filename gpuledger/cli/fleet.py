@@ -1,0 +1,116 @@
+"""The demo's processes: a collector with its books, one agent per node, first over history and then live, the pages."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Final, Self
+
+from gpuledger.cli import demo_plan
+from gpuledger.cli.demo_plan import DemoPlan
+from gpuledger.cli.processes import Service, free_port, gpuledger_command
+from gpuledger.cli.sources import HttpSource, Source
+
+BOOKS: Final = (("prices", "prices.toml"), ("owners", "owners.toml"))
+COLLECTOR_PORT: Final = 8470
+PAGES_PORT: Final = 8501
+READY_S: Final = 60.0
+POLL_S: Final = 0.25
+MAX_AGENTS_AT_ONCE: Final = 4
+
+
+class Fleet:
+    """Everything that a demo runs; closing it stops all of it, the collector last."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._services: list[Service] = []
+        self._closing = ExitStack()
+        self._port = free_port(COLLECTOR_PORT)
+        self.url = f"http://127.0.0.1:{self._port}"
+        self.source: Source = HttpSource(self.url)
+        self._closing.callback(self.source.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._closing.close()
+
+    def start_collector(self) -> None:
+        """Start the collector and wait until it can commit."""
+        config = self._write("config.toml", demo_plan.collector_settings(self._directory, self._port))
+        collector = self._start("collector", gpuledger_command("collector", "--config", str(config)))
+        collector.wait_ready(self._port, "/readyz", READY_S)
+
+    def import_books(self) -> None:
+        """Give the ledger the demo's prices and owners."""
+        for kind, name in BOOKS:
+            with as_file(files("gpuledger.cli") / "demo_books" / name) as path:
+                self.source.import_book(kind, path)
+
+    def build_history(self, plan: DemoPlan, nodes: Sequence[str], cluster: str, tell: Callable[[], None]) -> None:
+        """Run every node's agent over the plan's history, as many at a time as there are cores."""
+        waiting, running = deque(nodes), list[Service]()
+        while waiting or running:
+            while waiting and len(running) < min(os.cpu_count() or 1, MAX_AGENTS_AT_ONCE):
+                running.append(self._agent(plan, waiting.popleft(), cluster, live=False))
+            time.sleep(POLL_S)
+            self.check()
+            running = [service for service in running if service.running]
+            tell()
+
+    def go_live(self, plan: DemoPlan, nodes: Sequence[str], cluster: str) -> None:
+        """Let every node go on from where its history ends, with the time that passes now."""
+        for node in nodes:
+            self._agent(plan, node, cluster, live=True)
+
+    def start_local_agent(self) -> None:
+        """Start one agent for this machine's own GPUs."""
+        config = self._write("agents/local.toml", demo_plan.local_agent_settings(self._directory, self.url))
+        self._start("agent", gpuledger_command("agent", "--config", str(config)))
+
+    def start_pages(self) -> str:
+        """Serve the pages; return their address."""
+        port = free_port(PAGES_PORT)
+        command = gpuledger_command("dashboards", "--url", self.url, "--port", str(port))
+        pages = self._start("dashboards", command)
+        pages.wait_ready(port, "/_stcore/health", READY_S)
+        return f"http://127.0.0.1:{port}"
+
+    def check(self) -> None:
+        """Raise GpuLedgerError where a process ended with an error."""
+        for service in self._services:
+            service.check()
+
+    def watch(self) -> None:
+        """Return only when interrupted; raise where a process ends with an error."""
+        while True:
+            self.check()
+            time.sleep(1)
+
+    def _agent(self, plan: DemoPlan, node: str, cluster: str, *, live: bool) -> Service:
+        kind = "live" if live else "history"
+        settings = demo_plan.agent_settings(self._directory, plan, node, cluster, self.url, live=live)
+        config = self._write(f"agents/{node}-{kind}.toml", settings)
+        return self._start(f"agent-{node}-{kind}", gpuledger_command("agent", "--config", str(config)))
+
+    def _start(self, name: str, command: Sequence[str]) -> Service:
+        service = Service(name, command, self._log(name))
+        self._services.append(service)
+        self._closing.callback(service.stop)
+        return service
+
+    def _log(self, name: str) -> Path:
+        return self._directory / "logs" / f"{name}.log"
+
+    def _write(self, name: str, text: str) -> Path:
+        path = self._directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path

@@ -1,0 +1,261 @@
+"""What each answer shows to a person at a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from dashboards import wording
+from gpuledger.cli.drawing import Line, draw, figures, words
+
+Answer = Mapping[str, Any]
+SHOWN_PROBLEMS: Final = 10
+_TITLED: Final = ("team", "department")
+
+
+def chargeback(answer: Answer) -> RenderableType:
+    """Draw chargeback: owners by cost, what nobody is billed for, the total."""
+    currency, by = answer["currency"] or "", answer["by"]
+    total = _decimal(answer["total"]["cost"])
+    lines = [_chargeback_line(row, by, total) for row in answer["rows"]]
+    if lines:
+        lines.append(_chargeback_line({**answer["total"], "key": "Total", "kind": "total"}, by, total))
+    columns = (
+        words(wording.DIMENSION_WORDS.get(by, (by.title(), ""))[0]),
+        figures("GPU-hours"),
+        figures("Active"),
+        figures("Energy, kWh"),
+        figures("CO2e, kg"),
+        figures(f"Cost, {currency}" if currency else "Cost"),
+        figures("Share"),
+    )
+    view = "by what was used" if answer["view"] == "usage" else "by what was held"
+    return draw(f"Chargeback, {period_words(answer)}, {view}", columns, lines, standing_notes(answer))
+
+
+def _chargeback_line(row: Answer, by: str, total: Decimal) -> Line:
+    kind = row["kind"]
+    cost = _decimal(row["cost"])
+    held = kind in {"owner", "device", "unattributed", "total"} and row["active_gpu_hours"] is not None
+    cells = (
+        _name(row, by),
+        wording.hours_column(row["gpu_hours"]),
+        wording.share(row["active_gpu_hours"], row["gpu_hours"]) if held else wording.UNKNOWN,
+        _figure(row["energy_kwh"]),
+        _figure(row["carbon_kg"]),
+        wording.UNKNOWN if row["cost"] is None else f"{cost:,.2f}",
+        wording.share(cost, total),
+    )
+    return Line(cells, kind if kind == "total" else "" if kind in {"owner", "device"} else "aside")
+
+
+def _name(row: Answer, by: str) -> str:
+    if row["kind"] == "total":
+        return "Total"
+    if row["kind"] not in {"owner", "device"}:
+        return wording.KIND_WORDS.get(row["kind"], str(row["key"]))
+    key = str(row["key"])
+    return wording.title(key) if by in _TITLED else key
+
+
+def standing_notes(answer: Answer) -> list[str]:
+    """Return what makes the figures incomplete, and until when data reaches."""
+    notes: list[str] = []
+    if answer.get("unpriced_gpu_hours"):
+        hours = wording.hours(answer["unpriced_gpu_hours"])
+        notes.append(f"! {hours} GPU-hours have no price, so the totals are too low: gpuledger price import FILE")
+    if answer.get("unobserved_gpu_hours"):
+        notes.append(f"{wording.hours(answer['unobserved_gpu_hours'])} GPU-hours are unobserved: no telemetry.")
+    if answer.get("pending_hours"):
+        notes.append(f"! {answer['pending_hours']:,} hours wait to be rated again: figures are about to change.")
+    if answer.get("as_of"):
+        notes.append(f"Data until {wording.instant(answer['as_of'])}.")
+    if answer.get("final") is False:
+        notes.append("Provisional: charges can change until the period is closed.")
+    return notes
+
+
+def utilization(answer: Answer) -> RenderableType:
+    """Draw what time was spent as: one column a state that occurs."""
+    rows = answer["rows"]
+    present = [name for name in wording.STATE_WORDS if any(row["states"].get(name) for row in rows)]
+    by = answer["by"]
+    lines = [_utilization_line(row, by, present) for row in rows]
+    if lines and answer.get("total"):
+        lines.append(_utilization_line({**answer["total"], "kind": "total"}, by, present))
+    columns = (
+        words(wording.DIMENSION_WORDS.get(by, (by.title(), ""))[0]),
+        figures("GPU-hours"),
+        *(figures(wording.state(name)) for name in present),
+    )
+    return draw(f"GPU-hours by state, {period_words(answer)}", columns, lines, standing_notes(answer))
+
+
+def _utilization_line(row: Answer, by: str, present: Sequence[str]) -> Line:
+    kind = row.get("kind", "owner")
+    cells = (
+        _name({"key": "", **row, "kind": kind}, by),
+        wording.hours_column(row["gpu_hours"]),
+        *(_figure(row["states"].get(name)) for name in present),
+    )
+    return Line(cells, kind if kind == "total" else "" if kind in {"owner", "device"} else "aside")
+
+
+def period_words(answer: Answer) -> str:
+    """Return `November 2026`, or the label of any other period."""
+    label = str(answer["period"]["label"])
+    return wording.month_name(label)
+
+
+def _figure(value: float | None) -> str:
+    return wording.UNKNOWN if value is None else f"{value:,.1f}"
+
+
+def _decimal(text: str | None) -> Decimal:
+    return Decimal(text) if text is not None else Decimal(0)
+
+
+def idle(answer: Answer) -> RenderableType:
+    """Draw who held devices and did nothing, the dearest first."""
+    currency = answer["currency"] or ""
+    lines = [_idle_line(row) for row in answer["rows"]]
+    if lines:
+        total = answer["total"]
+        cells = ("Total", "", "", "", wording.hours_column(total["gpu_hours"]), "", _cost(total["cost"]))
+        lines.append(Line(cells, "total"))
+    columns = (
+        words("Workload"),
+        words("Team"),
+        words("GPU model"),
+        words("Reason"),
+        figures("GPU-hours"),
+        figures("Of held"),
+        figures(f"Cost, {currency}" if currency else "Cost"),
+    )
+    return draw(f"Held and did nothing, {period_words(answer)}", columns, lines, standing_notes(answer))
+
+
+def _idle_line(row: Answer) -> Line:
+    name = row["workload"] or row["namespace"] or row["user"] or row["key"]
+    held = wording.UNKNOWN if row["share"] is None else wording.share(row["share"], 1)
+    return Line(
+        (
+            name,
+            wording.title(row["team"] or "") or "Unattributed",
+            row["model"],
+            wording.reason(row["reason"]),
+            wording.hours_column(row["gpu_hours"]),
+            held,
+            _cost(row["cost"]),
+        )
+    )
+
+
+def _cost(text: str | None) -> str:
+    return wording.UNKNOWN if text is None else f"{Decimal(text):,.2f}"
+
+
+def prices(answer: Answer) -> RenderableType:
+    """Draw the price book."""
+    lines = [
+        Line(
+            (
+                row["model"],
+                row["mig_profile"],
+                row["pool"],
+                row["cluster"],
+                row["rate"],
+                row["carbon_g_per_kwh"] or wording.UNKNOWN,
+                _validity(row),
+            )
+        )
+        for row in answer["rows"]
+    ]
+    columns = (
+        words("GPU model"),
+        words("MIG profile"),
+        words("Pool"),
+        words("Cluster"),
+        figures(f"{answer['currency'] or 'Rate'} per GPU-hour"),
+        figures("CO2e, g/kWh"),
+        words("Valid"),
+    )
+    return draw(_book_title("Price book", answer), columns, lines)
+
+
+def owners(answer: Answer) -> RenderableType:
+    """Draw the owner mapping, in the order in which rules are tried."""
+    lines = [
+        Line(
+            (
+                str(row["rule"]),
+                row["team"],
+                row["project"],
+                row["department"],
+                ", ".join(f"{name} = {pattern}" for name, pattern in row["match"].items()),
+                _validity(row),
+            )
+        )
+        for row in answer["rows"]
+    ]
+    columns = (figures("#"), words("Team"), words("Project"), words("Department"), words("Where"), words("Valid"))
+    return draw(_book_title("Owner mapping", answer), columns, lines)
+
+
+def imported_book(kind: str, answer: Answer) -> RenderableType:
+    """Say what an import of a book did."""
+    name = "Price book" if kind == "prices" else "Owner mapping"
+    entries = f"{answer['entries']:,} {'entries' if kind == 'prices' else 'rules'}"
+    if not answer["changed"]:
+        return Text(f"{name} unchanged: this file is version {answer['version']} already ({entries}).")
+    return Text(f"{name} is now version {answer['version']} ({entries}). Hours that it changes are rated again.")
+
+
+def _book_title(name: str, answer: Answer) -> str:
+    if answer["version"] is None:
+        return f"{name}: none imported yet"
+    return f"{name}, version {answer['version']}, from {answer['source']} on {wording.instant(answer['imported_at'])}"
+
+
+def _validity(row: Answer) -> str:
+    if not row["from"] and not row["to"]:
+        return "always"
+    since = f"from {wording.instant(row['from'])}" if row["from"] else ""
+    until = f"until {wording.instant(row['to'])}" if row["to"] else ""
+    return " ".join(part for part in (since, until) if part)
+
+
+def imported_jobs(answer: Answer) -> RenderableType:
+    """Say what an import of jobs booked, by team, and what it could not read."""
+    lines = [Line((team, _hours_of(seconds))) for team, seconds in answer["gpu_seconds_by_team"].items()]
+    lines.append(Line(("Total", _hours_of(answer["gpu_seconds"])), "total"))
+    counts = ", ".join(f"{answer[name]:,} {name}" for name in ("new", "extended", "unchanged", "conflicts"))
+    notes = [f"{answer['open']:,} had not ended."] if answer["open"] else []
+    notes += [f"{count:,} without GPU time: {why}." for why, count in answer["skipped"].items()]
+    if answer["problem_count"]:
+        notes.append(f"! {answer['problem_count']:,} problems; the first of them:")
+        notes += [f"  line {item['line']}: {item['reason']}" for item in answer["problems"][:SHOWN_PROBLEMS]]
+    title = f"{answer['jobs']:,} jobs: {counts}"
+    return draw(title, (words("Team"), figures("GPU-hours booked")), lines, notes)
+
+
+def _hours_of(seconds: float) -> str:
+    return wording.hours_column(seconds / 3600)
+
+
+def rated(answer: Answer) -> RenderableType:
+    """Say what waits to be rated, and what rating it changed."""
+    waiting = f"{answer['pending_hours']:,} hours wait to be rated"
+    if not answer["applied"]:
+        return Text(f"{waiting}. Rate them with --apply.")
+    currency = answer["currency"] or ""
+    before, after = (
+        wording.UNKNOWN if answer[name] is None else wording.money(Decimal(answer[name]), currency)
+        for name in ("cost_before", "cost_after")
+    )
+    was = f" (it was {before})" if answer["cost_before"] is not None else ""
+    return Text(f"{answer['pending_hours']:,} hours rated. {period_words(answer)} costs {after}{was}.")
