@@ -6,7 +6,7 @@ Pure: documents in, frames out. Money is Decimal(38, 9), hours and energy Float6
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ Document = Mapping[str, Any]
 
 MONEY: Final = pl.Decimal(38, 9)
 OWNER: Final = "owner"
+BILLED: Final = (OWNER, "device")  # groups of one key each; all other kinds are time that is nobody's
 HELD_STATES: Final = ("active", "held_idle", "held_unobserved", "ungranted")
 INSTANT: Final = pl.Datetime("us", "UTC")
 
@@ -54,22 +55,22 @@ def chargeback_frame(answer: Document) -> pl.DataFrame:
             "kind": row.get("kind", OWNER),
             "gpu_hours": row["gpu_hours"],
             "held_idle_gpu_hours": row.get("states", {}).get("held_idle", 0.0),
-            "active_gpu_hours": row["active_gpu_hours"],
+            "active_gpu_hours": row.get("active_gpu_hours"),
             "energy_kwh": row.get("energy_kwh"),
             "carbon_kg": row.get("carbon_kg"),
-            "cost": money(row["cost"]),
+            "cost": money(row.get("cost")),
         }
         for row in answer["rows"]
     ]
     return pl.DataFrame(rows, schema=CHARGEBACK_SCHEMA).sort(
-        pl.col("kind") != OWNER, -pl.col("cost").cast(pl.Float64), "key"
+        ~pl.col("kind").is_in(BILLED), -pl.col("cost").cast(pl.Float64), "key", nulls_last=True
     )
 
 
 def timeline_states(answer: Document) -> pl.DataFrame:
     """Return GPU-hours for each step and state of a timeline answer."""
     rows = [
-        {"at": instant(step["start"]), "state": state, "gpu_hours": hours}
+        {"at": instant(step["at"]), "state": state, "gpu_hours": hours}
         for step in answer["rows"]
         for state, hours in step["states"].items()
     ]
@@ -79,7 +80,7 @@ def timeline_states(answer: Document) -> pl.DataFrame:
 def timeline_costs(answer: Document) -> pl.DataFrame:
     """Return the cost for each step and team (or what nobody is billed for) of a timeline answer."""
     rows = [
-        {"at": instant(step["start"]), "key": key, "cost": money(cost)}
+        {"at": instant(step["at"]), "key": key, "cost": money(cost)}
         for step in answer["rows"]
         for key, cost in step["costs"].items()
     ]
@@ -87,10 +88,24 @@ def timeline_costs(answer: Document) -> pl.DataFrame:
 
 
 def idle_frame(answer: Document) -> pl.DataFrame:
-    """Return what was held and did nothing, the most expensive first."""
-    rows = [{name: row.get(name) or "" for name in ("workload", "team", "user", "model", "reason")}
-            | {"gpu_hours": row["gpu_hours"], "cost": money(row["cost"])} for row in answer["rows"]]  # fmt: skip
-    return pl.DataFrame(rows, schema=IDLE_SCHEMA).sort("cost", descending=True, nulls_last=True)
+    """Return what was held and did nothing, the most expensive workload first, with the reason of most of its time."""
+    rows = [
+        {name: row.get(name) or "" for name in ("team", "user", "model", "reason")}
+        | {"workload": row.get("workload") or row.get("namespace") or row.get("user") or row.get("key") or ""}
+        | {"gpu_hours": row["gpu_hours"], "cost": money(row.get("cost"))}
+        for row in answer["rows"]
+    ]
+    frame = pl.DataFrame(rows, schema=IDLE_SCHEMA)
+    by_hours = frame.sort("gpu_hours", descending=True)
+    summed = by_hours.group_by("workload", "team", "user", "model", maintain_order=True).agg(
+        pl.col("reason").first(), pl.col("gpu_hours").sum(), _sum_or_null("cost")
+    )
+    return summed.sort(["cost", "gpu_hours"], descending=True, nulls_last=True)
+
+
+def _sum_or_null(column: str) -> pl.Expr:
+    """Add up what is known; nothing known is unknown, not zero."""
+    return pl.when(pl.col(column).is_not_null().any()).then(pl.col(column).sum()).alias(column)
 
 
 def state_hours(answer: Document) -> dict[str, float]:
@@ -126,8 +141,6 @@ def money(text: str | None) -> Decimal | None:
     return None if text is None else Decimal(text)
 
 
-def instant(value: str | int) -> datetime:
-    """Return an instant given as ISO 8601 text or as microseconds since the epoch."""
-    if isinstance(value, int):
-        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=value)
-    return datetime.fromisoformat(value)
+def instant(text: str) -> datetime:
+    """Return an instant given as ISO 8601 text."""
+    return datetime.fromisoformat(text)

@@ -9,4 +9,4 @@ from dashboards.theme import stylesheet
 
 st.set_page_config(page_title="GPU cost · gpuledger", page_icon=":material/receipt_long:", layout="wide")
 st.html(stylesheet())
-st.navigation([st.Page(overview.render, title="Overview", url_path="overview", default=True)], position="hidden").run()
+st.navigation([st.Page(overview.render, title="Overview", default=True)], position="hidden").run()

@@ -25,6 +25,7 @@ def command(port: int = DEFAULT_PORT, address: str = "127.0.0.1") -> list[str]:
         "--browser.gatherUsageStats=false",
         "--client.toolbarMode=minimal",
         "--client.showErrorDetails=none",
+        "--client.showSidebarNavigation=false",
         "--logger.level=warning",
         *streamlit_flags(),
     ]

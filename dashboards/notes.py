@@ -28,8 +28,9 @@ def notes(frame: pl.DataFrame, chargeback: Document, status: Document) -> tuple[
     found = [
         _unpriced(chargeback["unpriced_gpu_hours"], hours),
         _unobserved(chargeback["unobserved_gpu_hours"], hours),
-        _unattributed(frame, chargeback["currency"]),
+        _unattributed(frame, chargeback["currency"] or ""),
         _quarantined(status.get("quarantined") or 0),
+        _pending(chargeback.get("pending_hours") or 0),
         _finality(chargeback, status),
     ]
     return tuple(note for note in found if note)
@@ -68,8 +69,14 @@ def _quarantined(batches: int) -> Note | None:
     return Note(f"{batches:,}", text, "", serious=True)
 
 
+def _pending(hours: int) -> Note | None:
+    if not hours:
+        return None
+    return Note(f"{hours:,} h", "wait to be rated again: reload in a moment for the newest figures.", serious=True)
+
+
 def _finality(chargeback: Document, status: Document) -> Note:
-    until = wording.instant(status.get("watermark_us"))
+    until = wording.instant(status.get("watermark"))
     if chargeback["final"]:
         return Note("Final", "The period is closed: these charges do not change any more.")
     return Note("Provisional", f"Data reaches to {until}. Charges can change until the period is closed.")

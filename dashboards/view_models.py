@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import polars as pl
 
-from analytics.overview import OWNER, chargeback_frame, idle_frame, keep_largest, sum_money, total_cost
+from analytics.overview import BILLED, OWNER, chargeback_frame, idle_frame, keep_largest, sum_money, total_cost
 from dashboards import findings, wording
 from dashboards.findings import Waste
 from dashboards.notes import Note
@@ -73,7 +73,7 @@ class Answers(NamedTuple):
 def overview(answers: Answers) -> Overview:
     """Return the page's headline, figures and reservations."""
     frame = chargeback_frame(answers.chargeback)
-    currency = answers.chargeback["currency"]
+    currency = answers.chargeback["currency"] or ""
     waste = wasted(frame, answers.idle)
     return Overview(
         finding=findings.finding(frame, currency, answers.spoken),
@@ -92,7 +92,7 @@ def wasted(frame: pl.DataFrame, idle: Document) -> Waste:
 
 def kpis(frame: pl.DataFrame, waste: Waste, answers: Answers) -> tuple[Kpi, ...]:
     """Return the four figures that a platform lead asks for first."""
-    currency = answers.chargeback["currency"]
+    currency = answers.chargeback["currency"] or ""
     hours = float(frame["gpu_hours"].sum())
     held = frame.filter(pl.col("kind").is_in([OWNER, "unattributed"]))
     held_hours, active_hours = float(held["gpu_hours"].sum()), float(held["active_gpu_hours"].sum())
@@ -170,7 +170,7 @@ def _with_others(frame: pl.DataFrame) -> list[dict[str, Any]]:
 
 def row_label(row: Mapping[str, Any], by: str = "team") -> str:
     """Return how a chargeback row is called: a team as a heading, any other owner as it is, the rest by its kind."""
-    if row["kind"] != OWNER:
+    if row["kind"] not in BILLED:
         return wording.KIND_WORDS.get(row["kind"], wording.title(row["key"]))
     return wording.title(row["key"]) if by == "team" else row["key"] or "Not known"
 
@@ -217,12 +217,13 @@ def breakdown(answer: Document, by: str) -> Table:
     """Return a chargeback answer as a table: owners by cost, what nobody is billed for, the total."""
     frame = chargeback_frame(answer)
     total = total_cost(frame)
-    owners = frame.filter(pl.col("kind") == OWNER)
-    shown = pl.concat([owners.head(TOP_ROWS), frame.filter((pl.col("kind") != OWNER) & (pl.col("cost") != 0))])
-    rows = [_breakdown_line(row, by, answer["currency"], total) for row in shown.iter_rows(named=True)]
+    billed = pl.col("kind").is_in(BILLED)
+    owners = frame.filter(billed)
+    shown = pl.concat([owners.head(TOP_ROWS), frame.filter(~billed & (pl.col("gpu_hours") > 0))])
+    rows = [_breakdown_line(row, by, answer["currency"] or "", total) for row in shown.iter_rows(named=True)]
     whole = frame.select("gpu_hours", "active_gpu_hours", "energy_kwh").sum().row(0, named=True)
     rows.append(
-        _breakdown_line({**whole, "key": "Total", "kind": "total", "cost": total}, by, answer["currency"], total)
+        _breakdown_line({**whole, "key": "Total", "kind": "total", "cost": total}, by, answer["currency"] or "", total)
     )
     headers = (wording.DIMENSION_WORDS[by][0], "Cost", "Share", "GPU-hours", "Active", "Energy, kWh")
     return Table(headers, tuple(rows), left_out=max(0, owners.height - TOP_ROWS))
@@ -230,7 +231,7 @@ def breakdown(answer: Document, by: str) -> Table:
 
 def _breakdown_line(row: Mapping[str, Any], by: str, currency: str, total: Decimal) -> Line:
     kind = row["kind"]
-    held = kind in {OWNER, "unattributed", "total"}
+    held = kind in {*BILLED, "unattributed", "total"} and row["active_gpu_hours"] is not None
     energy = wording.UNKNOWN if row["energy_kwh"] is None else f"{row['energy_kwh']:,.1f}"
     cells = (
         "Total" if kind == "total" else row_label(row, by),
@@ -240,4 +241,4 @@ def _breakdown_line(row: Mapping[str, Any], by: str, currency: str, total: Decim
         wording.share(row["active_gpu_hours"], row["gpu_hours"]) if held else wording.UNKNOWN,
         energy,
     )
-    return Line(kind if kind in {OWNER, "total"} else "aside", cells)
+    return Line("total" if kind == "total" else OWNER if kind in BILLED else "aside", cells)

@@ -49,10 +49,14 @@ DIMENSION_WORDS: Final = {
     "team": ("Team", "Teams"),
     "user": ("User", "Users"),
     "project": ("Project", "Projects"),
+    "department": ("Department", "Departments"),
     "workload": ("Workload", "Workloads"),
     "namespace": ("Namespace", "Namespaces"),
+    "slurm_account": ("Slurm account", "Slurm accounts"),
     "model": ("GPU model", "GPU models"),
     "node": ("Node", "Nodes"),
+    "device": ("Device", "Devices"),
+    "cluster": ("Cluster", "Clusters"),
 }
 
 _SYMBOLS: Final = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "CHF": "CHF "}
@@ -111,12 +115,12 @@ def change(now: Decimal, before: Decimal) -> str:
     return f"{percent:+d} %".replace("-", "\N{MINUS SIGN}") if percent else "±0 %"
 
 
-def instant(at_us: int | None) -> str:
-    """Return `24 Nov 2026, 03:00 UTC`."""
-    if at_us is None:
+def instant(at: int | str | None) -> str:
+    """Return `24 Nov 2026, 03:00 UTC` for microseconds since the epoch, or for ISO 8601 text."""
+    if at is None:
         return UNKNOWN
-    at = datetime.fromtimestamp(at_us // 1_000_000, tz=UTC)
-    return f"{at.day} {at:%b %Y, %H:%M} UTC"
+    moment = datetime.fromtimestamp(at // 1_000_000, tz=UTC) if isinstance(at, int) else datetime.fromisoformat(at)
+    return f"{moment.day} {moment:%b %Y, %H:%M} UTC"
 
 
 def month_name(period: str) -> str:

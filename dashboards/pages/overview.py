@@ -7,10 +7,11 @@ from typing import Final
 import streamlit as st
 
 from analytics.overview import OWNER, chargeback_frame, timeline_costs, timeline_states
-from dashboards import charts, data, findings, pieces, view_models, wording
+from dashboards import address, charts, data, findings, pieces, view_models, wording
 from dashboards.periods import Choice, choices, choose, earlier, grain, in_words
 from dashboards.theme import NOT_A_TEAM, OTHERS, STATE_COLOURS, STATE_ORDER, Mode, team_colours
 from dashboards.view_models import Answers
+from gpuledger.accounting.periods import parse_instant
 from gpuledger.errors import DeliveryError
 
 VIEWS: Final = {"allocation": "By what was held", "usage": "By what was used"}
@@ -19,14 +20,16 @@ BAR_KEYS: Final = (
     ("Held idle", STATE_COLOURS["held_idle"]),
     ("Held by nobody", STATE_COLOURS["idle"]),
 )
-DIMENSIONS: Final = {name: words[0] for name, words in wording.DIMENSION_WORDS.items()}
+STANDING: Final = ("watermark", "usage_rows", "pending_hours", "price_version", "owner_version")
+SHOWN: Final = ("team", "user", "project", "workload", "namespace", "model", "node")
+DIMENSIONS: Final = {name: wording.DIMENSION_WORDS[name][0] for name in SHOWN}
 
 
 def render() -> None:
     """Draw the page, or what to do where it has nothing to show."""
     try:
         status = data.status()
-        if status.get("watermark_us") is None:
+        if status["watermark"] is None or status["first_usage"] is None:
             st.html(pieces.empty(*NO_DATA))
             return
         _page(status)
@@ -52,9 +55,9 @@ NO_DATA: Final = (
 
 def _page(status: data.Document) -> None:
     chosen = _header(status)
-    as_of = f"{status['watermark_us']}/{status.get('rows', '')}/{status.get('price_version', '')}"
+    as_of = "/".join(str(status[name]) for name in STANDING)
     answers = _answers(chosen, status, as_of)
-    currency = answers.chargeback["currency"]
+    currency = answers.chargeback["currency"] or ""
     model = view_models.overview(answers)
     st.html(pieces.headline(model))
     if not answers.chargeback["rows"]:
@@ -69,35 +72,35 @@ def _page(status: data.Document) -> None:
 
 
 def _header(status: data.Document) -> Choice:
-    known = choices(status["first_usage_us"], status["watermark_us"])
+    known = choices(parse_instant(status["first_usage"]), parse_instant(status["watermark"]))
     asked = choose(st.query_params.get("period"), known)
-    if asked not in known:
-        known.append(asked)
+    by_slug = {choice.slug: choice for choice in (known if asked in known else [*known, asked])}
+    address.seed("period", list(by_slug), asked.slug)
     left, right = st.columns([3, 1], vertical_alignment="center")
-    left.html(pieces.brand(wording.instant(status["watermark_us"])))
-    chosen = right.selectbox(
+    left.html(pieces.brand(wording.instant(status["watermark"])))
+    slug = right.selectbox(
         "Period",
-        known,
-        index=known.index(asked),
-        format_func=lambda choice: choice.name,
+        list(by_slug),
+        format_func=lambda slug: by_slug[slug].name,
         label_visibility="collapsed",
+        key="period",
     )
-    if chosen.slug != st.query_params.get("period"):
-        st.query_params["period"] = chosen.slug
+    chosen = by_slug[slug or asked.slug]
+    address.remember("period", chosen.slug, known[0].slug)
     return chosen
 
 
 def _answers(chosen: Choice, status: data.Document, as_of: str) -> Answers:
     period = chosen.period.label
-    before = earlier(chosen, status["watermark_us"])
+    before = earlier(chosen, parse_instant(status["watermark"]))
     compared = None
-    if before and before[0].start_us >= status["first_usage_us"]:
+    if before and before[0].start_us >= parse_instant(status["first_usage"]):
         compared = data.answer("chargeback", {"period": before[0].label, "by": "team"}, as_of)
     return Answers(
         chargeback=data.answer("chargeback", {"period": period, "by": "team"}, as_of),
         idle=data.answer("idle", {"period": period}, as_of),
         status=status,
-        spoken=in_words(chosen, status["watermark_us"]),
+        spoken=in_words(chosen, parse_instant(status["watermark"])),
         before=compared,
         before_name=before[1] if before else "",
     )
@@ -119,11 +122,11 @@ def _who_and_waste(answers: Answers, currency: str, mode: Mode) -> None:
 
 
 def _over_time(answers: Answers, chosen: Choice, status: data.Document, as_of: str, mode: Mode) -> None:
-    step = grain(chosen.period, status["watermark_us"])
+    step = grain(chosen.period, parse_instant(status["watermark"]))
     timeline = data.answer("timeline", {"period": chosen.period.label, "grain": step}, as_of)
     states = timeline_states(timeline)
     frame = chargeback_frame(answers.chargeback)
-    currency = answers.chargeback["currency"]
+    currency = answers.chargeback["currency"] or ""
     left, right = st.columns(2, gap="large")
     with left:
         present = set(states["state"].to_list())
@@ -148,19 +151,26 @@ def _over_time(answers: Answers, chosen: Choice, status: data.Document, as_of: s
 def _breakdown(chosen: Choice, as_of: str) -> None:
     st.html(pieces.heading("Where it went"))
     left, right = st.columns([3, 1], vertical_alignment="center")
+    address.seed("by", SHOWN, "team")
     by = left.segmented_control(
-        "Break down by", list(DIMENSIONS), default="team", required=True, format_func=DIMENSIONS.__getitem__,
-        label_visibility="collapsed", key="by", bind="query-params",
-    )  # fmt: skip
+        "Break down by",
+        SHOWN,
+        required=True,
+        format_func=DIMENSIONS.__getitem__,
+        label_visibility="collapsed",
+        key="by",
+    )
+    address.seed("view", list(VIEWS), "allocation")
     view = right.selectbox(
         "View",
         list(VIEWS),
         format_func=VIEWS.__getitem__,
         label_visibility="collapsed",
         key="view",
-        bind="query-params",
     )
     by, view = by or "team", view or "allocation"
+    address.remember("by", by, "team")
+    address.remember("view", view, "allocation")
     answer = data.answer("chargeback", {"period": chosen.period.label, "by": by, "view": view}, as_of)
     st.html(pieces.table(view_models.breakdown(answer, by)))
 

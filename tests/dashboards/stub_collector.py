@@ -19,15 +19,14 @@ TEAMS = {"language": 0.44, "vision": 0.21, "recommendation": 0.15, "forecasting"
 CAPACITY = 44 * 24.0
 
 
-def us(at: datetime) -> int:
-    return int(at.timestamp()) * 1_000_000
-
-
 def status() -> Document:
     return {
-        "watermark_us": us(UNTIL),
-        "first_usage_us": us(FIRST),
-        "rows": 1_234_567,
+        "watermark": UNTIL.isoformat(),
+        "first_usage": FIRST.isoformat(),
+        "usage_rows": 1_234_567,
+        "pending_hours": 0,
+        "price_version": 1,
+        "owner_version": 1,
         "devices": 44,
         "quarantined": 0,
         "version": "0.1.0",
@@ -69,6 +68,7 @@ def chargeback(params: dict[str, str]) -> Document:
         "total": {},
         "unpriced_gpu_hours": 0.0,
         "unobserved_gpu_hours": round(whole * 0.018, 6),
+        "pending_hours": 0,
         "as_of": UNTIL.isoformat(),
         "final": False,
     }
@@ -113,7 +113,7 @@ def timeline(params: dict[str, str]) -> Document:
         shares = {team: share * seeded.uniform(0.85, 1.15) for team, share in TEAMS.items()}
         costs = {team: f"{hours * held * share * 1.7:.9f}" for team, share in shares.items()}
         costs["idle capacity"] = f"{states['idle'] * 1.4:.9f}"
-        rows.append({"start": at.isoformat(), "states": states, "costs": costs})
+        rows.append({"at": at.isoformat(), "states": states, "costs": costs})
         at += timedelta(days=1)
     return {"currency": "EUR", "grain": params.get("grain", "day"), "rows": rows}
 

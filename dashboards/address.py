@@ -1,0 +1,22 @@
+"""The page's address: each choice of the reader is in it, so that what is shown can be linked to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+
+def seed(name: str, options: Sequence[str], default: str) -> None:
+    """Give the widget called `name` its first value: what the address says, where that is one of its options."""
+    if st.session_state.get(name) not in options:
+        asked = st.query_params.get(name)
+        st.session_state[name] = asked if asked in options else default
+
+
+def remember(name: str, value: str, default: str) -> None:
+    """Put what was chosen into the address, and leave out what is the default."""
+    if value == default:
+        st.query_params.pop(name, None)
+    elif st.query_params.get(name) != value:
+        st.query_params[name] = value

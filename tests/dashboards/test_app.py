@@ -1,0 +1,134 @@
+"""The pages run as a whole against a collector over HTTP, and say what to do where there is nothing to show."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from tests.dashboards import stub_collector
+
+APP = Path(__file__).parents[2] / "dashboards" / "app.py"
+TIMEOUT_S = 30
+
+
+@pytest.fixture(autouse=True)
+def _fresh_cache() -> None:
+    st.cache_data.clear()
+
+
+def open_page(url: str, monkeypatch: pytest.MonkeyPatch, **query: str) -> AppTest:
+    monkeypatch.setenv("GPULEDGER_URL", url)
+    page = AppTest.from_file(str(APP), default_timeout=TIMEOUT_S)
+    for name, value in query.items():
+        page.query_params[name] = value
+    return page.run()
+
+
+def text_of(page: AppTest) -> str:
+    assert not page.exception, page.exception
+    return " ".join(str(element.proto.body) for element in page.get("html"))
+
+
+def test_the_page_states_who_spent_most_and_what_was_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a month of data the headline, the figures, the list of idle workloads and the reservations are there."""
+    with stub_collector.serving() as url:
+        page = open_page(url, monkeypatch)
+    text = text_of(page)
+    assert "Language spent 35 % of €38,841 in November so far" in text
+    assert "Paid for, not used" in text
+    assert "notebook-lena" in text
+    assert "no owner rule matches who held them" in text
+    assert page.selectbox[0].value == "2026-11"
+
+
+def test_the_period_of_the_address_bar_is_the_one_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link to a month opens that month."""
+    with stub_collector.serving() as url:
+        page = open_page(url, monkeypatch, period="2026-10")
+    assert page.selectbox[0].value == "2026-10"
+    assert "in October" in text_of(page)
+
+
+def test_choosing_a_period_puts_it_into_the_address_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is shown can be linked to."""
+    with stub_collector.serving() as url:
+        page = open_page(url, monkeypatch)
+        page.selectbox[0].select("7d").run()
+    assert page.query_params["period"] == "7d"
+    assert "in the last 7 days" in text_of(page)
+
+
+def test_the_breakdown_asks_for_the_chosen_dimension_and_view(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`by` and `view` of the address bar reach the collector."""
+    asked: list[dict[str, str]] = []
+
+    def recorded(params: dict[str, str]) -> dict[str, Any]:
+        asked.append(params)
+        return stub_collector.chargeback(params)
+
+    with stub_collector.serving(stub_collector.documents() | {"chargeback": recorded}) as url:
+        page = open_page(url, monkeypatch, by="model", view="usage")
+    assert "GPU model" in text_of(page)
+    assert {"period": "2026-11", "by": "model", "view": "usage"} in asked
+
+
+def test_an_empty_ledger_says_how_to_get_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the first batch the page names the commands that bring data."""
+    empty = stub_collector.status() | {"watermark": None, "first_usage": None}
+    with stub_collector.serving({"status": lambda _: empty}) as url:
+        page = open_page(url, monkeypatch)
+    assert "The ledger is empty so far" in text_of(page)
+    assert "gpuledger agent" in text_of(page)
+
+
+def test_a_collector_that_is_down_says_how_to_start_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No traceback reaches the reader; a button tries again."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        page = open_page(f"http://127.0.0.1:{closed.getsockname()[1]}", monkeypatch)
+    assert "The collector does not answer" in text_of(page)
+    assert "gpuledger collector" in text_of(page)
+    assert [button.label for button in page.button] == ["Try again"]
+
+
+def test_without_prices_hours_are_shown_and_the_price_import_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every part of the page works without a currency."""
+
+    def unpriced(params: dict[str, str]) -> dict[str, Any]:
+        answer = stub_collector.chargeback(params)
+        for row in answer["rows"]:
+            row["cost"] = None
+        return answer | {"currency": None, "unpriced_gpu_hours": 24420.0}
+
+    answers = stub_collector.documents() | {
+        "chargeback": unpriced,
+        "idle": lambda _: {"currency": None, "rows": [row | {"cost": None} for row in stub_collector.idle({})["rows"]]},
+        "timeline": lambda params: (
+            stub_collector.timeline(params)
+            | {
+                "currency": None,
+                "rows": [
+                    row | {"costs": dict.fromkeys(row["costs"])} for row in stub_collector.timeline(params)["rows"]
+                ],
+            }
+        ),
+    }
+    with stub_collector.serving(answers) as url:
+        page = open_page(url, monkeypatch)
+    text = text_of(page)
+    assert "none has a price yet" in text
+    assert "gpuledger price import FILE" in text
+
+
+def test_names_from_outside_are_shown_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A workload called like a tag is escaped."""
+    evil = {"workload": "<script>alert(1)</script>", "team": "x", "reason": "", "gpu_hours": 1.0, "cost": "2.00"}
+    with stub_collector.serving(stub_collector.documents() | {"idle": lambda _: {"rows": [evil]}}) as url:
+        page = open_page(url, monkeypatch)
+    assert "<script>alert" not in text_of(page)
+    assert "&lt;script&gt;" in text_of(page)
