@@ -50,7 +50,7 @@ def gaps(covered: Iterable[Interval], whole: Interval) -> list[Interval]:
     missing: list[Interval] = []
     at_us = whole.start_us
     for start_us, end_us in merge(covered):
-        if start_us > at_us:
+        if at_us < min(start_us, whole.end_us):
             missing.append(Interval(at_us, min(start_us, whole.end_us)))
         at_us = max(at_us, end_us)
         if at_us >= whole.end_us:

@@ -199,7 +199,7 @@ class Meter:
         """Hand over everything before `until_us`; `standing` is what is present there."""
         complete = until_us == standing.at_us
         energy = []
-        for board, account in self._accounts.items():
+        for board, account in sorted(self._accounts.items(), key=_first):
             settled = account.settle(board, complete=complete)
             if settled is not None:
                 energy.append(settled)
@@ -228,6 +228,10 @@ class Meter:
             details={"last_us": str(last_us), "at_us": str(at_us)},
         )
         return self._release_nothing()._replace(events=[event])
+
+
+def _first(item: tuple[str, EnergyAccount]) -> str:
+    return item[0]
 
 
 def _as_board(mark: BoardMark) -> BoardSnapshot:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable
+from random import Random
 
 from hypothesis import strategies as st
 
@@ -120,60 +121,69 @@ def board_energy(snapshots: list[Snapshot]) -> dict[str, int]:
     return used
 
 
-@st.composite
-def occupants_of(draw: st.DrawFn, at_us: int) -> tuple[Occupant, ...]:
-    """Return up to three occupants, some new since a moment ago."""
-    holders = draw(st.lists(st.sampled_from(HOLDERS), unique=True, max_size=3))
-    return tuple(
-        Occupant(
-            holder,
-            draw(st.integers(0, 4)),
-            draw(st.none() | st.integers(0, 80 << 30)),
-            draw(st.none() | st.integers(at_us - 90 * S, at_us)),
-            draw(st.sampled_from(("process_cgroup", "process_user"))),
-        )
-        for holder in holders
+def boards(key: str, at_us: int) -> st.SearchStrategy[BoardSnapshot]:
+    """Return boards in any condition at one instant."""
+    return st.integers(0, 2**32).map(lambda seed: _board(Random(seed), key, at_us))
+
+
+def timelines(*, aligned: bool = False) -> st.SearchStrategy[list[Snapshot]]:
+    """Return snapshots of two boards that come and go; `aligned`: at multiples of 20 s, and the clock never goes back.
+
+    Made from a seed: drawing each figure on its own would be slower than all that is tested with them.
+    """
+    return st.builds(
+        lambda seed, size: _timeline(Random(seed), size, aligned), st.integers(0, 2**32), st.integers(2, 8)
     )
 
 
-@st.composite
-def device_at(draw: st.DrawFn, key: str, parts: int, at_us: int) -> DeviceSnapshot:
-    """Return a device in any condition; drivers report more than everything at times."""
-    available = draw(st.integers(0, 5)) > 0
+def _timeline(rng: Random, size: int, aligned: bool) -> list[Snapshot]:  # noqa: FBT001
+    steps = (20 * S, 60 * S, 100 * S, 7 * US_PER_MINUTE) if aligned else (0, -30 * S, 1, 7 * S, 60 * S, 400 * S)
+    at_us = T0 + rng.randrange(6) * 20 * S
+    snapshots = []
+    for _ in range(size):
+        present = [_board(rng, key, at_us) for key in GEOMETRIES if rng.random() < 0.85]
+        rng.shuffle(present)
+        snapshots.append(Snapshot(at_us, tuple(present)))
+        at_us += rng.choice(steps) + (0 if aligned else rng.choice((0, rng.randrange(S))))
+    return snapshots
+
+
+def _board(rng: Random, key: str, at_us: int) -> BoardSnapshot:
+    return BoardSnapshot(
+        key,
+        tuple(_device(rng, device, parts, at_us) for device, parts in rng.choice(GEOMETRIES[key])),
+        rng.choice(("boot-1", "boot-1", "boot-1", "boot-2")),
+        _maybe(rng, rng.choice((10, 10**9))),
+        _maybe(rng, 700_000),
+        rng.choice((0, rng.randrange(90_000))),
+    )
+
+
+def _device(rng: Random, key: str, parts: int, at_us: int) -> DeviceSnapshot:
+    available = rng.random() < 0.85
     return DeviceSnapshot(
         key,
         parts,
         available,
-        "" if available else draw(st.sampled_from(("gpu_lost", "reset_required", "unreadable"))),
-        draw(occupants_of(at_us)),
-        draw(st.none() | st.integers(0, 1_200_000)),
-        draw(st.none() | st.dictionaries(st.sampled_from(HOLDERS), st.integers(0, 900_000))),
+        "" if available else rng.choice(("gpu_lost", "reset_required", "unreadable")),
+        _occupants(rng, at_us),
+        rng.choice((None, 0, 1_000_000, rng.randrange(1_200_000))),
+        None if rng.random() < 0.4 else {h: rng.randrange(900_000) for h in HOLDERS if rng.random() < 0.6},
     )
 
 
-@st.composite
-def board_at(draw: st.DrawFn, key: str, at_us: int) -> BoardSnapshot:
-    """Return a board in one of its geometries, its counter anywhere."""
-    geometry = draw(st.sampled_from(GEOMETRIES[key]))
-    return BoardSnapshot(
-        key,
-        tuple(draw(device_at(device, parts, at_us)) for device, parts in geometry),
-        draw(st.sampled_from(("boot-1", "boot-1", "boot-1", "boot-2"))),
-        draw(st.none() | st.integers(0, 10**9)),
-        draw(st.none() | st.integers(0, 700_000)),
-        draw(st.integers(0, 90_000)),
+def _occupants(rng: Random, at_us: int) -> tuple[Occupant, ...]:
+    return tuple(
+        Occupant(
+            holder,
+            rng.choice((1, 1, rng.randrange(5))),
+            _maybe(rng, 80 << 30),
+            at_us - rng.randrange(90 * S) if rng.random() < 0.5 else None,
+            rng.choice(("process_cgroup", "process_user")),
+        )
+        for holder in rng.sample(HOLDERS, rng.randrange(4))
     )
 
 
-@st.composite
-def timelines(draw: st.DrawFn, *, aligned: bool = False, min_size: int = 2) -> list[Snapshot]:
-    """Return snapshots of two boards that come and go; `aligned`: at multiples of 20 s, and the clock never goes back."""
-    steps = (20 * S, 60 * S, 100 * S, 7 * US_PER_MINUTE) if aligned else (0, -30 * S, 1, 7 * S, 60 * S, 400 * S)
-    jitter = st.just(0) if aligned else st.integers(0, S)
-    at_us = T0 + draw(st.integers(0, 5)) * 20 * S
-    snapshots = []
-    for _ in range(draw(st.integers(min_size, 7))):
-        boards = [draw(board_at(key, at_us)) for key in GEOMETRIES if draw(st.integers(0, 4)) > 0]
-        snapshots.append(Snapshot(at_us, tuple(draw(st.permutations(boards)))))
-        at_us += draw(st.sampled_from(steps)) + draw(jitter)
-    return snapshots
+def _maybe(rng: Random, below: int) -> int | None:
+    return None if rng.random() < 0.25 else rng.choice((0, rng.randrange(below)))

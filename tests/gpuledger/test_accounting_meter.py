@@ -438,6 +438,20 @@ def test_off_the_minute_rows_are_released_when_their_minute_is_over() -> None:
     assert meter.flush().records == []
 
 
+def test_what_arrives_after_the_minute_waits_for_the_next_release() -> None:
+    """A step over a minute with a change behind it releases the minute alone, with its own energy."""
+    meter = Meter(GAP_US)
+    meter.observe(at(50, gpu(energy=0)))
+    arrived = Occupant("pod:a/1", since_us=T0 + 65 * S)
+    crossing = meter.observe(at(70, gpu(arrived, activity=250_000, energy=2_000)))
+    assert [((r.start_us - T0) // S, (r.end_us - T0) // S) for r in crossing.records] == [(50, 60)]
+    assert [entry.energy_mj for entry in crossing.energy] == [0]
+    assert [(r.holder, r.held_us // S, r.active_us, r.energy_mj) for r in meter.flush().records] == [
+        (None, 5, 0, 0),
+        ("pod:a/1", 5, 5 * S, 2_000),
+    ]
+
+
 def test_a_meter_without_a_snapshot_has_nothing_to_give() -> None:
     """Flushing is harmless; a checkpoint of nothing is refused rather than made up."""
     meter = Meter(GAP_US)

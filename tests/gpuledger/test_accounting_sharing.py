@@ -9,7 +9,7 @@ from gpuledger.accounting.snapshot import BoardSnapshot, DeviceSnapshot, Occupan
 from gpuledger.accounting.units import US_PER_MINUTE
 from gpuledger.errors import ConservationError
 from gpuledger.model import Confidence, State
-from tests.gpuledger.snapshots import T0, S, board_at, gpu
+from tests.gpuledger.snapshots import T0, S, boards, gpu
 
 MINUTE = Step(T0, T0 + 60 * S, 60 * S, 6_000, "counter")
 A, B, C = "pod:a/1", "pod:b/1", "pod:c/1"
@@ -23,9 +23,7 @@ def shares(before: BoardSnapshot, after: BoardSnapshot | None, step: Step = MINU
     ]
 
 
-@given(
-    board_at("GPU-1", T0), st.none() | board_at("GPU-1", T0 + 60 * S), st.integers(1, 200 * S), st.integers(0, 10**9)
-)
+@given(boards("GPU-1", T0), st.none() | boards("GPU-1", T0 + 60 * S), st.integers(1, 200 * S), st.integers(0, 10**9))
 def test_everything_of_a_step_is_shared_exactly(
     before: BoardSnapshot, after: BoardSnapshot | None, length_us: int, energy_mj: int
 ) -> None:
