@@ -151,7 +151,7 @@ def _is_secret(annotation: object) -> bool:
 def _to_path(kind: type, value: object) -> Path:
     if kind is Path and isinstance(value, str):
         return Path(value).expanduser()
-    raise msgspec.ValidationError(f"Expected a path as text, got `{type(value).__name__}`")
+    raise TypeError(f"Expected a path as text, got `{type(value).__name__}`")
 
 
 def _dotted(where: str) -> str:
