@@ -82,7 +82,7 @@ def test_unknown_scenario_names_the_known_ones(tmp_path: Path) -> None:
 )
 def test_unknown_keys_name_the_nearest(text: str, message: str, hint: str) -> None:
     """A key that no table has is an error that names its place and the nearest known key."""
-    error = refusal(text) if text.startswith("\n") or text.startswith("[[") else _refused_at_top(text)
+    error = refusal(text) if text.startswith(("\n", "[[")) else _refused_at_top(text)
     assert message in error.message
     assert hint in error.hint
 
@@ -115,7 +115,9 @@ def _refused_at_top(text: str) -> ConfigError:
         (WORK.replace('"1h"', '"an hour"') + 'on = ["n1/0"]\n', '"an hour" is not a time'),
         (WORK + 'on = ["n1/0"]\n' + WORK + 'on = ["n1/0"]\n', 'two entries of workload are called "train"'),
         ('[[fault]]\ndevice = "n1/0"\nat = "2h"\nxid = 79\nlost_until = "1h"\n', "ends before it starts"),
+        ('[[fault]]\ndevice = "n1/0-1"\nat = "2h"\nxid = 79\n', "strikes 2 boards"),
         ('[[outage]]\nnode = "n1"\nfrom = "1h"\nto = "1h"\n', "whole minute"),
+        ('[[outage]]\nnode = "n1"\nfrom = "1h"\nto = "1h 30s"\n', "whole minute"),
         ('[[outage]]\nnode = "n9"\nfrom = "1h"\nto = "2h"\n', 'no node "n9"'),
         (
             '[[outage]]\nnode = "n1"\nfrom = "1h"\nto = "2h"\n[[reload]]\nnode = "n1"\nat = "90m"\n',
@@ -126,7 +128,7 @@ def _refused_at_top(text: str) -> ConfigError:
 def test_what_cannot_be_is_refused(text: str, message: str) -> None:
     """Devices, teams, times and holders that do not exist are errors of loading, not of running."""
     with pytest.raises(ConfigError) as caught:
-        scenario(text).at(0)
+        scenario(text)
     assert message in str(caught.value)
     assert caught.value.hint
 

@@ -14,7 +14,8 @@ from agent.devices.simulated.world_activity import MINUTES_PER_DAY, Activity
 from gpuledger.accounting.units import US_PER_DAY, US_PER_HOUR, US_PER_MINUTE, US_PER_SECOND
 
 START_US = 1_767_571_200_000_000  # 2026-01-05, a Monday
-WITNESS = load("small").at(START_US)  # asked in one order only
+SMALL = load("small")
+WITNESS = SMALL.at(START_US)
 LONG = load("demo").at(START_US, 10)
 
 instants = st.integers(0, 4 * US_PER_HOUR)
@@ -29,12 +30,13 @@ def boards(fleet: Fleet) -> list[tuple[str, int]]:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(instants, periods), min_size=1, max_size=6))
 def test_any_order_of_asking_gives_the_same_answers(asked: list[tuple[int, int]]) -> None:
-    """A fresh world, asked once, answers as one that was asked many other things before."""
+    """A fresh world answers as one that was asked many other things before."""
+    fresh = SMALL.at(START_US)
     for node, index in boards(WITNESS):
         for offset_us, period_us in asked:
             at_us = START_US + offset_us
-            fresh = load("small").at(START_US).node(node).world.board_at(index, at_us, at_us - period_us)
-            assert WITNESS.node(node).world.board_at(index, at_us, at_us - period_us) == fresh
+            known = WITNESS.node(node).world.board_at(index, at_us, at_us - period_us)
+            assert fresh.node(node).world.board_at(index, at_us, at_us - period_us) == known
 
 
 @settings(max_examples=40, deadline=None)
@@ -54,7 +56,7 @@ def test_energy_never_falls_while_the_counter_counts(offsets: list[int], board: 
 @pytest.mark.parametrize(("node", "index"), boards(WITNESS))
 def test_energy_is_the_integral_of_power(node: str, index: int) -> None:
     """Second by second, the counter grows by what the board draws in that second, and starts at zero after a reset."""
-    world = load("small").at(START_US).node(node).world
+    world = SMALL.at(START_US).node(node).world
     expected_mj = 0
     epoch = world.epoch(START_US)
     for second in range(4 * 3_600):
@@ -71,7 +73,7 @@ def test_energy_is_the_integral_of_power(node: str, index: int) -> None:
 
 def test_a_period_has_the_mean_of_its_parts() -> None:
     """Activity over a period in which much changed is the mean of its seconds, in whole percents."""
-    world = load("small").at(START_US).node("lab-2").world
+    world = SMALL.at(START_US).node("lab-2").world
     for minutes in (5, 60, 141):
         at_us = START_US + minutes * US_PER_MINUTE
         for length_s in (90, 600):
@@ -87,7 +89,7 @@ def test_a_period_has_the_mean_of_its_parts() -> None:
 
 def test_processes_that_left_are_told_once() -> None:
     """A process that ended in the period is not on the board any more, but the driver still has its utilisation."""
-    fleet = load("small").at(START_US)
+    fleet = SMALL.at(START_US)
     world = fleet.node("lab-2").world
     (tenant,) = [tenant for tenant in fleet.tenants if tenant.run.workload.name == "smoke-test"]
     (pid,) = tenant.pids.values()
@@ -119,7 +121,7 @@ def test_sharers_never_do_more_than_the_board() -> None:
 
 def test_a_lost_board_shows_nothing_and_comes_back_with_its_counter_at_zero() -> None:
     """While it is lost a board has no reading; its XID is told in the period in which it fell; then it counts anew."""
-    fleet = load("small").at(START_US)
+    fleet = SMALL.at(START_US)
     world, (loss,) = fleet.node("lab-1").world, fleet.losses
     fell = world.board_at(0, loss.interval.start_us, loss.interval.start_us - US_PER_MINUTE)
     assert fell.lost
@@ -134,7 +136,7 @@ def test_a_lost_board_shows_nothing_and_comes_back_with_its_counter_at_zero() ->
 
 def test_a_driver_load_begins_an_epoch_with_counters_at_zero() -> None:
     """Every board of the node counts from zero after its driver was loaded, and other nodes do not notice."""
-    fleet = load("small").at(START_US)
+    fleet = SMALL.at(START_US)
     ((name, at_us),) = fleet.reloads
     world = fleet.node(name).world
     assert world.epoch(at_us - 1) != world.epoch(at_us) == world.epoch(at_us + US_PER_HOUR)
@@ -147,7 +149,7 @@ def test_a_driver_load_begins_an_epoch_with_counters_at_zero() -> None:
 
 def test_before_the_start_a_board_is_as_at_the_start() -> None:
     """An agent that reads a little early sees the first state, with nothing used."""
-    world = load("small").at(START_US).node("lab-1").world
+    world = SMALL.at(START_US).node("lab-1").world
     early = world.board_at(0, START_US - US_PER_HOUR, START_US - 2 * US_PER_HOUR)
     assert early == world.board_at(0, START_US, START_US - US_PER_MINUTE)
     assert early.energy_mj == 0

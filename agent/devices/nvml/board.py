@@ -64,6 +64,11 @@ class NvmlBoard:
             index=index,
         )
 
+    def go_on_from(self, earlier: NvmlBoard) -> None:
+        """Take over which samples of processes were read, so that opening NVML anew loses the work of no sharer."""
+        self._pids = earlier._pids
+        self._last_seen_us = earlier._last_seen_us
+
     def register_events(self, event_set: Any, wanted: int) -> None:  # noqa: ANN401 - a handle of NVML
         """Ask the driver to report those of the `wanted` events that it supports on this board."""
         if self._lost_code:

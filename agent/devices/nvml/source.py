@@ -16,7 +16,7 @@ from agent.devices.nvml.epoch import read_driver_epoch
 from gpuledger.clock import Clock, WallClock
 from gpuledger.errors import DeviceError
 
-_REOPEN_AFTER_US: Final = 300_000_000  # handles of a lost board stay dead until NVML is opened again
+_REOPEN_AFTER_US: Final = 60_000_000  # handles of a lost board stay dead until NVML is opened again
 _EVENTS_PER_READ: Final = 1_000  # a driver that never stops reporting must not stop the reading
 _XID: Final = pynvml.nvmlEventTypeXidCriticalError
 _MIG_CHANGE: Final = pynvml.nvmlEventMigConfigChange
@@ -121,6 +121,7 @@ class _Session:
     def _find_boards(self, known: tuple[NvmlBoard, ...], *, gauges: bool) -> tuple[NvmlBoard, ...]:
         found: dict[str, NvmlBoard] = {}
         refused: list[tuple[int, int]] = []
+        earlier = {board.device.key: board for board in known}
         for index in range(self.count):
             try:
                 board = NvmlBoard(pynvml.nvmlDeviceGetHandleByIndex(index), index, gauges=gauges)
@@ -130,6 +131,8 @@ class _Session:
                 refused.append((index, error.value))
             else:
                 found[board.device.key] = board
+                if board.device.key in earlier:
+                    board.go_on_from(earlier[board.device.key])
         missing = [board for board in known if board.device.key not in found]
         for board, (_, code) in zip(missing, refused, strict=False):
             board.lose(code)

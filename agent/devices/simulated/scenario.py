@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from agent.devices.simulated.scenario_file import (
-    FaultSpec,
     NodeSpec,
     ScenarioFile,
     WorkloadSpec,
@@ -15,9 +14,10 @@ from agent.devices.simulated.scenario_file import (
     parse_time_us,
     read_scenario,
 )
-from agent.devices.simulated.scenario_hardware import Board, Slot, build_boards, find_slots
+from agent.devices.simulated.scenario_hardware import Board, Slot, build_boards
 from agent.devices.simulated.scenario_holders import Tenant, build_tenants, check_holder
-from agent.devices.simulated.scenario_schedule import Cut, Place, find_place, plan_runs
+from agent.devices.simulated.scenario_incidents import Incidents, find_incidents
+from agent.devices.simulated.scenario_schedule import Place, find_place, plan_runs, read_times
 from agent.devices.simulated.world_activity import Activity
 from agent.devices.simulated.world_board import BoardTimeline, Tenancy
 from agent.devices.simulated.world_node import NodeWorld
@@ -93,6 +93,7 @@ class Scenario:
             if node.pool:
                 self._pools.setdefault(node.pool, []).append(node.name)
         self._check()
+        self._incidents = find_incidents(file, self._boards)
 
     def at(
         self, start_us: int, days: float | None = None, *, nodes: int | None = None, seed: int | None = None
@@ -108,69 +109,41 @@ class Scenario:
         horizon_us = self.length_us if days is None else round(days * US_PER_DAY)
         seed = self.file.seed if seed is None else seed
         kept = self.file.node[:nodes]
-        tenants = self._tenants(kept, start_us, horizon_us, seed)
+        incidents = self._incidents.of({node.name for node in kept})
+        tenants = self._tenants(kept, incidents, start_us, horizon_us, seed)
         return Fleet(
             name=self.file.name,
             cluster=self.file.cluster,
             start_us=start_us,
             end_us=start_us + horizon_us,
-            nodes=tuple(self._node(node, tenants, start_us, seed) for node in kept),
+            nodes=tuple(self._node(node, incidents, tenants, start_us, seed) for node in kept),
             tenants=tuple(tenants),
-            losses=tuple(
-                Loss(cut.node, cut.board, _later(cut.interval, start_us))
-                for cut in self._losses()
-                if cut.board is not None and cut.node in {node.name for node in kept}
-            ),
-            reloads=tuple(
-                (reload.node, start_us + parse_time_us(reload.at, "reload"))
-                for reload in self.file.reload
-                if reload.node in {node.name for node in kept}
-            ),
+            losses=tuple(Loss(loss.node, loss.board, _later(loss.lost, start_us)) for loss in incidents.losses),
+            reloads=tuple((node, start_us + at_us) for node, at_us in incidents.reloads),
             seed=seed,
         )
 
     def _check(self) -> None:
-        """Raise ConfigError on names that are used twice, or that name nothing."""
+        """Raise ConfigError on names that are used twice, or that name nothing, and on times that are none."""
         file = self.file
-        for kind, names in (
-            ("node", [node.name for node in file.node]),
-            ("team", [team.name for team in file.team]),
-            ("workload", [workload.name for workload in file.workload]),
-        ):
-            _refuse_twice(kind, names)
+        _refuse_twice("node", [node.name for node in file.node])
+        _refuse_twice("team", [team.name for team in file.team])
+        _refuse_twice("workload", [workload.name for workload in file.workload])
         teams = {team.name for team in file.team}
         for workload in file.workload:
             find_place(workload, self._boards, self._pools)
             check_holder(workload)
+            read_times(workload)
             if workload.team and workload.team not in teams:
-                raise ConfigError(
-                    f'workload {workload.name}: no team "{workload.team}"', hint=nearest(workload.team, teams)
-                )
-        for node in (*(reload.node for reload in file.reload), *(outage.node for outage in file.outage)):
-            if node not in self._boards:
-                raise ConfigError(f'no node "{node}" for an outage or a reload', hint=nearest(node, self._boards))
-        self._cuts()
-        for outage in file.outage:
-            since_us, to_us = parse_time_us(outage.since, "outage"), parse_time_us(outage.to, "outage")
-            if since_us % US_PER_MINUTE or to_us % US_PER_MINUTE or since_us >= to_us:
-                raise ConfigError(
-                    f"outage of {outage.node}: not from one whole minute to a later one", hint="no seconds"
-                )
-        self._cuts()
+                message = f'workload {workload.name}: no team "{workload.team}"'
+                raise ConfigError(message, hint=nearest(workload.team, teams))
 
-    def _refuse_hidden_reset(self, node: str, outage: Interval) -> None:
-        """Raise ConfigError where a counter starts again while nobody looks: what it had counted is then unknowable."""
-        resets = [cut.interval for cut in self._losses() if cut.node == node]
-        resets += [cut.interval for cut in self._cuts() if cut.node == node and cut.board is None]
-        for reset in resets:
-            if reset.start_us < outage.end_us and outage.start_us <= reset.end_us:
-                message = f"{node}: a board is lost, or the driver loaded, during an outage of the agent"
-                raise ConfigError(message, hint="move one of them: its energy has no known truth")
-
-    def _tenants(self, kept: tuple[NodeSpec, ...], start_us: int, horizon_us: int, seed: int) -> list[Tenant]:
+    def _tenants(
+        self, kept: tuple[NodeSpec, ...], incidents: Incidents, start_us: int, horizon_us: int, seed: int
+    ) -> list[Tenant]:
         boards = {node.name: self._boards[node.name] for node in kept}
         places = [(workload, place) for workload in self.file.workload if (place := self._place(workload, boards))]
-        runs = plan_runs(places, self._cuts(), seed, weekday(start_us), horizon_us)
+        runs = plan_runs(places, incidents.cuts, seed, weekday(start_us), horizon_us)
         numbers = {workload.name: number for number, workload in enumerate(self.file.workload)}
         return build_tenants(runs, {node.name: node for node in kept}, numbers, start_us)
 
@@ -182,52 +155,25 @@ class Scenario:
             return None
         return Place(place.slots, pool) if not pool or max(map(len, pool)) >= workload.gpus else None
 
-    def _losses(self) -> list[Cut]:
-        return [cut for fault in self.file.fault if fault.lost_until for cut in self._fault_cuts(fault)]
-
-    def _cuts(self) -> list[Cut]:
-        cuts = [cut for fault in self.file.fault for cut in self._fault_cuts(fault)]
-        for reload in self.file.reload:
-            at_us = parse_time_us(reload.at, "reload")
-            cuts.append(Cut(reload.node, None, Interval(at_us, at_us)))
-        return cuts
-
-    def _fault_cuts(self, fault: FaultSpec) -> list[Cut]:
-        """Return the cut that a fault makes, if any."""
-        where = f"fault on {fault.device}"
-        (slot,) = find_slots(fault.device, self._whole_boards(), where)
-        at_us = parse_time_us(fault.at, where)
-        until_us = parse_time_us(fault.lost_until, where) if fault.lost_until else at_us
-        if until_us < at_us or (fault.lost_until and until_us == at_us):
-            raise ConfigError(f"{where} ends before it starts", hint='"lost_until" counts from the scenario\'s start')
-        return [Cut(slot.node, slot.board, Interval(at_us, until_us))] if fault.lost_until or fault.kills else []
-
-    def _whole_boards(self) -> dict[str, tuple[Board, ...]]:
-        """Return the boards as wholes: a fault strikes the card, not a slice."""
-        return {
-            name: tuple(board._replace(spec=board.spec._replace(slices=())) for board in boards)
-            for name, boards in self._boards.items()
-        }
-
-    def _node(self, node: NodeSpec, tenants: list[Tenant], start_us: int, seed: int) -> SimulatedNode:
+    def _node(
+        self, node: NodeSpec, incidents: Incidents, tenants: list[Tenant], start_us: int, seed: int
+    ) -> SimulatedNode:
         boards = self._boards[node.name]
-        reloads = [parse_time_us(reload.at, "reload") for reload in self.file.reload if reload.node == node.name]
-        timelines = [
-            BoardTimeline(
-                board,
-                board_tenancies(tenants, node.name, board, seed, weekday(start_us)),
-                [cut.interval for cut in self._losses() if (cut.node, cut.board) == (node.name, index)],
-                reloads,
-                self._xids(node.name, index),
+        reloads = [at_us for name, at_us in incidents.reloads if name == node.name]
+        timelines = []
+        for index, board in enumerate(boards):
+            faults = [fault for fault in incidents.faults if (fault.node, fault.board) == (node.name, index)]
+            timelines.append(
+                BoardTimeline(
+                    board,
+                    board_tenancies(tenants, node.name, board, seed, weekday(start_us)),
+                    [fault.lost for fault in faults if fault.lost.length_us],
+                    reloads,
+                    [(fault.at_us, fault.xid) for fault in faults],
+                )
             )
-            for index, board in enumerate(boards)
-        ]
         here = [tenant for tenant in tenants if any(slot.node == node.name for slot in tenant.pids)]
-        outages = merge(
-            _later(Interval(parse_time_us(outage.since, "outage"), parse_time_us(outage.to, "outage")), start_us)
-            for outage in self.file.outage
-            if outage.node == node.name
-        )
+        outages = merge(_later(outage, start_us) for name, outage in incidents.outages if name == node.name)
         return SimulatedNode(
             node.name,
             node.pool,
@@ -237,14 +183,6 @@ class Scenario:
             tuple(outages),
             boards,
         )
-
-    def _xids(self, node: str, index: int) -> list[tuple[int, int]]:
-        found: list[tuple[int, int]] = []
-        for fault in self.file.fault:
-            (slot,) = find_slots(fault.device, self._whole_boards(), "fault")
-            if (slot.node, slot.board) == (node, index):
-                found.append((parse_time_us(fault.at, "fault"), fault.xid))
-        return found
 
 
 def load(name_or_path: str | Path) -> Scenario:

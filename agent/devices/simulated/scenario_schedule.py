@@ -95,6 +95,38 @@ def find_place(workload: WorkloadSpec, boards: dict[str, tuple[Board, ...]], poo
     return Place((), whole)
 
 
+class Times(NamedTuple):
+    """A workload's times; 0 where it has none."""
+
+    start_us: int
+    duration_us: int
+    every_us: int
+    until_us: int
+    vary_start_us: int
+    vary_duration_us: int
+
+
+def read_times(workload: WorkloadSpec) -> Times:
+    """Return a workload's times. Raises ConfigError on text that is no time, and on a duration of nothing."""
+    where = f"workload {workload.name}"
+    times = Times(
+        *(
+            parse_time_us(text or "0s", where)
+            for text in (
+                workload.start,
+                workload.duration,
+                workload.every,
+                workload.until,
+                workload.vary_start,
+                workload.vary_duration,
+            )
+        )
+    )
+    if times.duration_us <= 0:
+        raise ConfigError(f"{where} lasts no time", hint='set "duration"')
+    return times
+
+
 def vary_us(bound_us: int, *names: object) -> int:
     """Return a whole number of seconds below or at `bound_us` that follows from the names."""
     digest = hashlib.blake2b("/".join(map(str, names)).encode(), digest_size=8).digest()
@@ -104,14 +136,7 @@ def vary_us(bound_us: int, *names: object) -> int:
 def _intervals(
     workload: WorkloadSpec, seed: int, first_weekday: int, horizon_us: int
 ) -> Iterator[tuple[int, Interval]]:
-    where = f"workload {workload.name}"
-    at_us, every_us, until_us, vary_start_us, vary_duration_us = (
-        parse_time_us(text or "0s", where)
-        for text in (workload.start, workload.every, workload.until, workload.vary_start, workload.vary_duration)
-    )
-    duration_us = parse_time_us(workload.duration, where)
-    if duration_us <= 0:
-        raise ConfigError(f"{where} lasts no time", hint='set "duration"')
+    at_us, duration_us, every_us, until_us, vary_start_us, vary_duration_us = read_times(workload)
     end_us = min(horizon_us, until_us or horizon_us)
     number = 0
     while at_us < end_us:

@@ -17,7 +17,7 @@ from gpuledger.accounting.units import GPU_PARTS, US_PER_MINUTE, US_PER_SECOND
 from gpuledger.model import State
 
 UNATTRIBUTED: Final = "unattributed"
-LOOKS_AGAIN_US: Final = 5 * US_PER_MINUTE  # a lost board is looked for this often: NVML must be opened anew for it
+LOOKS_AGAIN_US: Final = US_PER_MINUTE  # a lost board is looked for this often: NVML must be opened anew for it
 _HELD: Final = (State.ACTIVE, State.HELD_IDLE, State.HELD_UNOBSERVED)
 
 
