@@ -136,8 +136,10 @@ def _holder_families(state: AgentState) -> Iterator[Metric]:
     for device, holder, tally in state.tallies:
         values = (*_device_labels(state, device), *_holder_labels(state, holder))
         held.add_metric(values, tally.held_us / US_PER_SECOND)
-        active.add_metric(values, tally.active_us / US_PER_SECOND)
-        energy.add_metric(values, tally.energy_mj / 1_000)
+        if tally.active_us is not None:
+            active.add_metric(values, tally.active_us / US_PER_SECOND)
+        if tally.energy_mj is not None:
+            energy.add_metric(values, tally.energy_mj / 1_000)
     xids = CounterMetricFamily("gpuledger_xid_errors", "XIDs that the driver reported.", labels=(*DEVICE_LABELS, "xid"))
     for (board, code), count in state.xids.items():
         xids.add_metric((*_device_labels(state, board), code), count)

@@ -103,7 +103,7 @@ class Spool:
         data = encode_record(Record(sequence, sealed_at_us, frame, checkpoint))
         if self._pending and self._bytes + len(data) > self._max_bytes:
             raise SpoolFullError(
-                f"the spool in {self._directory} has no room: {self._bytes} of {self._max_bytes} bytes wait for delivery",
+                f"the spool in {self._directory} has no room: {self._bytes} of {self._max_bytes} bytes are waiting",
                 hint="bring the collector back, or raise [spool] max_bytes; metering goes on once there is room",
             )
         try:

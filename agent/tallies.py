@@ -18,11 +18,11 @@ RETENTION_US: Final = US_PER_HOUR  # how long a holder that has left is still sh
 
 
 class Tally(msgspec.Struct):
-    """What one holder had of one device."""
+    """What one holder had of one device. None: never known, which is not 0."""
 
     held_us: int = 0
-    active_us: int = 0
-    energy_mj: int = 0
+    active_us: int | None = None
+    energy_mj: int | None = None
     last_us: int = 0
 
 
@@ -64,8 +64,8 @@ class Tallies:
     def _grow(self, pair: tuple[str, str], record: UsageRecord) -> None:
         tally = self._pairs.pop(pair, None) or Tally()
         tally.held_us += record.held_us
-        tally.active_us += record.active_us or 0
-        tally.energy_mj += record.energy_mj or 0
+        tally.active_us = _plus(tally.active_us, record.active_us)
+        tally.energy_mj = _plus(tally.energy_mj, record.energy_mj)
         tally.last_us = record.end_us
         self._pairs[pair] = tally
 
@@ -76,8 +76,12 @@ class Tallies:
         gone = self._pairs.pop(pair)
         other = self._pairs.pop((pair[0], OTHER), None) or Tally()
         other.held_us += gone.held_us
-        other.active_us += gone.active_us
-        other.energy_mj += gone.energy_mj
+        other.active_us = _plus(other.active_us, gone.active_us)
+        other.energy_mj = _plus(other.energy_mj, gone.energy_mj)
         other.last_us = max(other.last_us, gone.last_us)
         self._pairs[pair[0], OTHER] = other
         return True
+
+
+def _plus(total: int | None, more: int | None) -> int | None:
+    return total if more is None else (total or 0) + more
