@@ -6,6 +6,7 @@ Two threads work behind the event loop: one reads (decodes and checks) a group w
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -63,7 +64,9 @@ class GroupCommit:
         self._settings = settings
         self._observe = observe
         self._waiting: deque[Waiting] = deque()
+        self._waiting_bytes = 0
         self._arrived = asyncio.Event()
+        self._enough = asyncio.Event()
         self._read: asyncio.Queue[tuple[list[Waiting], list[Intake]]] = asyncio.Queue(maxsize=1)
         self._in_hand_frames = 0
         self._in_hand_bytes = 0
@@ -92,8 +95,10 @@ class GroupCommit:
     async def stop(self) -> None:
         """Accept no more, commit what is in hand, and end the threads."""
         self._accepting = False
-        self._arrived.set()
-        await self._idle.wait()
+        self._enough.set()
+        idle = asyncio.create_task(self._idle.wait())
+        await asyncio.wait([idle, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+        idle.cancel()
         for task in self._tasks:
             task.cancel()
         await asyncio.wait(self._tasks)
@@ -106,7 +111,10 @@ class GroupCommit:
         answer: asyncio.Future[BatchResult] = asyncio.get_running_loop().create_future()
         answer.add_done_callback(lambda _: self._release(len(frame)))
         self._waiting.append(Waiting(frame, answer))
+        self._waiting_bytes += len(frame)
         self._arrived.set()
+        if self._waiting_bytes >= self._settings.enough_bytes or len(self._waiting) >= self._settings.group_frames:
+            self._enough.set()
         return await asyncio.shield(answer)  # a sender that hangs up does not take back what it sent
 
     def _admit(self, size_bytes: int) -> None:
@@ -131,11 +139,24 @@ class GroupCommit:
     async def _gather(self) -> None:
         while True:
             await self._arrived.wait()
-            if self._accepting and len(self._waiting) < self._settings.group_frames:
-                await asyncio.sleep(self._settings.window_ms / 1_000)
-            group = self._next_group()
-            intakes = await _in(self._reader, self._read_all, [waiting.frame for waiting in group])
-            await self._read.put((group, intakes))
+            await self._window()
+            await self._read_group(self._next_group())
+
+    async def _read_group(self, group: list[Waiting]) -> None:
+        read = await _outcome(self._reader, self._read_all, [waiting.frame for waiting in group])
+        if not isinstance(read, BaseException):
+            await self._read.put((group, read))
+        elif len(group) > 1:  # a fault of ours: let it hit no more than the frame that brings it out
+            for waiting in group:
+                await self._read_group([waiting])
+        else:
+            group[0].answer.set_exception(read)
+
+    async def _window(self) -> None:
+        """Let frames gather until the window ends, or there are enough of them to fill a transaction well."""
+        if self._accepting and self._settings.window_ms:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._enough.wait(), self._settings.window_ms / 1_000)
 
     def _read_all(self, frames: list[bytes]) -> list[Intake]:
         return [self._store.read(frame) for frame in frames]
@@ -146,8 +167,11 @@ class GroupCommit:
         while self._waiting and len(group) < self._settings.group_frames and size_bytes < self._settings.group_bytes:
             group.append(self._waiting.popleft())
             size_bytes += len(group[-1].frame)
+        self._waiting_bytes -= size_bytes
         if not self._waiting:
             self._arrived.clear()
+        if self._waiting_bytes < self._settings.enough_bytes and len(self._waiting) < self._settings.group_frames:
+            self._enough.clear()
         return group
 
     async def _commit(self) -> None:
@@ -159,7 +183,7 @@ class GroupCommit:
                 self._observe(len(group), time.perf_counter() - started_s)
 
     async def _store_group(self, group: list[Waiting], intakes: list[Intake]) -> None:
-        stored = await self._outcome(intakes)
+        stored = await _outcome(self._writer, self._store.store, intakes)
         if isinstance(stored, LedgerError) and not isinstance(stored, Terminal):
             for waiting in group:
                 waiting.answer.set_exception(stored)
@@ -176,10 +200,9 @@ class GroupCommit:
             fault = WireError("malformed", f"the ledger cannot hold this batch: {stored}")
             await self._store_group(group, [intakes[0]._replace(error=fault)])
 
-    async def _outcome(self, intakes: list[Intake]) -> list[BatchResult] | BaseException:
-        [outcome] = await asyncio.gather(_in(self._writer, self._store.store, intakes), return_exceptions=True)
-        return outcome
 
-
-async def _in(pool: ThreadPoolExecutor, work: Callable[[_A], _T], argument: _A) -> _T:
-    return await asyncio.get_running_loop().run_in_executor(pool, work, argument)
+async def _outcome(pool: ThreadPoolExecutor, work: Callable[[_A], _T], argument: _A) -> _T | BaseException:
+    """Return what `work` returned or raised in a thread of `pool`."""
+    running = asyncio.get_running_loop().run_in_executor(pool, work, argument)
+    [outcome] = await asyncio.gather(running, return_exceptions=True)
+    return outcome

@@ -31,6 +31,7 @@ class IngestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[ingest]: how batches share transactions, and when senders are asked to come back."""
 
     window_ms: Annotated[int, Meta(ge=0, le=5_000)] = 50
+    enough_bytes: Annotated[int, Meta(ge=1, le=1024 * MIB)] = 512 * 1024  # ends the window early
     group_frames: Annotated[int, Meta(ge=1, le=10_000)] = 1_000
     group_bytes: Annotated[int, Meta(ge=MIB, le=1024 * MIB)] = 8 * MIB
     queue_frames: Annotated[int, Meta(ge=1, le=1_000_000)] = 20_000

@@ -29,7 +29,7 @@ def document(routes: Sequence[Route], version: str) -> Document:
     own = {
         "summary": "this document",
         "operationId": "get_openapi",
-        "responses": {"200": {"description": "OpenAPI 3.1"}},
+        "responses": {"200": {"description": "OpenAPI 3.1", "content": {JSON: {}}}},
     }
     return {
         "openapi": "3.1.0",

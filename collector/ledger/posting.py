@@ -126,7 +126,8 @@ class Posting:
             self._state.covered.add(device_id, start_us, end_us)
             first_us = start_us // US_PER_HOUR * US_PER_HOUR
             self._dirty.update((batch.cluster, hour_us) for hour_us in range(first_us, end_us, US_PER_HOUR))
-        self._touched.add(place)
+        if not self._state.goes_on(place, device_id, found[0].start_us):
+            self._touched.add(place)
         return device_id
 
     def _event(self, batch: wire.Batch, batch_id: int, event: Event) -> None:

@@ -38,7 +38,7 @@ class State:
             lambda value: value, [(row["reason_id"], row["reason"]) for row in rows("select_reasons")]
         )
         self.taken: Covered[tuple[str, str]] = Covered(
-            ((row["agent"], row["boot"]), row["first"], row["past"]) for row in rows("select_sequences")
+            ((row["agent"], row["boot"]), row["begins"], row["past"]) for row in rows("select_sequences")
         )
         self.covered: Covered[int] = Covered(
             (row["device_id"], row["start_us"], row["end_us"])
@@ -67,6 +67,12 @@ class State:
         if device_id not in self.pools:
             self.pools[device_id] = pool
             self.versions[place].append(device_id)
+
+    def goes_on(self, place: Place, device_id: int, start_us: int) -> bool:
+        """Return whether usage from `start_us` on plainly leaves the lives of the device at `place` as they are."""
+        known = self.lives.get(device_id)
+        alone = len(self.versions[place]) == 1 and place not in self.retired
+        return alone and known is not None and known[0].from_us <= start_us
 
     def relive(self, place: Place) -> dict[int, list[Life]]:
         """Return the lives of the versions at `place` that are not what they were, and remember them."""

@@ -52,9 +52,11 @@ class Findings:
         self._found: defaultdict[str, list[str]] = defaultdict(list)
 
     def add(self, code: str, detail: str) -> None:
+        """Keep one finding."""
         self._found[code].append(detail)
 
     def violations(self) -> list[Violation]:
+        """Return what was found, code by code."""
         found: list[Violation] = []
         for code, details in self._found.items():
             found += [Violation(code, detail) for detail in details[:EXAMPLES]]
@@ -64,6 +66,8 @@ class Findings:
 
 
 class TimeProof(NamedTuple):
+    """Device time of the period, and how far it is off."""
+
     devices: int
     elapsed_us: int
     states_us: dict[int, int]
@@ -72,6 +76,8 @@ class TimeProof(NamedTuple):
 
 
 class MoneyProof(NamedTuple):
+    """Charges of the period, and how far they are off what its capacity cost."""
+
     charged_quanta: int
     imbalance_quanta: int
     unpriced_part_us: int

@@ -156,7 +156,7 @@ def devices(ledger: Ledger) -> Devices:
 def events(ledger: Ledger, period: Period | None = None, *, limit: int = DEFAULT_LIMIT) -> Events:
     """Return what happened in `period`, or ever."""
     from_us, to_us = (period.start_us, period.end_us) if period else (0, 2**62)
-    params = {"from_us": from_us, "to_us": to_us, "limit": limit + 1}
+    params = {"from_us": from_us, "to_us": to_us, "max_rows": limit + 1}
     rows = ledger.execute("query_events", params).to_pylist()
     for row in rows:
         row["at"] = iso(row.pop("at_us"))
@@ -166,7 +166,7 @@ def events(ledger: Ledger, period: Period | None = None, *, limit: int = DEFAULT
 
 def usage(ledger: Ledger, period: Period, *, device: str = "", limit: int = DEFAULT_LIMIT) -> Usage:
     """Return the usage records of one device, or of all, that start in `period`."""
-    params = {"from_us": period.start_us, "to_us": period.end_us, "device": device, "limit": limit + 1}
+    params = {"from_us": period.start_us, "to_us": period.end_us, "device": device, "max_rows": limit + 1}
     rows = ledger.execute("query_usage", params).to_pylist()
     for row in rows:
         row["start"], row["end"] = iso(row.pop("start_us")), iso(row.pop("end_us"))
@@ -177,7 +177,7 @@ def usage(ledger: Ledger, period: Period, *, device: str = "", limit: int = DEFA
 
 def charges(ledger: Ledger, period: Period, *, device: str = "", limit: int = DEFAULT_LIMIT) -> Charges:
     """Return the charges of one device, or of all, whose hour starts in `period`."""
-    params = {"from_us": period.start_us, "to_us": period.end_us, "device": device, "limit": limit + 1}
+    params = {"from_us": period.start_us, "to_us": period.end_us, "device": device, "max_rows": limit + 1}
     rows = ledger.execute("query_charges", params).to_pylist()
     for row in rows:
         row["hour"] = iso(row.pop("hour_us"))
@@ -189,7 +189,7 @@ def charges(ledger: Ledger, period: Period, *, device: str = "", limit: int = DE
 
 def quarantine(ledger: Ledger, *, limit: int = DEFAULT_LIMIT) -> Quarantined:
     """Return which frames were refused and kept."""
-    rows = [integers(row) for row in ledger.execute("query_quarantine", {"limit": limit + 1}).to_pylist()]
+    rows = [integers(row) for row in ledger.execute("query_quarantine", {"max_rows": limit + 1}).to_pylist()]
     for row in rows:
         row["received"], row["digest"] = iso(row.pop("received_us")), row["digest"].hex()
     return Quarantined([QuarantineRow(**row) for row in rows[:limit]], more=len(rows) > limit)

@@ -24,7 +24,11 @@ def open_ledger(directory: Path) -> Ledger:
 
 
 def usage_frame(
-    sequence: int, usage: Sequence[UsageRecord], devices: Sequence[Device], holders: Sequence[Holder] = (), **options: object
+    sequence: int,
+    usage: Sequence[UsageRecord],
+    devices: Sequence[Device],
+    holders: Sequence[Holder] = (),
+    **options: object,
 ) -> bytes:
     """Return the frame of a batch whose boards may have several devices; of `holders` it lists those that it names."""
     boards = {device.key: device.board or device.key for device in devices}
@@ -50,5 +54,5 @@ def owners(ledger: Ledger, text: str) -> None:
 
 def charges(ledger: Ledger) -> list[dict[str, Any]]:
     """Return all charges with names in the place of keys."""
-    params = {"from_us": 0, "to_us": NOW_US, "device": "", "limit": 1_000_000}
+    params = {"from_us": 0, "to_us": NOW_US, "device": "", "max_rows": 1_000_000}
     return ledger.execute("query_charges", params).to_pylist()

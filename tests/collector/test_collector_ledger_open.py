@@ -38,7 +38,7 @@ def python(code: str, *arguments: object) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("read_only", [False, True])
-def test_a_second_process_is_told_who_has_the_ledger(tmp_path: Path, read_only: bool) -> None:
+def test_a_second_process_is_told_who_has_the_ledger(tmp_path: Path, *, read_only: bool) -> None:
     """Another process, even one that only reads, gets a LedgerError with the holder's number and the way out."""
     code = """if True:
         import sys

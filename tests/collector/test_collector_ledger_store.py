@@ -78,7 +78,7 @@ def test_another_content_under_a_known_identity_is_a_conflict(tmp_path: Path) ->
 
 
 def damaged(kind: str) -> bytes:
-    """A frame that breaks one promise of the wire."""
+    """Return a frame that breaks one promise of the wire."""
     good = records(KEY, START_US, START_US + US_PER_MINUTE)
     whole = frame(9, good, agent="node-b")
     if kind == "not_a_batch":

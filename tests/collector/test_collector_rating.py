@@ -8,115 +8,29 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collector.ledger.store import Ledger
-from collector.pricing.imports import import_owners, import_prices
-from collector.rating import rate_dirty
-from gpuledger.accounting.periods import iso
-from gpuledger.accounting.pricebook import Priced
+from collector.queries.chargeback import chargeback
+from collector.queries.reconcile import reconcile
+from collector.rating import RatingReport, rate_dirty
+from gpuledger.accounting.periods import Period, iso
+from gpuledger.accounting.pricebook import PriceBook, Priced
 from gpuledger.accounting.rating import UsageHour, complete, rate_device_hour
-from gpuledger.accounting.split import split_exactly
-from gpuledger.accounting.units import US_PER_HOUR, US_PER_MINUTE
-from gpuledger.clock import VirtualClock
-from gpuledger.model import Device, Holder, State, UsageRecord
-from tests.collector.batches import EVIDENCE, START_US, batch, frame, records
-from tests.collector.fleet import charges, open_ledger, owners, prices, usage_frame
+from gpuledger.accounting.units import US_PER_MINUTE
+from gpuledger.model import Device, State, UsageRecord
+from tests.collector.batches import EVIDENCE, START_US, frame, records
+from tests.collector.fleet import charges, open_ledger, prices, usage_frame
+from tests.collector.random_fleets import BOOK, HOLDERS, HOUR, fleets
 
-MODEL = "NVIDIA A100-SXM4-40GB"
-DEVICES = (
-    Device(key="GPU-a", kind="gpu", model=MODEL, pool="train"),
-    Device(key="MIG-b", kind="mig", model=MODEL, parts=120, board="GPU-b", mig_profile="1g.5gb"),
-    Device(key="GPU-b/remainder", kind="remainder", model=MODEL, parts=720, board="GPU-b"),
-    Device(key="GPU-c", kind="gpu", model="Tesla T4"),
-)
-POOL = Device(key="pool:c1/batch", kind="pool", model="Tesla T4", units=3)
-UNSIZED = Device(key="pool:c1/cloud", kind="pool", model="Tesla T4", units=None)
-HOLDERS = tuple(Holder(key=f"slurm:{n}.0", kind="slurm_job", slurm_account=f"acct{n % 2}", user=f"u{n}") for n in range(4))
-BOOK = """
-currency = "EUR"
-[[price]]
-model = "NVIDIA A100*"
-rate = "{rate}"
-to = {middle}
-[[price]]
-model = "NVIDIA A100*"
-rate = "2.71"
-from = {middle}
-[[price]]
-model = "NVIDIA A100*"
-mig_profile = "1g.5gb"
-rate = "0.4"
-from = {middle}
-"""
-HOUR = US_PER_HOUR
+VIEWS = ("allocation", "usage")
+PERIOD = Period(START_US, START_US + 3 * HOUR, "test")
+QUANTA = Decimal(10**9)
 
 
-@st.composite
-def intervals(draw: st.DrawFn, device: Device) -> list[UsageRecord]:
-    """Return records of one device over three hours, cut anywhere, with gaps, shared by up to three holders."""
-    inner = draw(st.sets(st.integers(1, 3 * HOUR - 1), max_size=6))
-    bounds = sorted({0, 3 * HOUR, *inner, HOUR, 2 * HOUR})
-    found: list[UsageRecord] = []
-    for start, end in zip(bounds, bounds[1:], strict=False):
-        if draw(st.integers(0, 4)) == 0:
-            continue  # a gap
-        count = draw(st.integers(0, 3))
-        who: list[str | None] = [h.key for h in draw(st.permutations(HOLDERS))[:count]] or [None]
-        weights = draw(st.lists(st.integers(0, 5), min_size=len(who), max_size=len(who)))
-        for key, held_us in zip(who, split_exactly(end - start, weights), strict=True):
-            found.append(draw(record(device, key, START_US + start, START_US + end, held_us)))
-    return found
-
-
-@st.composite
-def jobs(draw: st.DrawFn, device: Device) -> list[UsageRecord]:
-    """Return what jobs held of a pool: several GPUs at a time, overlapping, sometimes more than there are."""
-    found: list[UsageRecord] = []
-    for holder in HOLDERS:
-        hour = draw(st.integers(0, 2)) * HOUR
-        start, end = sorted(draw(st.sets(st.integers(0, HOUR), min_size=2, max_size=2)))
-        gpus = draw(st.integers(1, 2))
-        held_us = gpus * (end - start)
-        found.append(
-            UsageRecord(
-                device.key, holder.key, START_US + hour + start, START_US + hour + end, State.HELD_UNOBSERVED, "",
-                held_us, None, None, None, None, EVIDENCE,
-            )
-        )  # fmt: skip
-    return found
-
-
-@st.composite
-def record(draw: st.DrawFn, device: Device, who: str | None, start_us: int, end_us: int, held_us: int) -> UsageRecord:
-    """Return one share of an interval in a state that fits."""
-    if who is None:
-        state, reason = draw(
-            st.sampled_from([(State.IDLE, "free"), (State.UNAVAILABLE, "gpu_lost"), (State.UNOBSERVED, "no_data")])
-        )
-        active_us = None if state is State.UNOBSERVED else 0
-    else:
-        state, reason = draw(
-            st.sampled_from([(State.ACTIVE, ""), (State.HELD_IDLE, "memory_held"), (State.HELD_UNOBSERVED, "")])
-        )
-        active_us = {State.ACTIVE: draw(st.integers(0, held_us)), State.HELD_IDLE: 0}.get(state)
-    energy_mj = draw(st.none() | st.integers(0, 10_000))
-    return UsageRecord(
-        device.key, who, start_us, end_us, state, reason, held_us, active_us, energy_mj, None, None, EVIDENCE
-    )
-
-
-@st.composite
-def fleets(draw: st.DrawFn) -> list[tuple[Device, list[UsageRecord]]]:
-    """Return a few devices with their records."""
-    whole = draw(st.lists(st.sampled_from(DEVICES), min_size=1, max_size=3, unique=True))
-    found = [(device, draw(intervals(device))) for device in whole]
-    return found + [(device, draw(jobs(device))) for device in (POOL, UNSIZED) if draw(st.booleans())]
-
-
-def expected(fleet: list[tuple[Device, list[UsageRecord]]], book: Any, known_until_us: int) -> set[tuple[Any, ...]]:
+def expected(
+    fleet: list[tuple[Device, list[UsageRecord]]], book: PriceBook, known_until_us: int
+) -> set[tuple[Any, ...]]:
     """Return the charges of a fleet by the pure reference."""
     found: set[tuple[Any, ...]] = set()
     for device, usage in fleet:
@@ -127,7 +41,9 @@ def expected(fleet: list[tuple[Device, list[UsageRecord]]], book: Any, known_unt
         by_hour: dict[int, list[UsageHour]] = defaultdict(list)
         for r in usage:
             by_hour[r.start_us // HOUR * HOUR].append(
-                UsageHour(r.holder, r.state, r.reason, r.held_us, r.active_us or 0, r.held_us if r.active_us is None else 0)
+                UsageHour(
+                    r.holder, r.state, r.reason, r.held_us, r.active_us or 0, r.held_us if r.active_us is None else 0
+                )
             )
         for hour_us in range(from_us // HOUR * HOUR, until_us, HOUR):
             elapsed_us = min(until_us, hour_us + HOUR) - max(from_us, hour_us)
@@ -140,7 +56,7 @@ def expected(fleet: list[tuple[Device, list[UsageRecord]]], book: Any, known_unt
     return found
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(fleet=fleets(), rate=st.decimals("0", "99", places=9), data=st.data())
 def test_the_statement_gives_the_charges_of_the_reference(
     fleet: list[tuple[Device, list[UsageRecord]]], rate: Decimal, data: st.DataObject
@@ -157,6 +73,8 @@ def test_the_statement_gives_the_charges_of_the_reference(
                 rate_dirty(ledger, hours_per_pass=data.draw(st.integers(1, 4)))
         rate_dirty(ledger)
         rows = charges(ledger)
+        proof = reconcile(ledger, PERIOD)
+        views = [chargeback(ledger, PERIOD, by=by, view=view) for by in ("team", "model") for view in VIEWS]
     found = {
         (r["hour_us"], r["device"], r["holder"], r["state"], r["reason"], r["held_us"], r["active_us"],
          r["active_unknown_us"], r["cost_quanta"], r["active_cost_quanta"])
@@ -164,3 +82,87 @@ def test_the_statement_gives_the_charges_of_the_reference(
     }  # fmt: skip
     assert len(found) == len(rows)
     assert found == expected(fleet, ledger_prices, known_until_us)
+    booked = {code.code for code in proof.violations}
+    assert booked <= {"overbooked", "imbalance", "money"}  # a pool's jobs may hold more than it has
+    assert proof.ok == (not booked)
+    assert proof.energy_mj == sum(r.energy_mj or 0 for _, usage in fleet for r in usage)
+    for answer in views:
+        costs = [Decimal(row.cost) for row in answer.rows if row.cost is not None]
+        assert sum(costs) == Decimal(answer.total.cost or 0) == sum(r["cost_quanta"] or 0 for r in rows) / QUANTA
+
+
+def test_a_gap_is_charged_as_unobserved_once_the_cluster_is_known_beyond_it(tmp_path: Path) -> None:
+    """A device that falls silent has no charges until another node's batch shows that time went on."""
+    with open_ledger(tmp_path) as ledger:
+        ledger.ingest([frame(0, records("GPU-0001", START_US, START_US + HOUR // 2, "pod:uid-1/c"))])
+        rate_dirty(ledger)
+        assert [(row["state"], row["held_us"]) for row in charges(ledger)] == [(State.ACTIVE, HOUR // 2)]
+        ledger.ingest([frame(0, records("GPU-0002", START_US + 2 * HOUR, START_US + 3 * HOUR), agent="node-b")])
+        assert rate_dirty(ledger).hours == 3
+        silent = [row for row in charges(ledger) if row["device"] == "GPU-0001"]
+    assert [(row["state"], row["reason"], row["held_us"]) for row in silent] == [
+        (State.ACTIVE, "", HOUR // 2),
+        (State.UNOBSERVED, "no_data", HOUR // 2),
+        (State.UNOBSERVED, "no_data", HOUR),
+        (State.UNOBSERVED, "no_data", HOUR),
+    ]
+
+
+def test_late_usage_takes_the_place_of_what_was_unobserved(tmp_path: Path) -> None:
+    """A batch that arrives late turns no_data into what it says, and nothing is charged twice."""
+    with open_ledger(tmp_path) as ledger:
+        late = frame(1, records("GPU-0001", START_US + HOUR, START_US + 2 * HOUR, "pod:uid-1/c"))
+        ledger.ingest([frame(0, records("GPU-0001", START_US, START_US + HOUR))])
+        ledger.ingest([frame(2, records("GPU-0001", START_US + 2 * HOUR, START_US + 3 * HOUR))])
+        rate_dirty(ledger)
+        assert [row["state"] for row in charges(ledger)] == [State.IDLE, State.UNOBSERVED, State.IDLE]
+        ledger.ingest([late])
+        assert rate_dirty(ledger) == RatingReport(1, 1)
+        found = [(row["state"], row["held_us"]) for row in charges(ledger)]
+    assert found == [(State.IDLE, HOUR), (State.ACTIVE, HOUR), (State.IDLE, HOUR)]
+
+
+def test_a_pool_has_what_its_jobs_leave_free_only_where_its_size_is_known(tmp_path: Path) -> None:
+    """Capacity that no job held is idle/free as far as the pool's jobs reach; of an unsized pool only jobs are known."""
+    with open_ledger(tmp_path) as ledger:
+        for sequence, units in enumerate((4, None)):
+            pool = Device(key=f"pool:c1/{units}", kind="pool", model="Tesla T4", units=units)
+            job = records(pool.key, START_US, START_US + HOUR, HOLDERS[0].key, state=State.HELD_UNOBSERVED,
+                          active_us=None, energy_mj=None)  # fmt: skip
+            ledger.ingest([usage_frame(sequence, job, [pool], HOLDERS)])
+        ledger.ingest([frame(2, records("GPU-0001", START_US, START_US + 9 * HOUR))])
+        rate_dirty(ledger)
+        found = [(r["device"], r["state"], r["held_us"]) for r in charges(ledger) if r["device"] != "GPU-0001"]
+    assert found == [
+        ("pool:c1/4", State.HELD_UNOBSERVED, HOUR),
+        ("pool:c1/4", State.IDLE, 3 * HOUR),
+        ("pool:c1/None", State.HELD_UNOBSERVED, HOUR),
+    ]
+
+
+def test_rating_twice_changes_nothing(tmp_path: Path) -> None:
+    """What is rated is not rated again, and charges stay as they are."""
+    with open_ledger(tmp_path) as ledger:
+        prices(ledger, BOOK.format(rate="1.1", middle=iso(START_US + HOUR)))
+        ledger.ingest([frame(0, records("GPU-0001", START_US, START_US + HOUR + US_PER_MINUTE, "pod:uid-1/c"))])
+        first = rate_dirty(ledger, hours_per_pass=1)
+        before = charges(ledger)
+        assert rate_dirty(ledger) == RatingReport(0, 0)
+        assert charges(ledger) == before
+    assert first == RatingReport(2, 2)
+
+
+def test_large_products_do_not_overflow(tmp_path: Path) -> None:
+    """A pool of a thousand GPUs at the highest rate is charged exactly: products beyond 64 bits are wide integers."""
+    pool = Device(key="pool:c1/big", kind="pool", model="Tesla T4", units=1_000)
+    with open_ledger(tmp_path) as ledger:
+        prices(ledger, 'currency = "IDR"\n[[price]]\nmodel = "*"\nrate = "999999.999999999"')
+        job = [
+            UsageRecord(
+                pool.key, HOLDERS[0].key, START_US, START_US + HOUR, State.HELD_UNOBSERVED, "", 999 * HOUR,
+                None, None, None, None, EVIDENCE,
+            )
+        ]  # fmt: skip
+        ledger.ingest([usage_frame(0, job, [pool], HOLDERS)])
+        rate_dirty(ledger)
+        assert [row["cost_quanta"] for row in charges(ledger)] == [999 * 999_999_999_999_999, 999_999_999_999_999]

@@ -21,7 +21,7 @@ CREATE TABLE devices (
 );
 
 -- When a device could be held: time inside a life that no usage covers is unobserved, time outside is nothing at all.
--- A life ends where the device is retired, or where the same key goes on with other attributes (a device_id of its own).
+-- A life ends where the device is retired, or where its key goes on with other attributes (as another device_id).
 CREATE TABLE device_lives (
     device_id INTEGER NOT NULL,
     from_us BIGINT NOT NULL,

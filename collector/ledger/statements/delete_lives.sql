@@ -1,1 +1,2 @@
-DELETE FROM device_lives WHERE device_id IN (SELECT device_id FROM incoming_lives)
+DELETE FROM device_lives
+WHERE device_id IN (SELECT i.device_id FROM incoming_lives AS i)

@@ -1,1 +1,2 @@
-DELETE FROM quarantine WHERE quarantine_id <= $dropped_id
+DELETE FROM quarantine
+WHERE quarantine_id <= $dropped_id

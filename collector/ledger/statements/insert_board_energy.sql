@@ -1,1 +1,9 @@
-INSERT INTO board_energy BY NAME SELECT * FROM incoming_energy
+INSERT INTO board_energy BY NAME
+SELECT
+    batch_id,
+    board,
+    energy_mj,
+    epoch,
+    first_mj,
+    last_mj
+FROM incoming_energy

@@ -1,7 +1,10 @@
 INSERT INTO dirty_hours BY NAME
-SELECT cluster, hour_us
-FROM incoming_dirty
+SELECT
+    i.cluster,
+    i.hour_us
+FROM incoming_dirty AS i
 WHERE NOT EXISTS (
-    SELECT 1 FROM dirty_hours
-    WHERE dirty_hours.cluster = incoming_dirty.cluster AND dirty_hours.hour_us = incoming_dirty.hour_us
+    SELECT 1
+    FROM dirty_hours AS d
+    WHERE d.cluster = i.cluster AND d.hour_us = i.hour_us
 )

@@ -1,1 +1,13 @@
-INSERT INTO events BY NAME SELECT * FROM incoming_events
+INSERT INTO events BY NAME
+SELECT
+    at_us,
+    cluster,
+    node,
+    kind,
+    severity,
+    device_key,
+    holder_key,
+    message,
+    details,
+    batch_id
+FROM incoming_events

@@ -1,1 +1,6 @@
-INSERT INTO device_lives BY NAME SELECT * FROM incoming_lives
+INSERT INTO device_lives BY NAME
+SELECT
+    device_id,
+    from_us,
+    to_us
+FROM incoming_lives

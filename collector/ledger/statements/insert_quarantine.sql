@@ -1,1 +1,10 @@
-INSERT INTO quarantine BY NAME SELECT * FROM incoming_quarantine
+INSERT INTO quarantine BY NAME
+SELECT
+    quarantine_id,
+    received_us,
+    code,
+    detail,
+    agent,
+    digest,
+    frame
+FROM incoming_quarantine

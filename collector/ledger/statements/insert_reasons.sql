@@ -1,1 +1,5 @@
-INSERT INTO reasons BY NAME SELECT * FROM incoming_reasons
+INSERT INTO reasons BY NAME
+SELECT
+    reason_id,
+    reason
+FROM incoming_reasons

@@ -1,31 +1,19 @@
 -- Charges of a period by one property of their holder, owner or device, and by state. Sizes are microseconds x parts.
 -- Held time is unwatched where its activity is not known at all; what has no price is counted, never costed at zero.
-WITH slim AS (
+WITH keyed AS (
     SELECT
-        c.device_id,
-        c.holder_id,
-        c.owner_id,
         c.state,
-        c.price_version,
+        c.held_us,
+        c.active_us,
+        c.active_unknown_us,
+        c.energy_mj,
+        c.energy_unknown_us,
         c.price_entry,
-        c.active_unknown_us > 0 AND c.active_us = 0 AS unwatched,
-        sum(c.held_us) AS held_us,
-        sum(c.active_us) AS active_us,
-        sum(c.active_unknown_us) AS active_unknown_us,
-        sum(c.energy_mj)::BIGINT AS energy_mj,
-        sum(c.energy_unknown_us) AS energy_unknown_us,
-        sum(c.cost_quanta) AS cost_quanta,
-        sum(c.active_cost_quanta) AS active_cost_quanta
-    FROM charges AS c
-    WHERE c.hour_us >= $from_us AND c.hour_us < $to_us
-    GROUP BY c.device_id, c.holder_id, c.owner_id, c.state, c.price_version, c.price_entry, unwatched
-),
-
-keyed AS (
-    SELECT
-        s.*,
+        c.cost_quanta,
+        c.active_cost_quanta,
         d.parts,
         e.carbon_g_per_kwh,
+        c.active_unknown_us > 0 AND c.active_us = 0 AS unwatched,
         CASE $by
             WHEN 'team' THEN o.team
             WHEN 'project' THEN o.project
@@ -43,11 +31,12 @@ keyed AS (
             WHEN 'device' THEN d.device_key
             WHEN 'cluster' THEN d.cluster
         END AS group_key
-    FROM slim AS s
-    INNER JOIN devices AS d ON s.device_id = d.device_id
-    LEFT JOIN holders AS h ON s.holder_id = h.holder_id
-    LEFT JOIN owners AS o ON s.owner_id = o.owner_id
-    LEFT JOIN price_entries AS e ON s.price_version = e.price_version AND s.price_entry = e.entry
+    FROM charges AS c
+    INNER JOIN devices AS d ON c.device_id = d.device_id
+    LEFT JOIN holders AS h ON c.holder_id = h.holder_id
+    LEFT JOIN owners AS o ON c.owner_id = o.owner_id
+    LEFT JOIN price_entries AS e ON c.price_version = e.price_version AND c.price_entry = e.entry
+    WHERE c.hour_us >= $from_us AND c.hour_us < $to_us
 )
 
 SELECT
@@ -58,7 +47,7 @@ SELECT
     sum(k.active_unknown_us * k.parts) AS active_unknown_part_us,
     sum(k.energy_mj) AS energy_mj,
     sum(k.energy_unknown_us * k.parts) AS energy_unknown_part_us,
-    coalesce(sum(k.energy_mj * k.carbon_g_per_kwh), 0) AS carbon_g_mj,
+    coalesce(sum(k.energy_mj::DECIMAL(19, 0) * k.carbon_g_per_kwh), 0) AS carbon_g_mj,
     coalesce(sum(k.energy_mj) FILTER (WHERE k.carbon_g_per_kwh IS NULL), 0) AS carbon_unknown_mj,
     coalesce(sum(k.cost_quanta), 0) AS cost_quanta,
     coalesce(sum(k.held_us * k.parts) FILTER (WHERE k.price_entry IS NULL), 0) AS unpriced_part_us,

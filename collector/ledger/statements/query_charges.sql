@@ -32,4 +32,4 @@ LEFT JOIN reasons AS r ON c.reason_id = r.reason_id
 LEFT JOIN owners AS o ON c.owner_id = o.owner_id
 WHERE c.hour_us >= $from_us AND c.hour_us < $to_us AND ($device = '' OR d.device_key = $device)
 ORDER BY c.hour_us, d.cluster, d.node, d.device_key, h.holder_key, c.state, r.reason, c.holder_id
-LIMIT $limit;
+LIMIT $max_rows;

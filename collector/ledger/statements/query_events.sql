@@ -12,4 +12,4 @@ SELECT
 FROM events AS e
 WHERE e.at_us >= $from_us AND e.at_us < $to_us
 ORDER BY e.at_us DESC, e.cluster, e.node, e.device_key, e.kind, e.message
-LIMIT $limit;
+LIMIT $max_rows;

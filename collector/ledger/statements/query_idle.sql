@@ -1,42 +1,28 @@
 -- Held time without work by holder, reason and model, beside all that the holder held of that model; dearest first.
-WITH slim AS (
+WITH held AS (
     SELECT
-        c.device_id,
         c.holder_id,
-        c.owner_id,
-        c.state,
-        c.reason_id,
-        c.price_entry IS NULL AS unpriced,
-        sum(c.held_us) AS held_us,
-        sum(c.cost_quanta) AS cost_quanta
-    FROM charges AS c
-    WHERE c.hour_us >= $from_us AND c.hour_us < $to_us AND c.holder_id IS NOT NULL
-    GROUP BY c.device_id, c.holder_id, c.owner_id, c.state, c.reason_id, unpriced
-),
-
-held AS (
-    SELECT
-        s.holder_id,
         d.model,
-        sum(s.held_us * d.parts) AS held_part_us
-    FROM slim AS s
-    INNER JOIN devices AS d ON s.device_id = d.device_id
-    GROUP BY s.holder_id, d.model
+        sum(c.held_us * d.parts) AS held_part_us
+    FROM charges AS c
+    INNER JOIN devices AS d ON c.device_id = d.device_id
+    WHERE c.hour_us >= $from_us AND c.hour_us < $to_us AND c.holder_id IS NOT NULL
+    GROUP BY c.holder_id, d.model
 ),
 
 wasted AS (
     SELECT
-        s.holder_id,
-        s.owner_id,
-        s.reason_id,
+        c.holder_id,
+        c.owner_id,
+        c.reason_id,
         d.model,
-        sum(s.held_us * d.parts) AS part_us,
-        coalesce(sum(s.held_us * d.parts) FILTER (WHERE s.unpriced), 0) AS unpriced_part_us,
-        coalesce(sum(s.cost_quanta), 0) AS cost_quanta
-    FROM slim AS s
-    INNER JOIN devices AS d ON s.device_id = d.device_id
-    WHERE s.state = 2
-    GROUP BY s.holder_id, s.owner_id, s.reason_id, d.model
+        sum(c.held_us * d.parts) AS part_us,
+        coalesce(sum(c.held_us * d.parts) FILTER (WHERE c.price_entry IS NULL), 0) AS unpriced_part_us,
+        coalesce(sum(c.cost_quanta), 0) AS cost_quanta
+    FROM charges AS c
+    INNER JOIN devices AS d ON c.device_id = d.device_id
+    WHERE c.hour_us >= $from_us AND c.hour_us < $to_us AND c.holder_id IS NOT NULL AND c.state = 2
+    GROUP BY c.holder_id, c.owner_id, c.reason_id, d.model
 )
 
 SELECT

@@ -8,4 +8,4 @@ SELECT
     octet_length(q.frame) AS size_bytes
 FROM quarantine AS q
 ORDER BY q.received_us DESC, q.quarantine_id DESC
-LIMIT $limit;
+LIMIT $max_rows;

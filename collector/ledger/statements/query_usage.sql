@@ -25,4 +25,4 @@ LEFT JOIN reasons AS r ON u.reason_id = r.reason_id
 LEFT JOIN evidence AS e ON u.evidence_id = e.evidence_id
 WHERE u.start_us >= $from_us AND u.start_us < $to_us AND ($device = '' OR d.device_key = $device)
 ORDER BY u.start_us, d.cluster, d.node, d.device_key, h.holder_key, u.state, r.reason, u.holder_id
-LIMIT $limit;
+LIMIT $max_rows;

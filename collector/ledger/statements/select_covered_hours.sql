@@ -1,13 +1,13 @@
 -- Runs of hours that a device's usage covers whole: read from the roll-up, so that opening does not read the facts.
 WITH whole AS (
     SELECT
-        device_id,
-        hour_us
-    FROM usage_hourly
-    INNER JOIN devices USING (device_id)
-    WHERE devices.kind <> 'pool'
-    GROUP BY device_id, hour_us
-    HAVING sum(held_us) = 3600000000
+        u.device_id,
+        u.hour_us
+    FROM usage_hourly AS u
+    INNER JOIN devices AS d ON u.device_id = d.device_id
+    WHERE d.kind <> 'pool'
+    GROUP BY u.device_id, u.hour_us
+    HAVING sum(u.held_us) = 3600000000
 ),
 
 numbered AS (

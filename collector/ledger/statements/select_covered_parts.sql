@@ -1,22 +1,22 @@
 -- Runs of intervals in hours that usage covers in part, and all of a pool's (whose records may overlap).
 WITH partial AS (
     SELECT
-        device_id,
-        hour_us
-    FROM usage_hourly
-    INNER JOIN devices USING (device_id)
-    GROUP BY device_id, hour_us, devices.kind
-    HAVING sum(held_us) <> 3600000000 OR devices.kind = 'pool'
+        u.device_id,
+        u.hour_us
+    FROM usage_hourly AS u
+    INNER JOIN devices AS d ON u.device_id = d.device_id
+    GROUP BY u.device_id, u.hour_us, d.kind
+    HAVING sum(u.held_us) <> 3600000000 OR d.kind = 'pool'
 ),
 
 spans AS (
     SELECT DISTINCT
-        usage.device_id,
-        usage.start_us,
-        usage.end_us
-    FROM usage
-    INNER JOIN partial
-        ON usage.device_id = partial.device_id AND usage.start_us // 3600000000 * 3600000000 = partial.hour_us
+        u.device_id,
+        u.start_us,
+        u.end_us
+    FROM usage AS u
+    INNER JOIN partial AS p
+        ON u.device_id = p.device_id AND u.start_us - u.start_us % 3600000000 = p.hour_us
 ),
 
 marked AS (

@@ -1,3 +1,9 @@
-SELECT evidence_id, holder_method, activity_method, energy_method, split_rule, confidence
+SELECT
+    evidence_id,
+    holder_method,
+    activity_method,
+    energy_method,
+    split_rule,
+    confidence
 FROM evidence
 ORDER BY evidence_id

@@ -1,1 +1,6 @@
-SELECT number, name, digest FROM migrations ORDER BY number
+SELECT
+    number,
+    name,
+    digest
+FROM migrations
+ORDER BY number

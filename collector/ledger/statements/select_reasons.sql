@@ -1,3 +1,5 @@
-SELECT reason_id, reason
+SELECT
+    reason_id,
+    reason
 FROM reasons
 ORDER BY reason_id

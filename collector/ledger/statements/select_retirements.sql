@@ -1,3 +1,7 @@
-SELECT DISTINCT cluster, node, device_key, at_us
+SELECT DISTINCT
+    cluster,
+    node,
+    device_key,
+    at_us
 FROM events
 WHERE kind = 'device_retired'

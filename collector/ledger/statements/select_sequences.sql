@@ -11,8 +11,8 @@ WITH numbered AS (
 SELECT
     agent,
     boot,
-    min(sequence) AS first,
+    min(sequence) AS begins,
     max(sequence) + 1 AS past
 FROM numbered
 GROUP BY agent, boot, run
-ORDER BY agent, boot, first
+ORDER BY agent, boot, begins
