@@ -63,7 +63,7 @@ def _run_once(directory: Path, plan: DemoPlan, say: Console) -> int:
         f"\n{plan.days:.0f} days of {len(_nodes(plan)[0])} nodes in {time.monotonic() - started:.0f} s. Look closer:"
     )
     for command in ("chargeback", "utilization", "idle", "reconcile"):
-        say.print(f"  gpuledger {command} --ledger {directory} --period {demo_plan.months(plan)[-1]}")
+        say.print(f"  gpuledger {command} --ledger {directory} --period {demo_plan.months(plan)[-1]}", soft_wrap=True)
     return DONE
 
 
@@ -97,10 +97,13 @@ def _history(fleet: Fleet, plan: DemoPlan, say: Console) -> None:
 
 def _stay(fleet: Fleet, directory: Path, say: Console) -> None:
     pages = fleet.start_pages()
-    say.print(f"\n[bold]Pages      {pages}[/bold]")
-    say.print(f"Collector  {fleet.url}   (gpuledger chargeback --url {fleet.url})")
-    say.print(f"Data       {directory.absolute()}\n")
-    say.print("New figures every minute. Ctrl-C stops everything; the same command goes on from there.")
+    for line in (
+        f"\n[bold]Pages      {pages}[/bold]",
+        f"Collector  {fleet.url}   (gpuledger chargeback --url {fleet.url})",
+        f"Data       {directory.absolute()}\n",
+        "New figures every minute. Ctrl-C stops everything; the same command goes on from there.",
+    ):
+        say.print(line, soft_wrap=True)
     try:
         fleet.watch()
     except KeyboardInterrupt:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 
@@ -57,19 +57,15 @@ def run_collector(args: argparse.Namespace) -> int:
     return app.run(settings)
 
 
-def run_dashboards(args: argparse.Namespace) -> int:
-    """Serve the pages until told to stop."""
+def run_dashboards(args: argparse.Namespace) -> NoReturn:
+    """Become the server of the pages."""
     require("dashboards", "the pages")
     from dashboards.launch import command
 
     if not 0 < args.port <= 65_535:
         raise ConfigError(f"{args.port} is not a port", hint="give a number from 1 to 65535")
-    process = subprocess.Popen(command(args.port, args.host), env={**os.environ, "GPULEDGER_URL": args.url})  # noqa: S603
-    try:
-        return process.wait()
-    except KeyboardInterrupt:
-        process.wait()
-        return DONE
+    line = command(args.port, args.host)
+    os.execve(line[0], line, {**os.environ, "GPULEDGER_URL": args.url})  # noqa: S606 - signals reach the server itself
 
 
 def _add_config(parser: Parser) -> None:

@@ -259,3 +259,46 @@ def rated(answer: Answer) -> RenderableType:
     )
     was = f" (it was {before})" if answer["cost_before"] is not None else ""
     return Text(f"{answer['pending_hours']:,} hours rated. {period_words(answer)} costs {after}{was}.")
+
+
+def reconcile(answer: Answer) -> RenderableType:
+    """Draw the conservation proof: each law, what it weighs, and whether it holds."""
+    lines = [
+        Line((name, what, "holds" if ok else f"off by {off}"), "" if ok else "failed")
+        for name, what, off, ok in _laws(answer)
+    ]
+    notes = [f"! {item if isinstance(item, str) else _violation(item)}" for item in answer["violations"]]
+    title = "Everything adds up" if answer["ok"] else f"{len(answer['violations']):,} violations"
+    columns = (words("Law"), figures("Weighed"), words("Result"))
+    return draw(f"{title}, {period_words(answer)}", columns, lines, [*notes, *standing_notes(answer)])
+
+
+def _laws(answer: Answer) -> list[tuple[str, str, str, bool]]:
+    hours = answer["elapsed_us"] / 3_600_000_000
+    energy = wording.UNKNOWN if answer["energy_mj"] is None else f"{answer['energy_mj'] / 3_600_000_000:,.1f} kWh"
+    money = Decimal(answer["money_imbalance"] or 0)
+    return [
+        (
+            "Held, idle, unavailable and unobserved time is all time",
+            f"{hours:,.1f} h of {answer['devices']:,} devices",
+            f"{answer['imbalance_us']:,} us",
+            not answer["imbalance_us"],
+        ),
+        (
+            "The energy of all rows is the energy of all boards",
+            energy,
+            f"{answer['energy_imbalance_mj']:,} mJ",
+            not answer["energy_imbalance_mj"],
+        ),
+        ("Charges are what prices make of time", _cost(answer["cost"]), f"{money}", not money),
+    ]
+
+
+def _violation(item: Answer) -> str:
+    return ", ".join(f"{name} {value}" for name, value in item.items() if value not in {None, ""})
+
+
+def reconcile_rows(answer: Answer) -> list[Answer]:
+    """Return the proof as one row for CSV and Parquet, the violations counted."""
+    flat = {name: value for name, value in answer.items() if not isinstance(value, list)}
+    return [{**flat, "violations": len(answer["violations"])}]
