@@ -18,6 +18,7 @@ MONEY: Final = pl.Decimal(38, 9)
 OWNER: Final = "owner"
 BILLED: Final = (OWNER, "device")  # groups of one key each; all other kinds are time that is nobody's
 HELD_STATES: Final = ("active", "held_idle", "held_unobserved", "ungranted")
+RUN_NUMBER: Final = r"([- ]\d+)+$"
 INSTANT: Final = pl.Datetime("us", "UTC")
 
 CHARGEBACK_SCHEMA: Final = pl.Schema(
@@ -37,9 +38,9 @@ COSTS_SCHEMA: Final = pl.Schema({"at": INSTANT, "key": pl.String(), "cost": MONE
 IDLE_SCHEMA: Final = pl.Schema(
     {
         "workload": pl.String(),
+        "runs": pl.Int64(),
         "team": pl.String(),
         "user": pl.String(),
-        "model": pl.String(),
         "reason": pl.String(),
         "gpu_hours": pl.Float64(),
         "cost": MONEY,
@@ -88,19 +89,34 @@ def timeline_costs(answer: Document) -> pl.DataFrame:
 
 
 def idle_frame(answer: Document) -> pl.DataFrame:
-    """Return what was held and did nothing, the most expensive workload first, with the reason of most of its time."""
+    """Return what was held and did nothing, the most expensive workload first, with the reason of most of its time.
+
+    Names that differ in a trailing number only (`train-3`, `train-4-0`) are runs of one workload.
+    """
     rows = [
-        {name: row.get(name) or "" for name in ("team", "user", "model", "reason")}
-        | {"workload": row.get("workload") or row.get("namespace") or row.get("user") or row.get("key") or ""}
+        {name: row.get(name) or "" for name in ("team", "user", "reason")}
+        | {"name": row.get("workload") or row.get("namespace") or row.get("user") or row.get("key") or ""}
         | {"gpu_hours": row["gpu_hours"], "cost": money(row.get("cost"))}
         for row in answer["rows"]
     ]
-    frame = pl.DataFrame(rows, schema=IDLE_SCHEMA)
-    by_hours = frame.sort("gpu_hours", descending=True)
-    summed = by_hours.group_by("workload", "team", "user", "model", maintain_order=True).agg(
-        pl.col("reason").first(), pl.col("gpu_hours").sum(), _sum_or_null("cost")
+    schema = {
+        "name": pl.String(),
+        **{name: kind for name, kind in IDLE_SCHEMA.items() if name not in {"workload", "runs"}},
+    }
+    runs = pl.DataFrame(rows, schema=schema).with_columns(pl.col("name").str.replace(RUN_NUMBER, "").alias("workload"))
+    summed = (
+        runs.sort("gpu_hours", descending=True)
+        .group_by("workload", "team", "user", maintain_order=True)
+        .agg(
+            pl.col("name").n_unique().cast(pl.Int64).alias("runs"),
+            pl.col("reason").first(),
+            pl.col("gpu_hours").sum(),
+            _sum_or_null("cost"),
+        )
     )
-    return summed.sort(["cost", "gpu_hours"], descending=True, nulls_last=True)
+    return summed.select(IDLE_SCHEMA.names()).sort(
+        ["cost", "gpu_hours", "workload"], descending=[True, True, False], nulls_last=True
+    )
 
 
 def _sum_or_null(column: str) -> pl.Expr:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Final
+
 import streamlit as st
 
 from dashboards.pages import overview
 from dashboards.theme import stylesheet
 
-st.set_page_config(page_title="GPU cost · gpuledger", page_icon=":material/receipt_long:", layout="wide")
+ICON: Final = Path(__file__).with_name("icon.png")  # a named icon would be fetched from the internet
+
+st.set_page_config(page_title="GPU cost · gpuledger", page_icon=str(ICON), layout="wide")
 st.html(stylesheet())
 st.navigation([st.Page(overview.render, title="Overview", default=True)], position="hidden").run()

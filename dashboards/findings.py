@@ -82,10 +82,10 @@ def states_finding(document: Document) -> str:
     worked = wording.share(hours.get("active", 0.0), whole)
     rest = {state: value for state, value in hours.items() if state != "active" and value}
     if not rest:
-        return "GPUs worked all the time"
+        return "GPUs were at work all the time"
     largest = max(rest, key=lambda state: rest[state])
     words = _STATE_PHRASES.get(largest, wording.state(largest).lower())
-    return f"GPUs worked {worked} of the time; {wording.share(rest[largest], whole)} they {words}"
+    return f"GPUs were at work {worked} of the time; {wording.share(rest[largest], whole)} they {words}"
 
 
 _STATE_PHRASES: Final = {
@@ -98,18 +98,23 @@ _STATE_PHRASES: Final = {
 }
 
 
-def costs_finding(costs: pl.DataFrame, currency: str, step: str) -> str:
-    """Return the title of the cost-over-time chart: its range over whole steps, and when it was highest."""
-    per_step = costs.group_by("at").agg(pl.col("cost").sum()).sort("at")
-    if per_step.height < 3:
-        return "Cost over time"
+def costs_finding(costs: pl.DataFrame, frame: pl.DataFrame, currency: str, step: str) -> str:
+    """Return the title of the cost-over-time chart: the range of what teams cost, over whole steps only."""
+    owners = frame.filter(pl.col("kind") == OWNER)["key"].to_list()
+    per_step = (
+        costs.group_by("at").agg(pl.col("cost").filter(pl.col("key").is_in(owners)).sum()).sort("at").drop_nulls()
+    )
     whole = per_step[:-1] if per_step.height > 3 else per_step  # the last step is still filling up
-    low, high = whole["cost"].min(), whole["cost"].max()
-    if not isinstance(low, Decimal) or not isinstance(high, Decimal) or not high:
+    amounts = whole["cost"].to_list()
+    if not amounts or not max(amounts):
         return "Cost over time"
-    at = whole.row(whole["cost"].arg_max() or 0, named=True)["at"]
+    low, high = min(amounts), max(amounts)
+    at = whole["at"][amounts.index(high)]
     when = f"{at:%H:%M} on {at.day} {at:%b}" if step == "hour" else f"{at.day} {at:%b}"
     if high == low:
-        return f"Every {step} cost {wording.money_short(high, currency)}"
-    words = f"{wording.money_short(low, currency)} to {wording.money_short(high, currency)}"
-    return f"Each {step} cost {words}, most on {when}"
+        return f"Teams cost {wording.money_short(high, currency)} every {step}"
+    return f"Teams cost {_range(low, high, currency)} {'an' if step == 'hour' else 'a'} {step}, most on {when}"
+
+
+def _range(low: Decimal, high: Decimal, currency: str) -> str:
+    return f"{wording.money_short(low, currency)} to {wording.money_short(high, currency)}"

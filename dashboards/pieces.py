@@ -30,10 +30,10 @@ def heading(text: str, sub: str = "") -> str:
     return f'<h2 class="gl-h">{escape(text)}</h2>{below}'
 
 
-def keys(entries: Iterable[tuple[str, Shade]]) -> str:
-    """Return the one legend of a chart."""
+def keys(entries: Iterable[tuple[str, Shade]], *, tall: bool = False) -> str:
+    """Return the one legend of a chart; `tall` keeps room for a second line, so that charts side by side line up."""
     marks = "".join(f'<span><i style="background:{shade.css}"></i>{escape(name)}</span>' for name, shade in entries)
-    return f'<div class="gl-keys">{marks}</div>'
+    return f'<div class="gl-keys{" tall" if tall else ""}">{marks}</div>'
 
 
 def table(model: Table) -> str:

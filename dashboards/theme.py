@@ -123,6 +123,7 @@ h2.gl-h { font-size: 1.18rem; font-weight: 640; letter-spacing: -.008em; line-he
 .gl-sub { font-size: .9rem; color: {muted}; margin: 0 0 .35rem; line-height: 1.45; }
 .gl-keys { display: flex; flex-wrap: wrap; gap: .2rem .85rem; font-size: .83rem;
   color: {muted}; margin: .1rem 0 .2rem; }
+@media (min-width: 761px) { .gl-keys.tall { min-height: 2.7rem; align-content: flex-start; } }
 .gl-keys span { white-space: nowrap; }
 .gl-keys i { display: inline-block; width: .68rem; height: .68rem; border-radius: 2px; margin-right: .4rem; }
 .gl-scroll { overflow-x: auto; }

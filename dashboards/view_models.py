@@ -106,10 +106,10 @@ def kpis(frame: pl.DataFrame, waste: Waste, answers: Answers) -> tuple[Kpi, ...]
             f"{wording.hours(held_hours)} of {wording.hours(hours)} GPU-hours",
         ),
         Kpi(
-            "Worked while held",
+            "Utilisation",
             wording.share(active_hours, held_hours),
             "of held time",
-            f"{wording.hours(active_hours)} of {wording.hours(held_hours)} GPU-hours",
+            f"{wording.hours(active_hours)} active of {wording.hours(held_hours)} held GPU-hours",
         ),
         Kpi(
             "Paid for, not used",
@@ -181,18 +181,18 @@ def idle_table(idle: Document, currency: str) -> Table:
     lines = tuple(
         Line(
             OWNER,
-            (
-                row["workload"] or "Unnamed",
-                wording.hours_column(row["gpu_hours"]),
-                wording.money(row["cost"], currency),
-            ),
-            " · ".join(
-                part for part in (wording.title(row["team"]), row["user"], wording.reason(row["reason"])) if part
-            ),
+            (row["workload"], wording.hours_column(row["gpu_hours"]), wording.money(row["cost"], currency)),
+            _about_idle(row),
         )
         for row in frame.head(TOP_IDLE).iter_rows(named=True)
     )
     return Table(("Workload", "GPU-hours", "Cost"), lines, left_out=max(0, frame.height - TOP_IDLE))
+
+
+def _about_idle(row: Mapping[str, Any]) -> str:
+    runs = f"{row['runs']} runs" if row["runs"] > 1 else ""
+    team = wording.title(row["team"]) or "Unattributed"
+    return " · ".join(part for part in (team, row["user"], wording.reason(row["reason"]), runs) if part)
 
 
 def cost_series(costs: pl.DataFrame, frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:

@@ -12,7 +12,7 @@ UNKNOWN: Final = "\N{EN DASH}"
 STATE_WORDS: Final = {
     "active": "Active",
     "held_idle": "Held idle",
-    "held_unobserved": "Held, activity not observed",
+    "held_unobserved": "Held, not observed",
     "ungranted": "Ungranted",
     "idle": "Idle",
     "unavailable": "Unavailable",

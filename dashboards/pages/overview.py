@@ -16,9 +16,9 @@ from gpuledger.errors import DeliveryError
 
 VIEWS: Final = {"allocation": "By what was held", "usage": "By what was used"}
 BAR_KEYS: Final = (
-    ("Held and at work", STATE_COLOURS["active"]),
+    ("Held, at work", STATE_COLOURS["active"]),
     ("Held idle", STATE_COLOURS["held_idle"]),
-    ("Held by nobody", STATE_COLOURS["idle"]),
+    ("No team", STATE_COLOURS["idle"]),
 )
 STANDING: Final = ("watermark", "usage_rows", "pending_hours", "price_version", "owner_version")
 SHOWN: Final = ("team", "user", "project", "workload", "namespace", "model", "node")
@@ -132,7 +132,9 @@ def _over_time(answers: Answers, chosen: Choice, status: data.Document, as_of: s
         present = set(states["state"].to_list())
         st.html(
             pieces.heading(findings.states_finding(answers.chargeback), f"GPU-hours per {step} by state")
-            + pieces.keys((wording.state(name), STATE_COLOURS[name]) for name in STATE_ORDER if name in present)
+            + pieces.keys(
+                ((wording.state(name), STATE_COLOURS[name]) for name in STATE_ORDER if name in present), tall=True
+            )
         )
         st.altair_chart(
             charts.hours_by_state(states, step, mode), theme=None, width="stretch", alt="GPU-hours by state"
@@ -142,8 +144,8 @@ def _over_time(answers: Answers, chosen: Choice, status: data.Document, as_of: s
         owners = [wording.title(key) for key in frame.filter(frame["kind"] == OWNER)["key"].to_list()]
         known = team_colours(owners) | {view_models.OTHERS: OTHERS, view_models.NOT_BILLED: NOT_A_TEAM}
         colours = {label: known[label] for label in labels}
-        title = findings.costs_finding(timeline_costs(timeline), currency, step)
-        st.html(pieces.heading(title, f"Cost per {step} by team, {currency}") + pieces.keys(colours.items()))
+        title = findings.costs_finding(timeline_costs(timeline), frame, currency, step)
+        st.html(pieces.heading(title, f"Cost per {step} by team, {currency}") + pieces.keys(colours.items(), tall=True))
         chart = charts.cost_over_time(costs, colours, currency, step, mode)
         st.altair_chart(chart, theme=None, width="stretch", alt="Cost over time by team")
 

@@ -87,7 +87,7 @@ def test_kpis_divide_held_by_capacity_and_active_by_held() -> None:
     cost, held, worked, unused = view_models.overview(answers).kpis
     assert (cost.value, cost.detail) == ("€100", "no earlier data to compare with")
     assert (held.value, held.unit, held.detail) == ("80 %", "of capacity", "80.0 of 100 GPU-hours")
-    assert (worked.value, worked.unit, worked.detail) == ("75 %", "of held time", "60.0 of 80.0 GPU-hours")
+    assert (worked.value, worked.unit, worked.detail) == ("75 %", "of held time", "60.0 active of 80.0 held GPU-hours")
     assert (unused.value, unused.detail) == ("€24.90", "25 % of the cost")
 
 
@@ -101,7 +101,7 @@ def test_the_cost_is_compared_with_the_earlier_period_that_was_asked_for() -> No
 def test_bars_split_a_team_into_held_idle_and_the_rest_and_keep_the_total() -> None:
     """The parts of a bar add up to the team's cost; time that has no team is one bar of its own kind."""
     bars = view_models.team_bars(chargeback_frame(TWO_TEAMS), IDLE)
-    vision = {part: cost for part, cost in bars.filter(pl.col("label") == "Vision").select("part", "cost").iter_rows()}
+    vision = dict(bars.filter(pl.col("label") == "Vision").select("part", "cost").iter_rows())
     assert vision == {"active": 15.0, "held_idle": 4.9}
     assert bars.filter(pl.col("label") == "Idle capacity")["part"].to_list() == ["idle"]
     assert round(bars["cost"].sum(), 6) == 100.0
@@ -157,16 +157,17 @@ def test_the_state_finding_names_the_largest_rest() -> None:
     """Hours of all rows count, whoever held them."""
     document = answer(row("language", "owner", 60.0, "1"), row("", "idle", 40.0, "1", idle=40.0))
     document["rows"][0]["states"] = {"active": 45.0, "held_idle": 15.0}
-    assert findings.states_finding(document) == "GPUs worked 45 % of the time; 40 % they stood idle"
+    assert findings.states_finding(document) == "GPUs were at work 45 % of the time; 40 % they stood idle"
 
 
 def test_the_cost_range_leaves_out_the_step_that_is_still_filling_up() -> None:
     """Three hours of today do not make it the cheapest day."""
     steps = [{"at": f"2026-11-{day:02}T00:00:00Z", "costs": {"a": cost}} for day, cost in DAYS]
     frame = timeline_costs({"rows": steps})
-    assert findings.costs_finding(frame, "EUR", "day") == "Each day cost €700 to €900, most on 3 Nov"
+    assert findings.costs_finding(frame, OWNER_A, "EUR", "day") == "Teams cost €700 to €900 a day, most on 3 Nov"
 
 
+OWNER_A = chargeback_frame(answer(row("a", "owner", 1.0, "1")))
 DAYS = ((1, "700"), (2, "800"), (3, "900"), (4, "750"), (5, "12"))
 
 
@@ -184,3 +185,14 @@ def test_idle_workloads_carry_their_team_user_and_reason_in_words() -> None:
     line = view_models.idle_table(stub_collector.idle({}), "EUR").lines[0]
     assert line.cells == ("notebook-lena", "412.5", "€1,027.13")
     assert line.small == "Vision · lena · Keeps memory, runs nothing"
+
+
+def test_runs_of_one_workload_are_added_up() -> None:
+    """Pods that differ in a trailing number are one line with the number of runs; other names stay apart."""
+    rows = [
+        {"workload": name, "team": "vision", "reason": "memory_held", "gpu_hours": 2.0, "cost": "3.00"}
+        for name in ("jupyter-lena-0", "jupyter-lena-1", "resnet-50-3", "job 710000")
+    ]
+    lines = view_models.idle_table({"rows": rows}, "EUR").lines
+    assert [line.cells[0] for line in lines] == ["jupyter-lena", "job", "resnet"]
+    assert (lines[0].cells[2], lines[0].small) == ("€6.00", "Vision · Keeps memory, runs nothing · 2 runs")

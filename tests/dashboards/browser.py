@@ -1,0 +1,78 @@
+"""A real browser over the real server, for what only they can show."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from dashboards.launch import command
+from gpuledger.cli.processes import free_port
+
+CHROMIUM = Path("/usr/bin/chromium")
+INSTALL = "apt-get install --no-install-recommends chromium"
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+START_TIMEOUT_S = 60
+
+
+def require_chromium() -> None:
+    """Skip where there is no Chromium; in CI that is a failure."""
+    if CHROMIUM.exists():
+        return
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{CHROMIUM} is missing: {INSTALL}")
+    pytest.skip(f"{CHROMIUM} is missing: {INSTALL}")
+
+
+@contextlib.contextmanager
+def pages(collector_url: str) -> Iterator[str]:
+    """Serve the pages over a collector; yield their address."""
+    port = free_port(0)
+    process = subprocess.Popen(
+        command(port), env={**os.environ, "GPULEDGER_URL": collector_url}, stdout=subprocess.DEVNULL, cwd="/"
+    )
+    try:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not _healthy(port):
+            assert process.poll() is None, "the pages ended"
+            assert time.monotonic() < deadline, "the pages do not answer"
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    """Start the browser."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def _healthy(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
