@@ -71,9 +71,7 @@ class Fleet:
         self.url = f"http://127.0.0.1:{self.port}"
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         folder.mkdir()
-        (folder / "collector.toml").write_text(
-            f'[server]\nport = {self.port}\n[ledger]\ndirectory = "{self.ledger}"\n'
-        )
+        (folder / "collector.toml").write_text(f'[server]\nport = {self.port}\n[ledger]\ndirectory = "{self.ledger}"\n')
         (folder / "prices.toml").write_text(PRICES)
         (folder / "owners.toml").write_text(OWNERS)
         self.set_speed(speed)

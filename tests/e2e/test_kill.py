@@ -65,7 +65,7 @@ def _kill_at_random(fleet: Fleet) -> None:
 
 @pytest.mark.slow
 def test_fifty_kills_leave_the_bill_of_an_undisturbed_run(tmp_path: Path) -> None:
-    """kill -9 of agents and collector at 50 random points: every figure equals the undisturbed run's, and reconciles."""
+    """Kill -9 of agents and collector at 50 random points: every figure equals the undisturbed run's, and reconciles."""
     undisturbed = _play(Fleet(tmp_path / "undisturbed", speed=0))
     disturbed = _play(Fleet(tmp_path / "disturbed", speed=SLOW), _kill_at_random)
     assert undisturbed["reconcile"]["ok"] is True  # type: ignore[index]
