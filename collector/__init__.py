@@ -1,0 +1,1 @@
+"""The collector: takes batches in, keeps the ledger, prices it and answers questions about it."""

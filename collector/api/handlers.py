@@ -38,6 +38,9 @@ def batches(services: Services) -> Handler:
     async def handle(request: Request) -> Response:
         try:
             result = await services.commit.submit(await _body(request, MAX_FRAME_BYTES))
+        except WireError as error:
+            services.metrics.refused(error.code)
+            raise
         except OverloadError:
             services.metrics.batches.labels("overload").inc()
             raise

@@ -42,7 +42,7 @@ class CollectorMetrics:
             "gpuledger_batches", "Batches by what became of them", ["result"], registry=self.registry
         )
         self.quarantined = Counter(
-            "gpuledger_quarantined_batches", "Batches put in quarantine, by reason", ["code"], registry=self.registry
+            "gpuledger_quarantined_batches", "Batches refused, by reason", ["code"], registry=self.registry
         )
         self.rows = Counter("gpuledger_ingested_rows", "Usage rows committed", registry=self.registry)
         self.queued = Gauge("gpuledger_queued_batches", "Batches that wait for their commit", registry=self.registry)
@@ -64,13 +64,17 @@ class CollectorMetrics:
     def answered(self, result: BatchResult) -> None:
         """Count what became of a batch."""
         if result.code:
-            self.batches.labels("refused").inc()
-            self.quarantined.labels(result.code).inc()
+            self.refused(result.code)
         elif result.duplicate:
             self.batches.labels("duplicate").inc()
         else:
             self.batches.labels("taken").inc()
             self.rows.inc(result.rows)
+
+    def refused(self, code: str) -> None:
+        """Count a batch that broke a promise."""
+        self.batches.labels("refused").inc()
+        self.quarantined.labels(code).inc()
 
     def committed(self, batches: int, duration_s: float) -> None:
         """Observe one group."""

@@ -17,7 +17,7 @@ from collector.queries.figures import money
 from gpuledger.accounting.intervals import Interval, cut, gaps
 from gpuledger.accounting.money import cost_quanta
 from gpuledger.accounting.periods import Period, iso
-from gpuledger.accounting.pricebook import Priced, applies, device_rate_quanta
+from gpuledger.accounting.pricebook import Priced, PriceEntry, applies, device_rate_quanta
 from gpuledger.accounting.units import US_PER_HOUR
 from gpuledger.model import State
 
@@ -92,6 +92,8 @@ class Checks:
         self._found = found
         self._devices = {row["device_id"]: row for row in session.execute("reconcile_devices").to_pylist()}
         self._lives = self._read_lives()
+        self._books: dict[int, StoredPrices] = {}
+        self._rates: dict[tuple[int, int, int], tuple[PriceEntry, int | None]] = {}
 
     def pending(self, *, read_only: bool) -> set[tuple[str, int]]:
         """Return the hours whose charges cannot be compared because they are about to be replaced."""
@@ -136,7 +138,6 @@ class Checks:
         """Hold what each device-hour of capacity costs against its charges."""
         capacity = self._capacity(pending)
         charged, imbalance, unpriced = 0, 0, 0
-        books: dict[int, StoredPrices] = {}
         for row in self._rows("reconcile_money"):
             key = (row["device_id"], row["hour_us"])
             capacity_us = capacity.pop(key, None)
@@ -152,7 +153,7 @@ class Checks:
             imbalance += abs(expected - row["cost_quanta"])
             if expected != row["cost_quanta"]:
                 self._found.add("money", f"{self._where(*key)}: off by {money(expected - row['cost_quanta'])}")
-            self._check_rate(row, books)
+            self._check_rate(row)
         for key in sorted(capacity):
             self._found.add("unrated", f"{self._where(*key)}: no charges")
         return MoneyProof(charged, imbalance, unpriced)
@@ -181,9 +182,13 @@ class Checks:
             covered[row["device_id"]].append(part)
             label = self._label(row["device_id"])
             if row["overlap_count"]:
-                self._found.add("overlap", f"{label}: {row['overlaps']} intervals overlap from {iso(part.start_us)} on")
+                self._found.add(
+                    "overlap", f"{label}: {row['overlap_count']} intervals overlap from {iso(part.start_us)} on"
+                )
             if row["uneven_count"]:
-                detail = f"{label}: the shares of {row['uneven']} intervals from {iso(part.start_us)} on do not sum"
+                detail = (
+                    f"{label}: the shares of {row['uneven_count']} intervals from {iso(part.start_us)} on do not sum"
+                )
                 self._found.add("shares", detail)
         return covered
 
@@ -215,21 +220,30 @@ class Checks:
                         capacity[device_id, hour_us] += life.units * (end_us - start_us)
         return capacity
 
-    def _check_rate(self, row: dict[str, Any], books: dict[int, StoredPrices]) -> None:
+    def _check_rate(self, row: dict[str, Any]) -> None:
         """Say where a charge's rate does not follow from the price entry that it pins."""
-        device = self._devices[row["device_id"]]
-        where = self._where(row["device_id"], row["hour_us"])
-        if row["rates"] != 1 or row["unmatched"] or row["price_version"] is None:
-            self._found.add("price", f"{where}: charges of one hour do not have one rate")
+        device_id, hour_us, version, number = (
+            row[name] for name in ("device_id", "hour_us", "price_version", "price_entry")
+        )
+        if row["rates"] != 1 or row["unmatched"] or version is None:
+            self._found.add("price", f"{self._where(device_id, hour_us)}: charges of one hour do not have one rate")
             return
-        version = row["price_version"]
-        if version not in books:
-            books[version] = prices_of_version(self._session, version)
-        entry = books[version].book.entries[row["price_entry"]]
+        key = (device_id, version, number)
+        if key not in self._rates:
+            self._rates[key] = self._pinned(device_id, version, number)
+        entry, rate_quanta = self._rates[key]
+        if rate_quanta != row["rate_quanta"] or not entry.validity.holds_at(hour_us):
+            where = self._where(device_id, hour_us)
+            self._found.add("price", f"{where}: its rate does not follow from price entry {number + 1}")
+
+    def _pinned(self, device_id: int, version: int, number: int) -> tuple[PriceEntry, int | None]:
+        """Return a price entry and the rate of a device under it; None where it does not speak of the device."""
+        if version not in self._books:
+            self._books[version] = prices_of_version(self._session, version)
+        entry = self._books[version].book.entries[number]
+        device = self._devices[device_id]
         asked = Priced(**{name: device[name] for name in Priced._fields})
-        valid = entry.validity.holds_at(row["hour_us"]) and applies(entry, asked)
-        if not valid or device_rate_quanta(entry, asked.parts) != row["rate_quanta"]:
-            self._found.add("price", f"{where}: its rate does not follow from price entry {row['price_entry'] + 1}")
+        return entry, device_rate_quanta(entry, asked.parts) if applies(entry, asked) else None
 
     def _differs(self, code: str, row: dict[str, Any], what: str) -> None:
         where = self._where(row["device_id"], row["hour_us"])

@@ -149,6 +149,7 @@ def devices(ledger: Ledger) -> Devices:
     """Return all devices by cluster, node and key."""
     rows = ledger.execute("query_devices").to_pylist()
     for row in rows:
+        row["key"] = row.pop("device_key")
         row["first_seen"], row["until"] = instant(row.pop("from_us")), instant(row.pop("to_us"))
     return Devices([DeviceRow(**row) for row in rows])
 

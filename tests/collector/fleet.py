@@ -55,4 +55,5 @@ def owners(ledger: Ledger, text: str) -> None:
 def charges(ledger: Ledger) -> list[dict[str, Any]]:
     """Return all charges with names in the place of keys."""
     params = {"from_us": 0, "to_us": NOW_US, "device": "", "max_rows": 1_000_000}
-    return ledger.execute("query_charges", params).to_pylist()
+    rows: list[dict[str, Any]] = ledger.execute("query_charges", params).to_pylist()
+    return rows

@@ -149,6 +149,7 @@ def test_a_body_over_the_limit_is_refused_before_it_is_read(site: Site) -> None:
     connection.request("POST", "/v1/batches", chunks, encode_chunked=True, headers={"Transfer-Encoding": "chunked"})
     assert connection.getresponse().status == 413
     connection.close()
+    assert 'gpuledger_quarantined_batches_total{code="too_large"} 2.0' in site.get("/metrics").body.decode()
 
 
 def test_overload_answers_503_with_retry_after(tmp_path: Path) -> None:

@@ -1,6 +1,14 @@
 -- Charges of a period by one property of their holder, owner or device, and by state. Sizes are microseconds x parts.
 -- Held time is unwatched where its activity is not known at all; what has no price is counted, never costed at zero.
-WITH keyed AS (
+WITH chosen AS (
+    SELECT
+        c.*,
+        $by AS asked_by
+    FROM charges AS c
+    WHERE c.hour_us >= $from_us AND c.hour_us < $to_us
+),
+
+keyed AS (
     SELECT
         c.state,
         c.held_us,
@@ -14,7 +22,7 @@ WITH keyed AS (
         d.parts,
         e.carbon_g_per_kwh,
         c.active_unknown_us > 0 AND c.active_us = 0 AS unwatched,
-        CASE $by
+        CASE c.asked_by
             WHEN 'team' THEN o.team
             WHEN 'project' THEN o.project
             WHEN 'department' THEN o.department
@@ -31,12 +39,11 @@ WITH keyed AS (
             WHEN 'device' THEN d.device_key
             WHEN 'cluster' THEN d.cluster
         END AS group_key
-    FROM charges AS c
+    FROM chosen AS c
     INNER JOIN devices AS d ON c.device_id = d.device_id
     LEFT JOIN holders AS h ON c.holder_id = h.holder_id
     LEFT JOIN owners AS o ON c.owner_id = o.owner_id
     LEFT JOIN price_entries AS e ON c.price_version = e.price_version AND c.price_entry = e.entry
-    WHERE c.hour_us >= $from_us AND c.hour_us < $to_us
 )
 
 SELECT

@@ -1,4 +1,16 @@
 -- Charges of a period, of one device or of all, with names in the place of keys.
+WITH chosen AS (
+    SELECT c.*
+    FROM charges AS c
+    WHERE c.hour_us >= $from_us AND c.hour_us < $to_us
+),
+
+wanted AS (
+    SELECT d.*
+    FROM devices AS d
+    WHERE $device = '' OR d.device_key = $device
+)
+
 SELECT
     c.hour_us,
     d.cluster,
@@ -9,7 +21,6 @@ SELECT
     d.parts,
     h.holder_key AS holder,
     c.state,
-    coalesce(r.reason, '') AS reason,
     o.organisation,
     o.department,
     o.team,
@@ -24,12 +35,12 @@ SELECT
     c.owner_version,
     c.rate_quanta,
     c.cost_quanta,
-    c.active_cost_quanta
-FROM charges AS c
-INNER JOIN devices AS d ON c.device_id = d.device_id
+    c.active_cost_quanta,
+    coalesce(r.reason, '') AS reason
+FROM chosen AS c
+INNER JOIN wanted AS d ON c.device_id = d.device_id
 LEFT JOIN holders AS h ON c.holder_id = h.holder_id
 LEFT JOIN reasons AS r ON c.reason_id = r.reason_id
 LEFT JOIN owners AS o ON c.owner_id = o.owner_id
-WHERE c.hour_us >= $from_us AND c.hour_us < $to_us AND ($device = '' OR d.device_key = $device)
 ORDER BY c.hour_us, d.cluster, d.node, d.device_key, h.holder_key, c.state, r.reason, c.holder_id
 LIMIT $max_rows;

@@ -9,7 +9,7 @@ WITH spans AS (
 )
 
 SELECT
-    d.device_key AS key,
+    d.device_key,
     d.cluster,
     d.node,
     d.kind,

@@ -11,5 +11,5 @@ SELECT
     e.details
 FROM events AS e
 WHERE e.at_us >= $from_us AND e.at_us < $to_us
-ORDER BY e.at_us DESC, e.cluster, e.node, e.device_key, e.kind, e.message
+ORDER BY e.at_us DESC, e.cluster ASC, e.node ASC, e.device_key ASC, e.kind ASC, e.message ASC
 LIMIT $max_rows;

@@ -1,12 +1,17 @@
 -- Held time without work by holder, reason and model, beside all that the holder held of that model; dearest first.
-WITH held AS (
+WITH chosen AS (
+    SELECT c.*
+    FROM charges AS c
+    WHERE c.hour_us >= $from_us AND c.hour_us < $to_us AND c.holder_id IS NOT NULL
+),
+
+held AS (
     SELECT
         c.holder_id,
         d.model,
         sum(c.held_us * d.parts) AS held_part_us
-    FROM charges AS c
+    FROM chosen AS c
     INNER JOIN devices AS d ON c.device_id = d.device_id
-    WHERE c.hour_us >= $from_us AND c.hour_us < $to_us AND c.holder_id IS NOT NULL
     GROUP BY c.holder_id, d.model
 ),
 
@@ -19,9 +24,9 @@ wasted AS (
         sum(c.held_us * d.parts) AS part_us,
         coalesce(sum(c.held_us * d.parts) FILTER (WHERE c.price_entry IS NULL), 0) AS unpriced_part_us,
         coalesce(sum(c.cost_quanta), 0) AS cost_quanta
-    FROM charges AS c
+    FROM chosen AS c
     INNER JOIN devices AS d ON c.device_id = d.device_id
-    WHERE c.hour_us >= $from_us AND c.hour_us < $to_us AND c.holder_id IS NOT NULL AND c.state = 2
+    WHERE c.state = 2
     GROUP BY c.holder_id, c.owner_id, c.reason_id, d.model
 )
 

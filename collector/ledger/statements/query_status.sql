@@ -38,7 +38,7 @@ SELECT
     ) AS charges,
     (
         SELECT count(*)
-        FROM pending_hours AS p
+        FROM pending_hours
     ) AS pending_hours,
     (
         SELECT arg_max(b.currency, b.price_version)

@@ -1,14 +1,21 @@
 -- Charges by bucket of time, team and state.
+WITH chosen AS (
+    SELECT
+        c.*,
+        c.hour_us - c.hour_us % $grain_us AS at_us
+    FROM charges AS c
+    WHERE c.hour_us >= $from_us AND c.hour_us < $to_us
+)
+
 SELECT
     o.team,
     c.state,
-    c.hour_us - c.hour_us % $grain_us AS at_us,
+    c.at_us,
     sum(c.held_us * d.parts) AS part_us,
     coalesce(sum(c.held_us * d.parts) FILTER (WHERE c.price_entry IS NULL), 0) AS unpriced_part_us,
     coalesce(sum(c.cost_quanta), 0) AS cost_quanta
-FROM charges AS c
+FROM chosen AS c
 INNER JOIN devices AS d ON c.device_id = d.device_id
 LEFT JOIN owners AS o ON c.owner_id = o.owner_id
-WHERE c.hour_us >= $from_us AND c.hour_us < $to_us
-GROUP BY o.team, c.state, at_us
-ORDER BY at_us, o.team, c.state;
+GROUP BY o.team, c.state, c.at_us
+ORDER BY c.at_us, o.team, c.state;

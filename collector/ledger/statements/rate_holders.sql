@@ -1,12 +1,17 @@
 -- Holders in the hours to be rated, with the pool of the devices that they held, as owner rules ask about them.
-WITH held AS (
+WITH chosen AS (
+    SELECT u.*
+    FROM usage_hourly AS u
+    WHERE u.hour_us BETWEEN $first_hour_us AND $last_hour_us AND u.holder_id IS NOT NULL
+),
+
+held AS (
     SELECT DISTINCT
         u.holder_id,
         d.pool
-    FROM usage_hourly AS u
+    FROM chosen AS u
     INNER JOIN devices AS d ON u.device_id = d.device_id
     INNER JOIN rate_pass AS p ON d.cluster = p.cluster AND u.hour_us = p.hour_us
-    WHERE u.hour_us BETWEEN $first_hour_us AND $last_hour_us AND u.holder_id IS NOT NULL
 )
 
 SELECT

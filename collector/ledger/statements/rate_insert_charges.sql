@@ -1,7 +1,13 @@
 -- Rate the hours of rate_pass: the same rules as gpuledger.accounting.rating, which is the reference.
 -- rate_prices and rate_owners say what applies from when until when; both are constant within any hour.
 INSERT INTO charges
-WITH recorded AS (
+WITH chosen AS (
+    SELECT u.*
+    FROM usage_hourly AS u
+    WHERE u.hour_us BETWEEN $first_hour_us AND $last_hour_us
+),
+
+recorded AS (
     SELECT
         u.hour_us,
         u.device_id,
@@ -13,10 +19,9 @@ WITH recorded AS (
         u.active_unknown_us,
         u.energy_mj,
         u.energy_unknown_us
-    FROM usage_hourly AS u
+    FROM chosen AS u
     INNER JOIN devices AS d ON u.device_id = d.device_id
     INNER JOIN rate_pass AS p ON d.cluster = p.cluster AND u.hour_us = p.hour_us
-    WHERE u.hour_us BETWEEN $first_hour_us AND $last_hour_us
 ),
 
 held AS (

@@ -1,14 +1,20 @@
 -- The time that raw usage covers, device by device, joined where it touches; with what overlaps, and what is shared
 -- out unevenly (the shares of an interval do not sum to its length). Pools are left out: their jobs may overlap.
-WITH intervals AS (
+WITH chosen AS (
+    SELECT u.*
+    FROM usage AS u
+    WHERE u.start_us >= $from_us AND u.start_us < $to_us
+),
+
+intervals AS (
     SELECT
         u.device_id,
         u.start_us,
         u.end_us,
         sum(u.held_us) AS held_us
-    FROM usage AS u
+    FROM chosen AS u
     INNER JOIN devices AS d ON u.device_id = d.device_id
-    WHERE d.kind <> 'pool' AND u.start_us >= $from_us AND u.start_us < $to_us
+    WHERE d.kind <> 'pool'
     GROUP BY u.device_id, u.start_us, u.end_us
 ),
 

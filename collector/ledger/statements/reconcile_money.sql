@@ -1,4 +1,10 @@
 -- Charges of a period by device and hour, with the one rate that they should have; pending hours left out.
+WITH chosen AS (
+    SELECT c.*
+    FROM charges AS c
+    WHERE c.hour_us >= $from_us AND c.hour_us < $to_us
+)
+
 SELECT
     c.hour_us,
     c.device_id,
@@ -9,9 +15,9 @@ SELECT
     coalesce(sum(c.cost_quanta), 0)::BIGINT AS cost_quanta,
     min(c.price_version) AS price_version,
     min(c.price_entry) AS price_entry
-FROM charges AS c
+FROM chosen AS c
 INNER JOIN devices AS d ON c.device_id = d.device_id
 LEFT JOIN pending_hours AS p ON d.cluster = p.cluster AND c.hour_us = p.hour_us
-WHERE c.hour_us >= $from_us AND c.hour_us < $to_us AND p.hour_us IS NULL
+WHERE p.hour_us IS NULL
 GROUP BY c.hour_us, c.device_id
 ORDER BY c.hour_us, c.device_id;
