@@ -11,7 +11,7 @@ from gpuledger.cli import tables
 from gpuledger.cli.arguments import Commands, Parser, add_command, add_output, add_period, add_source
 from gpuledger.cli.exits import DONE
 from gpuledger.cli.output import emit
-from gpuledger.cli.sources import open_source
+from gpuledger.cli.sources import open_source, read_book
 
 
 def register(commands: Commands) -> None:
@@ -42,7 +42,8 @@ def _register_book(commands: Commands, name: str, kind: str, summary: str) -> No
 
 def run_import(kind: str, args: argparse.Namespace) -> int:
     """Import a book; say which version it became, or that nothing changed."""
-    with open_source(args) as source:
+    read_book(args.file)  # a file that is not there makes no ledger
+    with open_source(args, create=True) as source:
         answer = source.import_book(kind, args.file)
     emit(args, answer, partial(tables.imported_book, kind))
     return DONE

@@ -40,14 +40,21 @@ def run(args: argparse.Namespace) -> int:
     for extra in ("agent", "collector") if args.once else ("agent", "collector", "dashboards"):
         require(extra, "the demo")
     say = progress_console()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop everything on `kill` as on Ctrl-C
     if not args.once and not args.simulated and _real_gpus():
-        return _run_real(args.data_dir, say)
+        return _stopping_on_sigterm(lambda: _run_real(args.data_dir, say))
     plan = demo_plan.settle(args.data_dir, demo_plan.make_plan(datetime.now(tz=UTC), args.days, args.seed, args.nodes))
     demo_plan.remember(args.data_dir, plan)
-    if args.once:
-        return _run_once(args.data_dir, plan, say)
-    return _run_live(args.data_dir, plan, say)
+    build = _run_once if args.once else _run_live
+    return _stopping_on_sigterm(lambda: build(args.data_dir, plan, say))
+
+
+def _stopping_on_sigterm(work: Callable[[], int]) -> int:
+    """Let `kill` stop everything that was started, as Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return work()
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run_once(directory: Path, plan: DemoPlan, say: Console) -> int:

@@ -39,10 +39,11 @@ def run_jobs(args: argparse.Namespace) -> int:
         from collector.imports.joblog import open_job_log
     fields = tuple(name.strip() for name in args.fields.split(",") if name.strip())
     log = open_job_log(args.file, args.source, map_path=args.map, zone=args.tz, cluster=args.cluster, fields=fields)
-    with open_source(args) as source, _progress() as progress:
+    with open_source(args, create=True) as source, _progress() as progress:
         task = progress.add_task(f"Importing {args.file.name}", total=None)
         report = import_through(source.import_jobs, log, progress=lambda jobs: progress.update(task, completed=jobs))
-    emit(args, msgspec.to_builtins(report), tables.imported_jobs)
+    problems = [problem._asdict() for problem in report.problems]
+    emit(args, {**msgspec.to_builtins(report), "problems": problems}, tables.imported_jobs)
     return DONE
 
 

@@ -68,9 +68,9 @@ class HttpSource:
     def rate(self, period: str, *, apply: bool) -> Document:
         """Let the collector rate: it does so before it answers any question about money."""
         pending = self.query("status", {})["pending_hours"]
-        after = (
-            self.query("chargeback", {"period": period}) if apply else {"period": {"label": period}, "currency": None}
-        )
+        after: Document = {"period": {"label": period}, "currency": None}
+        if apply:
+            after = self.query("chargeback", {"period": period})
         return {
             "period": after["period"],
             "currency": after["currency"],
@@ -124,18 +124,18 @@ def media_type(path: Path) -> str:
 
 
 @contextmanager
-def open_source(args: argparse.Namespace) -> Iterator[Source]:
-    """Open what `--ledger` or `--url` name, and close it again."""
-    source: Source = open_local(args.ledger) if args.ledger else HttpSource(args.url or DEFAULT_URL)
+def open_source(args: argparse.Namespace, *, create: bool = False) -> Iterator[Source]:
+    """Open what `--ledger` or `--url` name, and close it again; `create` a ledger in a folder that has none."""
+    source: Source = open_local(args.ledger, create=create) if args.ledger else HttpSource(args.url or DEFAULT_URL)
     try:
         yield source
     finally:
         source.close()
 
 
-def open_local(directory: Path) -> Source:
-    """Open the ledger in a folder; raises LedgerError where there is none."""
-    if not (directory / "ledger.duckdb").is_file():
+def open_local(directory: Path, *, create: bool = False) -> Source:
+    """Open the ledger in a folder; raises LedgerError where there is none and none is to be made."""
+    if not create and not (directory / "ledger.duckdb").is_file():
         raise LedgerError(
             f"{directory} holds no ledger.duckdb", hint="name the folder that the collector or the demo was given"
         )
