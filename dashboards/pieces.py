@@ -55,10 +55,11 @@ def notes(models: Iterable[Note]) -> str:
     return f'<div class="gl-notes">{"".join(_note(model) for model in models)}</div>'
 
 
-def empty(title: str, text: str, step: str = "") -> str:
+def empty(title: str, *paragraphs: str, command: str = "") -> str:
     """Return what stands in place of a page that has nothing to show: what is missing and what to do."""
-    todo = f"<p><code>{escape(step)}</code></p>" if step else ""
-    return f'<div class="gl-empty"><h1>{escape(title)}</h1><p>{escape(text)}</p>{todo}</div>'
+    text = "".join(f"<p>{escape(paragraph)}</p>" for paragraph in paragraphs if paragraph)
+    todo = f"<p><code>{escape(command)}</code></p>" if command else ""
+    return f'<div class="gl-empty"><h1>{escape(title)}</h1>{text}{todo}</div>'
 
 
 def foot(text: str) -> str:

@@ -30,26 +30,21 @@ def render() -> None:
     try:
         status = data.status()
         if status["watermark"] is None or status["first_usage"] is None:
-            st.html(pieces.empty(*NO_DATA))
+            st.html(pieces.empty(NO_DATA_TITLE, NO_DATA, command="gpuledger agent    ·    gpuledger demo"))
             return
         _page(status)
     except DeliveryError as error:
-        if error.status is None:
-            st.html(pieces.empty("The collector does not answer", error.message, error.hint))
-        else:
-            st.html(pieces.empty("The collector could not answer", error.message, error.hint))
+        title = "The collector does not answer" if error.status is None else "The collector could not answer"
+        st.html(pieces.empty(title, error.message, f"Next step: {error.hint}" if error.hint else ""))
         if st.button("Try again"):
             st.cache_data.clear()
             st.rerun()
 
 
+NO_DATA_TITLE: Final = "The ledger is empty so far"
 NO_DATA: Final = (
-    "The ledger is empty so far",
-    (
-        "The collector runs, and no agent has delivered anything yet. Start one on a node with GPUs; its first figures "
-        "are here within two minutes. To see the pages with a simulated fleet, run the demo."
-    ),
-    "gpuledger agent    ·    gpuledger demo",
+    "The collector runs, and no agent has delivered anything yet. Start one on a node with GPUs; its first figures are "
+    "here within two minutes. To see the pages with a simulated fleet, run the demo."
 )
 
 

@@ -67,14 +67,13 @@ def test_dark_readers_get_a_dark_page_with_readable_text(browser: Browser, url: 
 def test_choosing_a_period_and_a_breakdown_is_kept_in_the_address(browser: Browser, url: str) -> None:
     """What one reader sees can be sent to another."""
     page = open_page(browser, url, 1440, 1000)
-    page.get_by_role("radio", name="GPU model").click()
-    page.wait_for_url("**by=model**", timeout=TIMEOUT_MS)
-    page.get_by_role("columnheader", name="GPU model").wait_for(timeout=TIMEOUT_MS)
-    page.wait_for_selector('[data-test-script-state="notRunning"]', timeout=TIMEOUT_MS)
     page.locator('[data-testid="stSelectbox"]').first.click()
     page.get_by_role("option", name="October 2026").click()
     page.wait_for_url("**period=2026-10**", timeout=TIMEOUT_MS)
     page.get_by_text("in October", exact=False).first.wait_for(timeout=TIMEOUT_MS)
+    page.get_by_role("radio", name="GPU model").click()
+    page.wait_for_url("**by=model**", timeout=TIMEOUT_MS)
+    page.get_by_role("columnheader", name="GPU model").wait_for(timeout=TIMEOUT_MS)
     address = page.url
     page.goto(address, timeout=TIMEOUT_MS)
     page.wait_for_selector(READY, timeout=TIMEOUT_MS)
