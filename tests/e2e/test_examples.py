@@ -1,0 +1,48 @@
+"""What the documentation shows works: every example file is read by what it is an example for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from collector.pricing.files import parse_owner_map, parse_price_book
+from gpuledger.accounting.pricebook import Priced
+from tests.e2e.processes import gpuledger
+
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+JULY_US = 1_782_864_000_000_000  # 2026-07-01T00:00:00Z
+
+
+@pytest.mark.parametrize("process", ["agent", "collector"])
+def test_example_settings_are_accepted(process: str) -> None:
+    """--check-config accepts them and prints what is in force."""
+    done = gpuledger(process, "--config", str(EXAMPLES / "config" / f"{process}.toml"), "--check-config")
+    assert done.returncode == 0, done.stderr
+    assert "/var/lib/gpuledger" in done.stdout
+
+
+def test_the_example_price_book_says_what_its_comments_say() -> None:
+    """The price drops in July, the pool's own price wins, and a MIG profile has a price of its own."""
+    book = parse_price_book((EXAMPLES / "prices.toml").read_bytes(), "toml", "prices.toml")
+    h100, a100 = Priced("NVIDIA H100 80GB HBM3"), Priced("NVIDIA A100-SXM4-40GB", 120, "1g.5gb")
+    rates = [book.price(*asked) for asked in ((h100, JULY_US - 1), (h100, JULY_US), (a100, JULY_US))]
+    assert [price and price.rate_quanta for price in rates] == [2_850_000_000, 2_490_000_000, 280_000_000]
+    spot = book.price(h100._replace(pool="spot"), JULY_US)
+    assert spot is not None
+    assert spot.rate_quanta == 1_200_000_000
+
+
+def test_the_example_owner_mapping_says_what_its_comments_say() -> None:
+    """Rules come first, a loan ends, and what a holder claims of itself counts only where no rule speaks."""
+    owners = parse_owner_map((EXAMPLES / "owners.toml").read_bytes(), "toml", "owners.toml")
+
+    def team(at_us: int = JULY_US, **holder: str) -> str | None:
+        found = owners.resolve(holder, at_us)
+        return found.owner.team if found else None
+
+    assert team(namespace="vision-train", team_claim="language") == "vision"
+    assert team(user="ana") == "language"
+    assert team(user="ana", at_us=JULY_US + 70 * 86_400_000_000) is None
+    assert team(user="zoe", team_claim="robotics") == "robotics"
+    assert team(user="zoe") is None
