@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gpuledger.cli import checks, main
+from gpuledger.cli import checks
+from gpuledger.cli.main import main
 
 
 def test_a_collector_that_is_down_fails_the_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

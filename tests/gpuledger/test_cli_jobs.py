@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuledger.cli import main
+from gpuledger.cli.main import main
 
 LOG = """\
 JobID|User|Account|Partition|State|Submit|Start|End|AllocTRES

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from gpuledger.cli import main
 from gpuledger.cli.extras import EXTRAS, install_command, needs
+from gpuledger.cli.main import main
 from gpuledger.errors import ConfigError
 
 TIMEOUT_S = 60
@@ -135,6 +135,6 @@ def test_install_commands_name_extras_that_exist() -> None:
 def test_help_imports_no_room() -> None:
     """The command line is quick to answer: no area is loaded before a command needs it."""
     rooms = ("duckdb", "pyarrow", "polars", "streamlit", "pynvml", "agent", "collector")
-    code = f"import sys; from gpuledger.cli import build_parser; build_parser(); print([m for m in {rooms} if m in sys.modules])"
+    code = f"import sys; from gpuledger.cli.main import build_parser; build_parser(); print([m for m in {rooms} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     assert done.stdout.strip() == "[]", done.stderr
