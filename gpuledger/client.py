@@ -20,6 +20,7 @@ DEFAULT_URL: Final = "http://127.0.0.1:8470"
 JSON: Final = "application/json"
 _TRANSIENT_STATUS: Final = frozenset({408, 421, 425, 429})  # besides every 5xx
 _MAX_PROBLEM_LENGTH: Final = 2_000
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # what decoding any bytes may raise
 
 
 class BatchReceipt(msgspec.Struct, frozen=True):
@@ -53,13 +54,18 @@ class CollectorClient:
     """
 
     def __init__(self, url: str = DEFAULT_URL, *, token: str | None = None, timeout_s: float = 10.0) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise ConfigError(f"{url!r} is not the address of a collector", hint=f"write it like {DEFAULT_URL}")
         try:
+            parts = urlsplit(url)
             port = parts.port
         except ValueError as error:
-            raise ConfigError(f"{url!r} has no usable port: {error}", hint=f"write it like {DEFAULT_URL}") from error
+            raise ConfigError(f"{url!r} is not an address: {error}", hint=f"write it like {DEFAULT_URL}") from error
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or not _is_word(url):
+            raise ConfigError(f"{url!r} is not the address of a collector", hint=f"write it like {DEFAULT_URL}")
+        if token and not _is_word(token):
+            raise ConfigError(
+                "the collector's token has blanks or characters that no HTTP header takes",
+                hint="put the token alone into its file, on one line",
+            )
         self.url = url.rstrip("/")
         self._prefix = parts.path.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -70,7 +76,7 @@ class CollectorClient:
         body = self.request("POST", "/v1/batches", body=frame, content_type=MEDIA_TYPE)
         try:
             return _receipts.decode(body)
-        except msgspec.MsgspecError as error:
+        except _UNREADABLE as error:
             raise TransientDeliveryError(
                 f"{self.url} answered a batch with something that is not a receipt",
                 hint="check that [collector] url names a gpuledger collector, and nothing in between answers for it",
@@ -121,7 +127,7 @@ class CollectorClient:
                 self._connection.request(method, target, body, headers)
                 response = self._connection.getresponse()
                 return response.status, response.headers, response.read()
-            except (http.client.HTTPException, OSError) as error:
+            except (http.client.HTTPException, OSError, UnicodeError) as error:  # UnicodeError: no name of a host
                 self._connection.close()
                 if kept_alive and isinstance(error, ConnectionError):
                     continue
@@ -139,16 +145,22 @@ class CollectorClient:
             f"{self.url} answered {request} with {status}: {what}",
             hint=problem.hint,
             status=status,
+            code=problem.code,
             retry_after_s=_seconds(headers.get("Retry-After")),
         )
 
     def _json(self, path: str, body: bytes) -> Any:  # noqa: ANN401 - a JSON document
         try:
             return msgspec.json.decode(body)
-        except msgspec.MsgspecError as error:
+        except _UNREADABLE as error:
             raise TransientDeliveryError(
                 f"{self.url}{path} did not answer with JSON: {error}", hint="check that this is a gpuledger collector"
             ) from error
+
+
+def _is_word(text: str) -> bool:
+    """Return whether `text` can stand in a request as it is: printable ASCII without blanks."""
+    return text.isascii() and text.isprintable() and " " not in text
 
 
 def _connection(scheme: str, host: str, port: int | None, timeout_s: float) -> http.client.HTTPConnection:
@@ -161,7 +173,7 @@ def _problem(body: bytes) -> Problem:
     """Return the problem document, or one whose detail is the text that came instead."""
     try:
         return _problems.decode(body)
-    except msgspec.MsgspecError:
+    except _UNREADABLE:
         return Problem(detail=body[:_MAX_PROBLEM_LENGTH].decode("utf-8", "replace").strip())
 
 

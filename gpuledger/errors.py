@@ -68,7 +68,11 @@ class WireError(GpuLedgerError, Terminal):
 
 
 class DeliveryError(GpuLedgerError):
-    """The collector refused a request or could not be reached. `status` is the HTTP status, if there was one."""
+    """The collector refused a request or could not be reached.
+
+    `status` is the HTTP status, if there was one; `code` is what the collector's own problem document names, and empty
+    where somebody else answered.
+    """
 
     def __init__(
         self,
@@ -76,10 +80,12 @@ class DeliveryError(GpuLedgerError):
         *,
         hint: str = "",
         status: int | None = None,
+        code: str = "",
         retry_after_s: float | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
         self.status = status
+        self.code = code
         self.retry_after_s = retry_after_s
 
 
