@@ -17,8 +17,8 @@ from agent.spool import Spool
 from gpuledger.client import BatchReceipt
 from gpuledger.errors import DeliveryError, SpoolError, TerminalDeliveryError
 
-# What the collector says about one batch. Any other refusal (a wrong address, a missing right) concerns them all: then
-# batches are kept, since an operator can put it right.
+# What the collector, by a code of its own, says about one batch. Any other refusal (a wrong address, a missing right, a
+# proxy that answers instead) concerns them all: then batches are kept, since an operator can put it right.
 REFUSES_THE_BATCH: Final = frozenset({400, 409, 413, 415, 422})
 MAX_RETRY_AFTER_S: Final = 600.0
 
@@ -116,7 +116,7 @@ class Shipper:
         try:
             receipt = self._collector.post_batch(record.frame)
         except TerminalDeliveryError as error:
-            if error.status in REFUSES_THE_BATCH:
+            if error.code and error.status in REFUSES_THE_BATCH:
                 return self._refused(record, error)
             return self._failed(str(error))
         except DeliveryError as error:

@@ -26,6 +26,7 @@ _SLURM_V2: Final = re.compile(
     r"(?:/step_(?P<step>[^/]+))?(?:/(?:user|slurm)(?:/task_(?P<task>\d+|special))?)?"
 )
 _SESSION: Final = re.compile(r"/user-(?P<uid>\d+)\.slice(?=/|$)")
+_MOST_UID: Final = 2**32 - 1
 _SCOPE_PREFIX: Final = re.compile(r"(?:^|[/:])(?P<prefix>cri-containerd|crio|docker|libpod)[-:][^/]*$")
 
 _RUNTIMES: Final = {
@@ -103,9 +104,11 @@ def parse_path(path: str) -> CgroupIdentity:
     tenant = [match for match in containers if match.start() >= inside_pod_from]
     inner = tenant[-1] if tenant else None
     outer = containers[0] if containers and containers[0] is not inner else None
-    slurm = _SLURM_V1.search(path) or _SLURM_V2.search(path)
-    slurm_facts = slurm.groupdict() if slurm else {}
     session = _SESSION.search(path)
+    slurm = _SLURM_V1.search(path) or _SLURM_V2.search(path)
+    if slurm and session and session.start() < slurm.start():
+        slurm = None  # a user names the groups below the own session: no job step of Slurm's runs there
+    slurm_facts = slurm.groupdict() if slurm else {}
     return CgroupIdentity(
         pod_uid=pod["uid"].replace("_", "-") if pod else "",
         container_id=inner["cid"] if inner else "",
@@ -128,4 +131,6 @@ def _runtime(path: str, container: re.Match[str] | None) -> str:
 
 
 def _number(digits: str | None) -> int | None:
-    return int(digits) if digits else None
+    """Return a uid; a number that is none was made up by whoever named the group."""
+    number = int(digits) if digits else None
+    return number if number is None or number <= _MOST_UID else None

@@ -111,7 +111,7 @@ class ProcFs:
         return ProcessFacts(
             pid=pid,
             start_us=start_us,
-            cgroup=os.fsdecode(cgroup),
+            cgroup=cgroup.decode("utf-8", "replace"),
             uid=uid,
             user=self._user_name(uid),
             comm=parse_comm(stat),
@@ -150,20 +150,27 @@ class ProcFs:
 
 
 def parse_start_ticks(stat: bytes) -> int:
-    """Return field 22 of `/proc/<pid>/stat`; the command in field 2 may itself hold blanks and parentheses."""
-    return int(stat[stat.rindex(b")") + 2 :].split(None, 20)[19])
+    """Return field 22 of `/proc/<pid>/stat`; the command in field 2 may itself hold blanks and parentheses.
+
+    Raises HolderError where there is no such number.
+    """
+    try:
+        return int(stat[stat.rindex(b")") + 2 :].split(None, 20)[19])
+    except (ValueError, IndexError) as error:
+        raise HolderError("a /proc/<pid>/stat has no start time", hint="mount the host's /proc into the agent") from error
 
 
 def parse_comm(stat: bytes) -> str:
     """Return the command name in `/proc/<pid>/stat`."""
-    return os.fsdecode(stat[stat.index(b"(") + 1 : stat.rindex(b")")])
+    return stat[stat.index(b"(") + 1 : stat.rindex(b")")].decode("utf-8", "replace")
 
 
 def parse_uid(status: bytes) -> int:
     """Return the real uid in `/proc/<pid>/status`. Raises HolderError where there is none."""
     for line in status.splitlines():
-        if line.startswith(b"Uid:"):
-            return int(line.split()[1])
+        words = line.split()
+        if line.startswith(b"Uid:") and len(words) > 1 and words[1].isdigit():
+            return int(words[1])
     raise HolderError("a /proc/<pid>/status has no Uid line", hint="mount the host's /proc into the agent")
 
 
