@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from gpuledger.cli import main
+from gpuledger.cli.main import main
 
 sys.exit(main())
