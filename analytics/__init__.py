@@ -1,0 +1,1 @@
+"""Pure analysis of what the ledger answers: Polars frames in, frames out."""
