@@ -34,6 +34,7 @@ class State(enum.IntEnum):
 
 
 HELD_STATES: Final = frozenset({State.ACTIVE, State.HELD_IDLE, State.UNGRANTED, State.HELD_UNOBSERVED})
+UNWATCHED_STATES: Final = frozenset({State.HELD_UNOBSERVED, State.UNOBSERVED})  # nobody saw whether work was done
 
 
 class Confidence(enum.IntEnum):

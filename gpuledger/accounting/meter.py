@@ -74,6 +74,7 @@ class Meter:
         self._last: Snapshot | None = None
         self._resumed = checkpoint is not None
         self._behind = False
+        self._skipped = False
         self._released_us = 0
         self._accounts: dict[str, EnergyAccount] = {}
         self._open: dict[str, OpenRow] = {}
@@ -110,8 +111,17 @@ class Meter:
         for account, device, piece in later:
             self._extend(account, device, piece)
         self._close_departed(snapshot)
-        self._last, self._resumed, self._behind = snapshot, False, False
+        self._last, self._resumed, self._behind, self._skipped = snapshot, False, False, False
         return metered
+
+    def skip(self) -> None:
+        """Say that samples are missing from here on: the step to the next snapshot is `unobserved`, however short."""
+        self._skipped = True
+
+    @property
+    def devices(self) -> int:
+        """Return how many devices the next step is about."""
+        return sum(len(board.devices) for board in self._last.boards) if self._last else 0
 
     def flush(self) -> Metered:
         """Close all rows at the last snapshot and release everything."""
@@ -144,7 +154,8 @@ class Meter:
         length_us = end_us - start_us
         if not length_us:
             return []
-        unobserved = AGENT_DOWN if self._resumed else NO_SAMPLES if length_us > self._max_gap_us else ""
+        missing = NO_SAMPLES if self._skipped or length_us > self._max_gap_us else ""
+        unobserved = AGENT_DOWN if self._resumed else missing
         crosses = (end_us - 1) // US_PER_MINUTE != start_us // US_PER_MINUTE
         horizon_us = minute_us if minute_us > start_us else end_us
         found = {board.board: board for board in now.boards}

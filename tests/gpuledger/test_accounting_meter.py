@@ -465,3 +465,14 @@ def test_events_of_energy_merge_over_releases() -> None:
     chained = [MeteredEnergy("b", 5, "e", 0, 5), MeteredEnergy("b", 7, "e", 5, 12)]
     assert merge_energy(chained) == [MeteredEnergy("b", 12, "e", 0, 12)]
     assert merge_energy([*chained, MeteredEnergy("b", 3, "f", None, 3)]) == [MeteredEnergy("b", 15, "f", None, 3)]
+
+
+def test_a_step_of_which_samples_were_skipped_is_unobserved() -> None:
+    """However short: what the later snapshot says is not of the whole step. The one after it is metered as ever."""
+    meter = Meter(GAP_US)
+    meter.observe(at(0, gpu("pod:a/1", energy=0)))
+    meter.skip()
+    meter.observe(at(20, gpu("pod:a/1", activity=1_000_000, energy=50)))
+    meter.observe(at(40, gpu("pod:a/1", activity=1_000_000, energy=80)))
+    found = [(r.state, r.reason, r.energy_mj) for r in meter.flush().records]
+    assert found == [(State.UNOBSERVED, "no_samples", 50), (State.ACTIVE, "", 30)]

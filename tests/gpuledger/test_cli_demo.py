@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from agent.config import AgentSettings
-from gpuledger.cli import demo_plan, main
+from gpuledger.cli import demo_plan
+from gpuledger.cli.main import main
 from gpuledger.config import load_config
 from gpuledger.errors import ConfigError
 

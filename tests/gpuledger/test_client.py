@@ -174,3 +174,49 @@ def test_an_address_that_cannot_be_used_is_a_configuration_error(url: str) -> No
     with pytest.raises(ConfigError) as raised:
         CollectorClient(url)
     assert "127.0.0.1:8470" in raised.value.hint
+
+
+@pytest.mark.parametrize("body", [b'{"agent": "\xff"}', b'{"x":' * 50_000, b"<html>It works!</html>", b""])
+def test_bytes_that_are_no_receipt_deliver_nothing(body: bytes) -> None:
+    """Whatever bytes answer a batch, it is not delivered and may be tried again."""
+    with serving(lambda _: Answer(200, body)) as server, pytest.raises(TransientDeliveryError, match="not a receipt"):
+        CollectorClient(server.url).post_batch(b"frame")
+
+
+@pytest.mark.parametrize("body", [b'{"detail": "\xff"}', b'{"x":' * 50_000])
+def test_an_error_that_is_no_document_is_still_an_error(body: bytes) -> None:
+    """Whatever bytes come with an error status, its number decides; no code is made up."""
+    with serving(lambda _: Answer(502, body)) as server, pytest.raises(TransientDeliveryError) as raised:
+        CollectorClient(server.url).get("/v1/status")
+    assert (raised.value.status, raised.value.code) == (502, "")
+
+
+def test_the_collectors_own_code_comes_with_its_refusal() -> None:
+    """A problem document's code tells a refusal of the collector from the answer of somebody else."""
+    with (
+        serving(lambda _: problem(409, "differs", code="conflict")) as server,
+        pytest.raises(TerminalDeliveryError) as e,
+    ):
+        CollectorClient(server.url).post_batch(b"frame")
+    assert e.value.code == "conflict"
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/ü", "http://127.0.0.1:1/a b", "http://[::1", "http://h\n:1"])
+def test_an_address_that_no_request_takes_is_refused_at_the_start(url: str) -> None:
+    """What could never be sent is a wrong setting, not an outage."""
+    with pytest.raises(ConfigError):
+        CollectorClient(url)
+
+
+@pytest.mark.parametrize("token", ["two\nlines", "two words", "tökén"])
+def test_a_token_that_no_header_takes_is_refused_at_the_start(token: str) -> None:
+    """A token file with more than the token in it is said before the first request; the token itself is not."""
+    with pytest.raises(ConfigError) as raised:
+        CollectorClient(token=token)
+    assert token not in str(raised.value)
+
+
+def test_a_host_name_that_cannot_be_one_is_an_outage() -> None:
+    """A name with a part that is too long resolves to nothing, as any wrong name does."""
+    with pytest.raises(TransientDeliveryError, match="does not answer"):
+        CollectorClient(f"http://{'a' * 70}.example:1").post_batch(b"frame")
