@@ -59,7 +59,8 @@ class CollectorClient:
             port = parts.port
         except ValueError as error:
             raise ConfigError(f"{url!r} is not an address: {error}", hint=f"write it like {DEFAULT_URL}") from error
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or not _is_word(url):
+        more = parts.query or parts.fragment
+        if parts.scheme not in ("http", "https") or not parts.hostname or more or not _is_word(url):
             raise ConfigError(f"{url!r} is not the address of a collector", hint=f"write it like {DEFAULT_URL}")
         if token and not _is_word(token):
             raise ConfigError(

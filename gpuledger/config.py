@@ -150,7 +150,10 @@ def _is_secret(annotation: object) -> bool:
 
 def _to_path(kind: type, value: object) -> Path:
     if kind is Path and isinstance(value, str):
-        return Path(value).expanduser()
+        try:
+            return Path(value).expanduser()
+        except RuntimeError as error:
+            raise ValueError(f"Nobody's home is known for `{value}`") from error
     raise TypeError(f"Expected a path as text, got `{type(value).__name__}`")
 
 
