@@ -176,3 +176,19 @@ def test_instances_and_remainder_always_sum_to_the_board(slices: list[int]) -> N
     else:
         rest = remainder_of(whole, cut)
         assert sum(device.parts for device in cut) + (rest.parts if rest else 0) == GPU_PARTS
+
+
+def test_instances_that_do_not_fit_their_board_make_it_unreadable() -> None:
+    """Caught while a board is cut anew its instances may exceed it: that board is a fault, and found again next time."""
+    node = MigNode(mig_slice(0, "7g.80gb", 1), mig_slice(1, "1g.10gb", 2))
+    assert (node.read().fault, node.read().fault) == ("unreadable", "unreadable")
+    node.world.specs = (board(0, "h100-sxm", mig_slice(1, "1g.10gb", 2)),)
+    node.driver.recut()
+    reading = node.read()
+    assert (reading.fault, [instance.device.parts for instance in reading.instances]) == ("", [120, 720])
+
+
+def test_an_instance_that_is_no_part_of_its_board_makes_it_unreadable() -> None:
+    """More slices than the board has are the driver's error: the board is a fault, the node is read on."""
+    whole = mig_slice(0, "7g.80gb", 1)
+    assert MigNode(whole._replace(slices=8)).read().fault == "unreadable"

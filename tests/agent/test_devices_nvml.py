@@ -271,3 +271,32 @@ def test_close_releases_the_driver_and_a_later_reading_opens_it_again(node: Node
     with pytest.raises(pynvml.NVMLError_Uninitialized):
         pynvml.nvmlDeviceGetCount()
     assert len(node.source.read().boards) == 2
+
+
+def test_what_the_driver_reported_outlives_a_reading_that_failed(node: Node) -> None:
+    """The XID that comes with the fall of a driver is in the next reading that succeeds."""
+    node.source.read()
+    node.world.show(BoardState(xids=(79,)), board=1, after_s=60)
+    node.world.show(BoardState(), board=1, after_s=61)
+    node.driver.fail("nvmlDeviceGetUtilizationRates", codes.DRIVER_NOT_LOADED)
+    with pytest.raises(DeviceError):
+        node.read_after(60)
+    node.driver.mend("nvmlDeviceGetUtilizationRates")
+    assert [(event.kind, event.board, event.code) for event in node.read_after(61).events] == [("xid", "GPU-0001", 79)]
+
+
+def test_an_opening_that_finds_no_boards_is_undone(node: Node) -> None:
+    """NVML counts openings: one that failed half-way is closed, or no later one would begin anew."""
+    node.driver.fail("nvmlDeviceGetCount_v2", codes.UNKNOWN)
+    with pytest.raises(DeviceError, match="listing"):
+        node.source.read()
+    node.driver.mend("nvmlDeviceGetCount_v2")
+    with pytest.raises(pynvml.NVMLError_Uninitialized):
+        pynvml.nvmlDeviceGetCount()
+    assert len(node.source.read().boards) == 2
+
+
+def test_a_counter_of_all_ones_is_not_energy(node: Node) -> None:
+    """A driver's word for "not available" is unknown energy: counted, it would fit into no batch."""
+    node.world.show(BoardState(energy_mj=2**64 - 1))
+    assert node.source.read().boards[0].energy_mj is None

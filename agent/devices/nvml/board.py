@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 from typing import Any, Final
 
 import pynvml
@@ -13,9 +14,12 @@ from agent.devices.nvml.activity import decide_process_activity
 from agent.devices.nvml.instances import NvmlInstance, find_instances
 from agent.devices.nvml.mig import remainder_of
 from agent.devices.nvml.processes import ProcessLists
+from gpuledger.errors import ConservationError
 from gpuledger.model import Device
 
 _PPM_PER_PERCENT: Final = 10_000
+_MOST_ENERGY_MJ: Final = 2**63 - 1  # no board uses more: a driver that says so writes ones for "not available"
+_log = logging.getLogger(__name__)
 _ENERGY: Final = (pynvml.NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION, 0)
 _POWER: Final = (pynvml.NVML_FI_DEV_POWER_AVERAGE, 0)
 _VALUE_OF_TYPE: Final = {
@@ -102,6 +106,10 @@ class NvmlBoard:
                 raise
             self._last_seen_us = None
             return self._fault(error.value)
+        except ConservationError as error:  # caught while it is cut anew, or cut as nobody has seen yet
+            _log.warning("%s cannot be read: %s", self.device.key, error)
+            self._recut = True
+            return self._fault(codes.UNKNOWN)
 
     def _find_cut(self) -> None:
         self._mig = _mig_enabled(self._handle)
@@ -181,6 +189,8 @@ class NvmlBoard:
         energy_mj, power_mw = values.get(_ENERGY[0]), values.get(_POWER[0])
         if energy_mj is None:
             energy_mj = self._optional(pynvml.nvmlDeviceGetTotalEnergyConsumption)
+        if energy_mj is not None and energy_mj > _MOST_ENERGY_MJ:
+            energy_mj = None
         if power_mw is None and (self._gauges or energy_mj is None):
             power_mw = self._optional(pynvml.nvmlDeviceGetPowerUsage)
         return energy_mj, power_mw

@@ -11,6 +11,7 @@ from agent.devices.nvml import codes
 from agent.devices.nvml.mig import parse_profile_of_name, profile_name
 from agent.devices.nvml.processes import ProcessLists
 from gpuledger.accounting.units import gpu_parts
+from gpuledger.errors import ConservationError
 from gpuledger.model import Device
 
 _MIB: Final = 1 << 20
@@ -29,7 +30,7 @@ class NvmlInstance:
             key=pynvml.nvmlDeviceGetUUID(handle),
             kind="mig",
             model=board.model,
-            parts=gpu_parts(attributes.computeInstanceSliceCount, slices),
+            parts=_parts(attributes.computeInstanceSliceCount, slices, board),
             board=board.key,
             mig_profile=_profile(handle, attributes, board, slices),
             memory_bytes=attributes.memorySizeMB * _MIB,
@@ -55,7 +56,10 @@ class NvmlInstance:
 
 
 def find_instances(handle: Any, board: Device, *, gauges: bool) -> tuple[NvmlInstance, ...]:  # noqa: ANN401 - a handle
-    """Return the MIG instances of the GPU behind `handle`; indices may have holes."""
+    """Return the MIG instances of the GPU behind `handle`; indices may have holes.
+
+    Raises ConservationError where one is no whole number of parts of its board.
+    """
     slices = pynvml.nvmlDeviceGetMaxMigDeviceCount(handle)
     instances = []
     for index in range(slices):
@@ -67,6 +71,13 @@ def find_instances(handle: Any, board: Device, *, gauges: bool) -> tuple[NvmlIns
             continue
         instances.append(NvmlInstance(instance, board, slices, gauges=gauges))
     return tuple(instances)
+
+
+def _parts(compute_slices: int, slices: int, board: Device) -> int:
+    try:
+        return gpu_parts(compute_slices, slices)
+    except ValueError as error:
+        raise ConservationError(f"a MIG instance of {board.key} does not fit it: {error}") from error
 
 
 def _profile(handle: Any, attributes: Any, board: Device, slices: int) -> str:  # noqa: ANN401 - handles and structs

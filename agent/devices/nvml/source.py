@@ -44,6 +44,7 @@ class NvmlSource:
         self._epoch = epoch
         self._session: _Session | None = None
         self._known: tuple[NvmlBoard, ...] = ()  # of the last session: a board that is lost now had its name then
+        self._events: list[DriverEvent] = []  # reported by the driver, in no reading yet
         self.openings = 0  # how often NVML was initialised
 
     @property
@@ -69,11 +70,7 @@ class NvmlSource:
         if self._session is None:
             return
         self._session = None
-        try:
-            pynvml.nvmlShutdown()
-        except pynvml.NVMLError as error:
-            if error.value not in codes.DRIVER_GONE:
-                raise codes.driver_error("closing", error.value, str(error)) from error
+        _shut_down()
 
     def _open(self, now_us: int) -> _Session:
         self.close()
@@ -87,16 +84,18 @@ class NvmlSource:
         try:
             self._session = _Session(self._known, now_us, gauges=self._gauges)
         except pynvml.NVMLError as error:
+            _shut_down()  # NVML counts its openings: one left over would keep the next from being a new one
             raise codes.driver_error("listing its GPUs", error.value, str(error)) from error
         self._known = self._session.boards
         return self._session
 
     def _read(self, session: _Session, now_us: int) -> NodeReading:
         try:
-            events = session.read_events()
+            self._events += session.read_events()
             boards = session.read_boards(now_us)
         except pynvml.NVMLError as error:
             raise codes.driver_error("reading", error.value, str(error)) from error
+        events, self._events = tuple(self._events), []
         return NodeReading(self._epoch(), session.driver_version, boards, events)
 
 
@@ -200,6 +199,14 @@ def _unidentified(index: int, code: int) -> DriverEvent:
     words = str(pynvml.NVMLError(code))
     message = f"GPU {index} does not answer and was never identified: {words} (NVML error {code})"
     return DriverEvent("gpu_unidentified", "", code, message)
+
+
+def _shut_down() -> None:
+    try:
+        pynvml.nvmlShutdown()
+    except pynvml.NVMLError as error:
+        if error.value not in codes.DRIVER_GONE:
+            raise codes.driver_error("closing", error.value, str(error)) from error
 
 
 def _load_library(path: Path) -> None:
