@@ -86,20 +86,13 @@ class Agent:
         self._sampling = Sampling(inputs.source)
         closing.callback(self._sampling.close)
         self._resolver = HolderResolver(inputs.processes, inputs.pods, node=settings.node)
+        checkpoint = read_checkpoint(spool)
         self._observer = Observer(
             self._resolver,
             node=settings.node,
             pool=settings.agent.pool or inputs.pool,
             idle_power_mw=IdlePower().mw,
-        )
-        checkpoint = read_checkpoint(spool)
-        self._sealer = Sealer(
-            spool,
-            Origin(settings.name, settings.node, settings.agent.cluster, f"gpuledger {__version__}"),
-            seal_interval_us=settings.seal_interval_us,
-            max_rows=settings.spool.max_rows,
             known=checkpoint.devices if checkpoint else (),
-            notify=shipper.notify,
         )
         self._shipper = shipper
         self._exporter = self._start_exporter(closing) if settings.exporter.enabled else None
@@ -122,12 +115,21 @@ class Agent:
         self._loop = self._new_loop(read_checkpoint(self._spool))
 
     def _new_loop(self, checkpoint: AgentCheckpoint | None) -> AgentLoop:
+        settings = self._settings
+        sealer = Sealer(
+            self._spool,
+            Origin(settings.name, settings.node, settings.agent.cluster, f"gpuledger {__version__}"),
+            seal_interval_us=settings.seal_interval_us,
+            max_rows=settings.spool.max_rows,
+            known=checkpoint.devices if checkpoint else (),
+            notify=self._shipper.notify,
+        )
         return AgentLoop(
             self._sampling,
             self._observer,
-            self._sealer,
+            sealer,
             self._clock,
-            LoopSettings(self._settings.interval_us, self._settings.max_gap_us),
+            LoopSettings(settings.interval_us, settings.max_gap_us),
             checkpoint=checkpoint.meter if checkpoint else None,
             watcher=self._exporter,
         )

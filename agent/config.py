@@ -15,7 +15,9 @@ from gpuledger.client import DEFAULT_URL
 from gpuledger.errors import ConfigError
 
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
-_Seconds = Annotated[float, msgspec.Meta(gt=0)]
+_Seconds = Annotated[float, msgspec.Meta(gt=0, le=3_600)]
+_Gap = Annotated[int, msgspec.Meta(ge=1, le=86_400_000)]
+_Days = Annotated[float, msgspec.Meta(gt=0, le=36_500)]
 _Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 
 
@@ -32,8 +34,8 @@ class AgentSection(msgspec.Struct, frozen=True):
 class SamplingSection(msgspec.Struct, frozen=True):
     """[sampling]: how often devices are read. Samples lie on a grid that meets every full minute."""
 
-    interval_ms: _Positive = 10_000
-    max_gap_ms: _Positive | None = None  # a longer time without a sample is unobserved; default: three intervals
+    interval_ms: Annotated[int, msgspec.Meta(ge=1, le=3_600_000)] = 10_000
+    max_gap_ms: _Gap | None = None  # a longer time without a sample is unobserved; default: three intervals
 
 
 class SpoolSection(msgspec.Struct, frozen=True):
@@ -41,7 +43,7 @@ class SpoolSection(msgspec.Struct, frozen=True):
 
     directory: Path = Path("/var/lib/gpuledger/spool")
     max_bytes: _Positive = DEFAULT_MAX_BYTES
-    seal_interval_s: _Positive = 60
+    seal_interval_s: Annotated[int, msgspec.Meta(ge=1, le=2_678_400)] = 60  # up to a month, for simulated history
     max_rows: Annotated[int, msgspec.Meta(ge=1, le=200_000)] = 20_000
 
 
@@ -87,7 +89,7 @@ class SimulationSection(msgspec.Struct, frozen=True, rename={"from_": "from"}):
     nodes: _Positive | None = None  # how many nodes of the scenario there are: all
     seed: int | None = None
     from_: datetime | None = None
-    days: _Seconds | None = None  # how long the scenario's plan is; its own length by default
+    days: _Days | None = None  # how long the scenario's plan is; its own length by default
     until: datetime | None = None
     speed: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     live: bool = False

@@ -24,6 +24,7 @@ from gpuledger.errors import ConfigError
 from gpuledger.model import Device, Holder
 
 STALE_INTERVALS: Final = 3
+IDLE_CONNECTION_S: Final = 10.0  # a connection that asks for nothing does not keep its thread longer
 
 
 class Vitals:
@@ -129,10 +130,11 @@ class Exporter(Watcher, Collector):
 class MetricsServer:
     """Serves an exporter over HTTP until it is closed. Port 0 takes a free port; `port` tells which."""
 
-    def __init__(self, exporter: Exporter, host: str, port: int) -> None:
+    def __init__(self, exporter: Exporter, host: str, port: int, *, idle_s: float = IDLE_CONNECTION_S) -> None:
         class Handler(BaseHTTPRequestHandler):
             """Answers /metrics and /healthz."""
 
+            timeout = idle_s
             disable_nagle_algorithm = True  # header and body are two writes: do not wait 40 ms between them
 
             def do_GET(self) -> None:

@@ -18,6 +18,7 @@ from gpuledger.accounting.units import US_PER_MINUTE, US_PER_SECOND
 from gpuledger.clock import Clock
 from gpuledger.errors import SpoolError
 from gpuledger.model import Device, Event, Holder
+from gpuledger.wire import MAX_CLOCK_SKEW_US
 
 MAX_GAP_ROWS: Final = 200_000  # of one gap, at a row per device and minute; a longer one is left without records
 
@@ -62,8 +63,10 @@ class AgentLoop:
         self._settings = settings
         self._meter = Meter(settings.max_gap_us, checkpoint)
         self._metered_until_us = checkpoint.at_us if checkpoint else None
+        self._behind_since_us: int | None = None  # since when the clock shows less than what was metered
         self._watcher = watcher or Watcher()
         self._devices: dict[str, Device] = {}
+        self._page_ended = False  # a batch was sealed since the last reading
         self.blocked = False  # the spool takes no batch: sampling goes on, metering waits
         self.samples = 0
 
@@ -83,16 +86,18 @@ class AgentLoop:
         if reading is None:
             return
         self.samples += 1
+        if self._page_ended:  # not before: one reading may seal twice, and its holders are due after that
+            self._observer.turn_page()
+            self._page_ended = False
         observation = self._observer.observe(reading, at_us)
         self._watcher.observed(observation, lambda: self._observer.holders)
-        if self.blocked and not self._seal(at_us):
-            return
-        if self._gap_is_too_long(observation) and not self._leave_gap(at_us):
+        self._sealer.add_events(observation.events)
+        if not self._may_meter(at_us):
+            self._meter.skip()
             return
         self._devices = observation.devices
-        self._sealer.add_events(observation.events)
         self._take(self._meter.observe(observation.snapshot))
-        self._metered_until_us = at_us
+        self._metered_until_us = max(at_us, self._metered_until_us or at_us)
         if self._sealer.due:
             self._seal(at_us)
 
@@ -102,7 +107,7 @@ class AgentLoop:
 
     def finish(self) -> bool:
         """Meter up to the last sample and seal all of it; return False where the spool does not take it."""
-        if self._metered_until_us is None or not self._devices:
+        if self._metered_until_us is None:
             return True
         if self.blocked and not self._seal(self._clock.now_us()):
             return False
@@ -114,37 +119,52 @@ class AgentLoop:
         self._watcher.metered(metered)
 
     def _seal(self, at_us: int) -> bool:
+        sealed_at_us = max(at_us, self._metered_until_us or at_us)  # a clock that was set back knows of no later time
         try:
-            self._sealer.seal(self._meter.checkpoint(), at_us, self._devices, self._observer.holders)
+            self._sealer.seal(self._meter.checkpoint(), sealed_at_us, self._devices, self._observer.holders)
         except SpoolError as error:
             if not self.blocked:
                 _log.error("metering waits: %s", error)
                 self.note(Event(at_us, "spool_full", f"metering waits for the spool: {error.message}", "error"))
             self.blocked = True
             return False
-        self._observer.turn_page()
+        self._page_ended = True
         if self.blocked:
             _log.warning("the spool takes batches again; the time since it stopped is unobserved")
         self.blocked = False
         return True
 
-    def _gap_is_too_long(self, observation: Observation) -> bool:
-        since_us = self._metered_until_us
-        if since_us is None:
+    def _may_meter(self, at_us: int) -> bool:
+        """Tell whether this sample can be metered, after beginning anew where metering cannot go on as it stands."""
+        if self.blocked and not self._seal(at_us):
             return False
-        rows = (observation.snapshot.at_us - since_us) // US_PER_MINUTE * len(observation.devices)
-        return rows > MAX_GAP_ROWS
+        break_us = at_us - (self._metered_until_us or at_us)
+        if self._is_far_behind(at_us, break_us):
+            event = f"the clock was ahead: for minutes it has shown {-break_us / 1e6:.0f} s less than was metered"
+            return self._begin_anew(Event(at_us, "clock_jump", event, "error"))
+        if break_us // US_PER_MINUTE * self._meter.devices > MAX_GAP_ROWS:
+            event = f"nothing was sampled for {break_us / 1e6:.0f} s: too long for records of it"
+            return self._begin_anew(Event(at_us, "gap_not_metered", event, "warning"))
+        return True
 
-    def _leave_gap(self, at_us: int) -> bool:
+    def _is_far_behind(self, at_us: int, break_us: int) -> bool:
+        """Tell whether a clock behind what was metered has gone on so long that it must have been ahead before."""
+        if break_us >= 0:
+            self._behind_since_us = None
+            return False
+        if self._behind_since_us is None or at_us < self._behind_since_us:
+            self._behind_since_us = at_us
+            _log.warning("metering waits: the clock shows %.0f s less than was metered", -break_us / 1e6)
+        return at_us - self._behind_since_us >= MAX_CLOCK_SKEW_US
+
+    def _begin_anew(self, event: Event) -> bool:
         """Begin metering anew: what lies between has no records, which the ledger shows as unobserved (no_data)."""
         if not self.finish():
             return False
-        away_us = at_us - (self._metered_until_us or at_us)
-        message = f"nothing was sampled for {away_us / 1e6:.0f} s: too long for records of it"
-        _log.warning("%s; that time is unobserved", message)
-        self.note(Event(at_us, "gap_not_metered", message, "warning"))
+        _log.warning("%s; metering begins anew", event.message)
+        self.note(event)
         self._meter = Meter(self._settings.max_gap_us)
-        self._metered_until_us = None
+        self._metered_until_us = self._behind_since_us = None
         return True
 
     def _sleep_until(self, next_us: int, stop: threading.Event) -> int:

@@ -35,7 +35,9 @@ class Observer:
         node: str,
         pool: str = "",
         idle_power_mw: Callable[[str], int] = lambda _model: 0,
+        known: Iterable[Device] = (),
     ) -> None:
+        """Observe; `known` are the devices that an earlier run of this agent knew."""
         self._resolver = resolver
         self._node = node
         self._pool = pool
@@ -43,6 +45,9 @@ class Observer:
         self._floor_mw: dict[str, int] = {}
         self._placed: dict[str, tuple[Device, Device]] = {}  # as read, and with node and pool
         self._instances: dict[str, tuple[Device, ...]] = {}  # of each board with MIG, as last seen
+        for device in known:
+            if device.board:
+                self._instances[device.board] = (*self._instances.get(device.board, ()), device)
         self._previous_us: int | None = None
         self._holders: dict[str, Holder] = {}  # seen since the last `turn_page`
         self._earlier_holders: dict[str, Holder] = {}  # seen on the page before

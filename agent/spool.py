@@ -27,6 +27,8 @@ DEFAULT_MAX_BYTES: Final = 1024 * 1024 * 1024
 DEFAULT_SEGMENT_BYTES: Final = 1024 * 1024
 _SLOT: Final = struct.Struct("<QI")  # the first sequence that is not settled yet, and its checksum
 _SUFFIX: Final = ".seg"
+_SEGMENTS: Final = "[0-9]" * 20 + _SUFFIX
+_CLOSED: Final = -1
 
 
 class SpoolFullError(SpoolError, Transient):
@@ -138,7 +140,10 @@ class Spool:
             record = decode_record(data)
             if record is not None:
                 return record
-            self._set_aside(entry.segment, entry.place.offset, data)
+            try:
+                self._set_aside(entry.segment, entry.place.offset, data)
+            except OSError as error:
+                raise _failed("written", self._directory, error) from error
             self._corrupt += 1
             self._settle(entry.place.sequence)
 
@@ -168,11 +173,11 @@ class Spool:
             return SpoolStats(len(self._pending), self._bytes, oldest, self._refused, self._torn, self._corrupt)
 
     def close(self) -> None:
-        """Release the files and the folder."""
+        """Release the files and the folder; a thread that still delivers can settle nothing any more."""
         for descriptor in (self._active, self._position, self._guard):
             if descriptor is not None:
                 os.close(descriptor)
-        self._active = None
+        self._active, self._position = None, _CLOSED  # the numbers may soon stand for other files
 
     def __enter__(self) -> Self:
         return self
@@ -181,7 +186,7 @@ class Spool:
         self.close()
 
     def _recover(self) -> None:
-        self._segments = sorted(self._directory.glob(f"*{_SUFFIX}"))
+        self._segments = sorted(self._directory.glob(_SEGMENTS))
         for segment in self._segments:
             data = segment.read_bytes()
             places, damages = scan(data)
@@ -252,10 +257,14 @@ class Spool:
             os.close(self._active)
             self._active = None
         self._active_path = self._directory / f"{self._next_sequence:020d}{_SUFFIX}"
-        self._active = _open(self._active_path)
-        self._active_size = 0
-        sync_directory(self._directory)
-        return self._active
+        active = _open(self._active_path)
+        try:
+            sync_directory(self._directory)
+        except OSError:
+            os.close(active)
+            raise
+        self._active, self._active_size = active, 0
+        return active
 
     def _read(self, entry: _Entry) -> bytes:
         try:

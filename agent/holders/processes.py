@@ -157,7 +157,8 @@ def parse_start_ticks(stat: bytes) -> int:
     try:
         return int(stat[stat.rindex(b")") + 2 :].split(None, 20)[19])
     except (ValueError, IndexError) as error:
-        raise HolderError("a /proc/<pid>/stat has no start time", hint="mount the host's /proc into the agent") from error
+        hint = "mount the host's /proc into the agent"
+        raise HolderError("a /proc/<pid>/stat has no start time", hint=hint) from error
 
 
 def parse_comm(stat: bytes) -> str:

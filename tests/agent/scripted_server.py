@@ -96,9 +96,11 @@ def receipt(sequence: int, *, duplicate: bool = False, agent: str = "node-a", bo
     return Answer(200, json.dumps(document).encode(), {"Content-Type": "application/json"})
 
 
-def problem(status: int, detail: str, **headers: str) -> Answer:
+def problem(status: int, detail: str, *, code: str = "overlap", **headers: str) -> Answer:
     """Return a problem document, as the collector answers errors."""
-    document = {"type": "about:blank", "title": "refused", "status": status, "detail": detail, "hint": "read the log"}
+    kind = f"urn:gpuledger:problem:{code}"
+    facts = {"title": "refused", "status": status, "detail": detail, "hint": "read the log"}
+    document = {"type": kind, "code": code, **facts}
     body = json.dumps(document).encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Answer(status, body, {"Content-Type": "application/problem+json", **named})

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -17,9 +18,16 @@ import pytest
 from agent import app
 from agent.config import AgentSettings
 from agent.devices.simulated.scenario import load as load_scenario
+from agent.holders.pods import InMemoryPods
+from agent.holders.processes import InMemoryProcesses
+from agent.shipper import Shipper
+from agent.spool import Spool
 from gpuledger import wire
+from gpuledger.client import CollectorClient
+from gpuledger.clock import VirtualClock
 from gpuledger.config import load_config
 from gpuledger.model import State, UsageRecord
+from tests.agent.nodes import MINUTE, T0, GivenSource, board, node
 from tests.agent.scripted_server import Answer, Request, ScriptedServer, accept_all, problem, serving
 
 START_US = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
@@ -221,3 +229,35 @@ def wait_for(condition: Callable[[], bool], limit_s: float = 30.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.005)
+
+
+def test_a_new_run_starts_from_the_spool_and_not_from_what_it_did_not_take(tmp_path: Path) -> None:
+    """What a full spool refused at the end of a run is unobserved in the next, never counted beside that."""
+    settings = load_config(AgentSettings, None, {"GPULEDGER_EXPORTER_ENABLED": "false"})
+    clock = VirtualClock(T0)
+    source = GivenSource(lambda: node(board(0, energy_mj=(clock.now_us() - T0) // 1_000)))
+    never = threading.Event()
+    with ExitStack() as closing:
+        spool = closing.enter_context(Spool(tmp_path, max_bytes=1_500))
+        shipper = Shipper(spool, CollectorClient())
+        inputs = app.NodeInputs(source, InMemoryProcesses({}), InMemoryPods({}), "")
+        agent = app.Agent(settings, inputs, clock, spool=spool, shipper=shipper, closing=closing)
+        agent.run(never, from_us=T0, until_us=T0 + 3 * MINUTE)
+        assert agent.finish() is False
+        found = drain(spool)
+        for minute in (4, 5, 6):
+            agent.restart()
+            agent.run(never, from_us=T0 + minute * MINUTE, until_us=T0 + (minute + 1) * MINUTE)
+            agent.finish()
+            found += drain(spool)
+    for batch in found:
+        wire.check(batch, now_us=batch.sealed_at_us)
+    assert [batch.from_us for batch in found[1:]] == [batch.until_us for batch in found[:-1]]
+
+
+def drain(spool: Spool) -> list[wire.Batch]:
+    found = []
+    while (record := spool.oldest()) is not None:
+        found.append(wire.decode(record.frame))
+        spool.acknowledge(record.sequence)
+    return found

@@ -123,3 +123,20 @@ def test_effective_settings_show_names_as_in_the_file(tmp_path: Path) -> None:
     shown = effective(load(tmp_path, "[simulation]\nfrom = 2026-01-01T00:00:00Z\n"))
     assert shown["simulation"]["from"].startswith("2026-01-01")
     assert "from_" not in shown["simulation"]
+
+
+@pytest.mark.parametrize(
+    ("section", "line"),
+    [
+        ("collector", "timeout_s = inf"),
+        ("agent", "shutdown_s = inf"),
+        ("sampling", "interval_ms = 600000000000000000"),
+        ("sampling", "max_gap_ms = 99999999999999"),
+        ("spool", "seal_interval_s = 100000000000"),
+        ("spool", "directory = '~nobody-of-that-name/spool'"),
+    ],
+)
+def test_values_that_no_clock_or_disk_takes_are_refused(tmp_path: Path, section: str, line: str) -> None:
+    """What would fail later, or keep days in memory, is named at the start."""
+    with pytest.raises(ConfigError, match=rf"\[{section}\] {line.split(maxsplit=1)[0]}"):
+        load(tmp_path, f"[{section}]\n{line}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -255,5 +256,15 @@ def test_metrics_and_health_are_served_on_a_free_port() -> None:
             urllib.request.urlopen(f"{url}/other", timeout=5)
         with pytest.raises(ConfigError, match="cannot listen"):
             MetricsServer(scene.exporter, "127.0.0.1", server.port)
+    finally:
+        server.close()
+
+
+def test_a_connection_that_asks_for_nothing_is_closed() -> None:
+    """Whoever connects and stays silent does not keep a thread of the agent for ever."""
+    server = MetricsServer(Scene().exporter, "127.0.0.1", 0, idle_s=0.05)
+    try:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=5) as silent:
+            assert silent.recv(1) == b""
     finally:
         server.close()

@@ -136,3 +136,19 @@ def test_v1_controllers_are_asked_in_a_fixed_order() -> None:
 def test_no_text_is_an_error(text: str) -> None:
     """Whatever a cgroup file holds, parsing ends with an identity."""
     assert isinstance(parse_identity(text), CgroupIdentity)
+
+
+def test_a_user_session_cannot_pass_for_a_job_step() -> None:
+    """Below its own session a user names the groups; one named like a step of Slurm's is still the user's."""
+    session = "0::/user.slice/user-1000.slice/user@1000.service"
+    for imitation in ("slurmstepd.scope/job_42/step_0/user/task_0", "slurm/uid_7/job_42/step_0"):
+        identity = parse_identity(f"{session}/{imitation}\n")
+        assert (identity.slurm_job, identity.slurm_uid, identity.session_uid) == ("", None, 1000)
+        assert not identity.names_tenant
+
+
+def test_a_number_that_is_no_uid_is_none() -> None:
+    """A group's name may hold any digits; a uid has 32 bits, and more would fit into no batch."""
+    identity = parse_identity("0::/slurm/uid_99999999999999999999/job_1\n")
+    assert (identity.slurm_job, identity.slurm_uid) == ("1", None)
+    assert parse_identity("0::/slurm/uid_4294967295/job_1\n").slurm_uid == 4294967295

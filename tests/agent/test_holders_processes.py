@@ -171,3 +171,31 @@ def test_a_given_table_answers_like_the_real_one() -> None:
     processes = InMemoryProcesses({1: facts})
     assert (processes.start_us(1), processes.facts(1)) == (5, facts)
     assert (processes.start_us(2), processes.facts(2)) == (None, None)
+
+
+def test_names_that_are_no_text_can_still_be_sent(proc: Path) -> None:
+    """A cgroup or a command may be named with any bytes; what comes of it fits into a batch and into /metrics."""
+    add_process(proc, 41)
+    (proc / "41" / "cgroup").write_bytes(b"0::/system.slice/slurmstepd.scope/job_4/step_\xff\n")
+    facts = table(proc).facts(41)
+    assert facts is not None
+    assert facts.cgroup.encode() == "0::/system.slice/slurmstepd.scope/job_4/step_\ufffd\n".encode()
+    assert parse_comm(b"41 (\xff) S 1").encode() == "\ufffd".encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("stat", b""),
+        ("stat", b"41 (x) S 1 2"),
+        ("stat", b"41 (x S 1 2"),
+        ("status", b"Uid:\n"),
+        ("status", b"Uid:\tx\n"),
+    ],
+)
+def test_facts_that_make_no_sense_are_unreadable(proc: Path, name: str, content: bytes) -> None:
+    """A proc file without what the kernel writes into it is an error of this process, not the end of the agent."""
+    add_process(proc, 41)
+    (proc / "41" / name).write_bytes(content)
+    with pytest.raises(HolderError, match=r"/proc/<pid>/stat"):
+        table(proc).facts(41)

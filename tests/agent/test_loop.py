@@ -330,3 +330,85 @@ def test_a_driver_that_cannot_be_released_is_no_reason_to_fail() -> None:
     assert sampling.read(T0) is not None
     sampling.close()
     assert sampling.stats.readings == 1
+
+
+def test_a_pause_is_unobserved_however_short(tmp_path: Path) -> None:
+    """A sample that a full spool did not let be metered is a gap, also where the next one comes before a gap is due."""
+    rig = Rig(tmp_path, busy, max_bytes=2_000).run(T0, T0 + 2 * MINUTE)
+    while not rig.loop.blocked:
+        rig.run(rig.clock.now_us() + 1, rig.clock.now_us() + STEP)
+    stopped_us = rig.clock.now_us()
+    rig.run(stopped_us + 1, stopped_us + STEP)
+    batches = rig.batches()
+    batches += rig.run(stopped_us + STEP + 1, stopped_us + 2 * STEP).batches()
+    rig.loop.finish()
+    batches += rig.batches()
+    assert_contiguous(batches, T0, stopped_us + 2 * STEP)
+    pause = [record for record in records_of(batches) if record.end_us > stopped_us]
+    assert {(record.state, record.reason) for record in pause} == {(State.UNOBSERVED, "no_samples")}
+
+
+def test_what_the_driver_reports_while_metering_waits_is_kept(tmp_path: Path) -> None:
+    """An XID during a pause goes out with the first batch after it."""
+
+    def with_xid(at_us: int) -> NodeReading:
+        events = (DriverEvent("xid", "GPU-0", 79, "fell off"),) if at_us == T0 + 4 * MINUTE else ()
+        return busy(at_us)._replace(events=events)
+
+    rig = Rig(tmp_path, with_xid, max_bytes=2_000).run(T0, T0 + 4 * MINUTE)
+    assert rig.loop.blocked
+    batches = rig.batches()
+    batches += rig.run(T0 + 4 * MINUTE + STEP, T0 + 5 * MINUTE).batches()
+    batches += rig.run(T0 + 5 * MINUTE + STEP, T0 + 6 * MINUTE).batches()
+    assert [event.kind for batch in batches for event in batch.events].count("xid") == 1
+
+
+def test_a_clock_that_was_ahead_does_not_stop_metering_for_good(tmp_path: Path) -> None:
+    """Set right after an hour ahead, the clock is waited for as if it were wrong now; then metering begins anew."""
+    rig = Rig(tmp_path, busy).run(T0, T0 + 2 * MINUTE)
+    ahead_us = T0 + 62 * MINUTE
+    rig.run(ahead_us, ahead_us + MINUTE)
+    rig.clock.advance_to(T0 + 3 * MINUTE)
+    rig.run(T0 + 3 * MINUTE, T0 + 12 * MINUTE)
+    again = [batch for batch in rig.batches() if batch.sealed_at_us < ahead_us]
+    assert [(batch.from_us - T0) // MINUTE for batch in again] == [0, 1, 8, 9, 10, 11]
+    jumps = [event.severity for event in again[2].events if event.kind == "clock_jump"]
+    assert jumps == ["warning", "error"]
+
+
+def test_a_clock_that_was_ahead_before_a_restart_does_not_stop_metering_either(tmp_path: Path) -> None:
+    """The checkpoint of a wrong clock lies in the future: after a while metering begins anew at the present."""
+    Rig(tmp_path, busy, start_us=T0 + 600 * MINUTE).run(T0 + 600 * MINUTE, T0 + 601 * MINUTE).abandon()
+    again = Rig(tmp_path, busy).run(T0, T0 + 7 * MINUTE)
+    assert again.batches()[-1].until_us == T0 + 7 * MINUTE
+
+
+def test_a_gap_is_as_long_as_the_devices_that_were_there_are_many(tmp_path: Path) -> None:
+    """Rows of a gap are about the devices before it: a node that comes back with fewer writes no more of them."""
+    many = node(*(board(number) for number in range(40)))
+    Rig(tmp_path, lambda _: many).run(T0, T0 + MINUTE).abandon()
+    later = T0 + 10_000 * MINUTE
+    again = Rig(tmp_path, lambda _: node(), start_us=later).run(later, later + MINUTE)
+    assert [batch.rows for batch in again.batches()][1:] == [0]
+
+
+def test_finishing_seals_what_is_metered_also_where_no_gpu_is_left(tmp_path: Path) -> None:
+    """A node that lost its last device is told to stop: what was metered before goes out."""
+    rig = Rig(tmp_path, lambda at_us: busy(at_us) if at_us < T0 + 30_000_000 else node()).run(T0, T0 + 50_000_000)
+    assert rig.loop.finish() is True
+    assert_contiguous(rig.batches(), T0, T0 + 50_000_000)
+
+
+def test_a_holder_of_the_sample_that_ends_a_pause_is_not_forgotten(tmp_path: Path) -> None:
+    """That sample seals twice, what waited and the pause; who was there at it alone is still named afterwards."""
+    there_us = T0 + 6 * MINUTE + STEP
+
+    def passing(at_us: int) -> NodeReading:
+        return node(board(0, *((2,) if at_us == there_us else ()), energy_mj=0, utilization_ppm=0))
+
+    rig = Rig(tmp_path, passing, max_bytes=2_500).run(T0, T0 + 6 * MINUTE)
+    assert rig.loop.blocked
+    batches = rig.batches() + rig.run(there_us, there_us + MINUTE).batches()
+    batches += rig.run(there_us + MINUTE + 1, there_us + 2 * MINUTE).batches()
+    held = [record.held_us for record in records_of(batches) if record.holder == "user:5"]
+    assert held == [STEP]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from agent.devices.base import DriverEvent
-from agent.observe import completed
+from agent.observe import Observer, completed
 from gpuledger.accounting.snapshot import Occupant
 from gpuledger.model import Holder
-from tests.agent.nodes import MINUTE, MODEL, POD_KEY, T0, board, gpu, mig_board, node, observer, process
+from tests.agent.nodes import MINUTE, MODEL, POD_KEY, T0, board, gpu, mig_board, node, observer, process, resolver
 
 
 def test_a_free_board_is_a_device_without_occupants() -> None:
@@ -148,3 +148,12 @@ def test_one_process_may_know_more_of_a_holder_than_another() -> None:
     known = Holder("slurm:1.0", "slurm_job", slurm_account="astro")
     other = Holder("slurm:1.0", "slurm_job", slurm_account="other", user="ada")
     assert completed(known, other) == Holder("slurm:1.0", "slurm_job", slurm_account="astro", user="ada")
+
+
+def test_a_board_that_fails_after_a_restart_is_what_it_was_cut_into() -> None:
+    """An agent that starts while a board cannot be read knows its instances from the run before."""
+    before = observer().observe(node(mig_board(0)), T0).devices
+    after = Observer(resolver(), node="node-a", known=before.values())
+    found = after.observe(node(board(0, fault="gpu_lost")), T0 + MINUTE)
+    assert found.devices == before
+    assert {device.available for device in found.snapshot.boards[0].devices} == {False}

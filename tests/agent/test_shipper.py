@@ -192,3 +192,29 @@ def test_the_wait_is_a_random_part_of_a_growing_ceiling(failures: int, part: flo
     """Full jitter: anything from nothing to the ceiling, which doubles and never passes its limit."""
     delay_s = BackOff(first_s=0.5, most_s=60).delay_s(failures, lambda low, high: low + (high - low) * part)
     assert 0 <= delay_s <= min(60, 0.5 * 2 ** min(failures, 20))
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_refusal_by_somebody_else_keeps_the_batch(spool: Spool, tmp_path: Path, status: int) -> None:
+    """A proxy's error page, without a code of the collector's, says nothing about the batch."""
+    seal(spool, b"0")
+    with serving(lambda _: Answer(status, b"<html>plain HTTP sent to HTTPS port</html>")) as server:
+        assert shipper_for(spool, server.url).ship_oldest() == 1
+    assert spool.stats().batches == 1
+    assert not list((tmp_path / "refused").iterdir())
+
+
+def test_damage_that_cannot_be_kept_aside_is_tried_again(spool: Spool, tmp_path: Path) -> None:
+    """Where the disk takes no copy of a damaged record, delivery waits for room; its thread lives on."""
+    seal(spool, b"0", b"1")
+    (segment,) = tmp_path.glob("*.seg")
+    segment.write_bytes(segment.read_bytes().replace(b"GPSR", b"XXXX", 1))
+    in_the_way = segment.with_suffix(".0.bad.tmp")
+    in_the_way.mkdir()
+    with serving(by_body) as server:
+        shipper = shipper_for(spool, server.url)
+        assert shipper.ship_oldest() == 1
+        assert "could not be written" in shipper.stats.last_error
+        in_the_way.rmdir()
+        assert [shipper.ship_oldest() for _ in range(2)] == [0.0, None]
+    assert spool.stats().corrupt == 1

@@ -272,3 +272,27 @@ def test_scanning_accounts_for_every_byte(frames: list[bytes], data: st.DataObje
         assert offset == position
         position += length
     assert position == len(segment)
+
+
+def test_files_of_somebody_else_are_left_alone(sealed: Path, tmp_path: Path) -> None:
+    """A copy that an operator made of a segment is neither read twice nor in the way."""
+    directory = tmp_path / "spool"
+    shutil.copytree(sealed, directory)
+    segment = segment_of(directory)
+    shutil.copy(segment, directory / "backup.seg")
+    with Spool(directory) as spool:
+        assert [record.sequence for record in drain(spool)] == [0, 1, 2]
+    assert (directory / "backup.seg").exists()
+
+
+def test_a_closed_spool_settles_nothing(tmp_path: Path) -> None:
+    """A delivery that ends after the agent closed its spool writes into no file: its number may be another's by now."""
+    spool = Spool(tmp_path / "spool")
+    spool.append(b"frame", b"", 1)
+    spool.close()
+    others = [(tmp_path / f"other{number}").open("w+b") for number in range(8)]
+    with pytest.raises(SpoolError):
+        spool.acknowledge(0)
+    for other in others:
+        other.close()
+    assert [path.stat().st_size for path in tmp_path.glob("other*")] == [0] * 8
