@@ -20,7 +20,7 @@ BOOKS: Final = (("prices", "prices.toml"), ("owners", "owners.toml"))
 COLLECTOR_PORT: Final = 8470
 PAGES_PORT: Final = 8501
 READY_S: Final = 60.0
-POLL_S: Final = 0.25
+POLL_S: Final = 1.0
 MAX_AGENTS_AT_ONCE: Final = 4
 
 
@@ -55,10 +55,10 @@ class Fleet:
                 self.source.import_book(kind, path)
 
     def build_history(self, plan: DemoPlan, nodes: Sequence[str], cluster: str, tell: Callable[[], None]) -> None:
-        """Run every node's agent over the plan's history, as many at a time as there are cores."""
+        """Run every node's agent over the plan's history, one more at a time than cores, so that none idles."""
         waiting, running = deque(nodes), list[Service]()
         while waiting or running:
-            while waiting and len(running) < min(os.cpu_count() or 1, MAX_AGENTS_AT_ONCE):
+            while waiting and len(running) < min((os.cpu_count() or 1) + 1, MAX_AGENTS_AT_ONCE):
                 running.append(self._agent(plan, waiting.popleft(), cluster, live=False))
             time.sleep(POLL_S)
             self.check()

@@ -44,7 +44,9 @@ def _chargeback_line(row: Answer, by: str, total: Decimal) -> Line:
     cells = (
         _name(row, by),
         wording.hours_column(row["gpu_hours"]),
-        wording.share(row["active_gpu_hours"], row["gpu_hours"]) if held else wording.UNKNOWN,
+        wording.share(row["active_gpu_hours"], wording.watched_hours(row["gpu_hours"], row["states"]))
+        if held
+        else wording.UNKNOWN,
         _figure(row["energy_kwh"]),
         _figure(row["carbon_kg"]),
         wording.UNKNOWN if row["cost"] is None else f"{cost:,.2f}",
