@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import polars as pl
 
+from gpuledger.model import UNWATCHED_STATES
+
 Document = Mapping[str, Any]
 
 MONEY: Final = pl.Decimal(38, 9)
@@ -27,6 +29,7 @@ CHARGEBACK_SCHEMA: Final = pl.Schema(
         "kind": pl.String(),
         "gpu_hours": pl.Float64(),
         "held_idle_gpu_hours": pl.Float64(),
+        "unwatched_gpu_hours": pl.Float64(),
         "active_gpu_hours": pl.Float64(),
         "energy_kwh": pl.Float64(),
         "carbon_kg": pl.Float64(),
@@ -56,6 +59,7 @@ def chargeback_frame(answer: Document) -> pl.DataFrame:
             "kind": row.get("kind", OWNER),
             "gpu_hours": row["gpu_hours"],
             "held_idle_gpu_hours": row.get("states", {}).get("held_idle", 0.0),
+            "unwatched_gpu_hours": sum(row.get("states", {}).get(state.label, 0.0) for state in UNWATCHED_STATES),
             "active_gpu_hours": row.get("active_gpu_hours"),
             "energy_kwh": row.get("energy_kwh"),
             "carbon_kg": row.get("carbon_kg"),

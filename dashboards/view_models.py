@@ -96,6 +96,7 @@ def kpis(frame: pl.DataFrame, waste: Waste, answers: Answers) -> tuple[Kpi, ...]
     hours = float(frame["gpu_hours"].sum())
     held = frame.filter(pl.col("kind").is_in([OWNER, "unattributed"]))
     held_hours, active_hours = float(held["gpu_hours"].sum()), float(held["active_gpu_hours"].sum())
+    watched_hours = held_hours - float(held["unwatched_gpu_hours"].sum())
     total = total_cost(frame)
     return (
         Kpi("Cost of the fleet", wording.money_short(total, currency), "", _against(total, answers)),
@@ -107,9 +108,9 @@ def kpis(frame: pl.DataFrame, waste: Waste, answers: Answers) -> tuple[Kpi, ...]
         ),
         Kpi(
             "Utilisation",
-            wording.share(active_hours, held_hours),
-            "of held time",
-            f"{wording.hours(active_hours)} active of {wording.hours(held_hours)} held GPU-hours",
+            wording.share(active_hours, watched_hours),
+            "of observed held time",
+            f"{wording.hours(active_hours)} active of {wording.hours(watched_hours)} GPU-hours",
         ),
         Kpi(
             "Paid for, not used",
@@ -221,7 +222,7 @@ def breakdown(answer: Document, by: str) -> Table:
     owners = frame.filter(billed)
     shown = pl.concat([owners.head(TOP_ROWS), frame.filter(~billed & (pl.col("gpu_hours") > 0))])
     rows = [_breakdown_line(row, by, answer["currency"] or "", total) for row in shown.iter_rows(named=True)]
-    whole = frame.select("gpu_hours", "active_gpu_hours", "energy_kwh").sum().row(0, named=True)
+    whole = frame.select("gpu_hours", "unwatched_gpu_hours", "active_gpu_hours", "energy_kwh").sum().row(0, named=True)
     rows.append(
         _breakdown_line({**whole, "key": "Total", "kind": "total", "cost": total}, by, answer["currency"] or "", total)
     )
@@ -233,12 +234,13 @@ def _breakdown_line(row: Mapping[str, Any], by: str, currency: str, total: Decim
     kind = row["kind"]
     held = kind in {*BILLED, "unattributed", "total"} and row["active_gpu_hours"] is not None
     energy = wording.UNKNOWN if row["energy_kwh"] is None else f"{row['energy_kwh']:,.1f}"
+    watched_hours = row["gpu_hours"] - row["unwatched_gpu_hours"]
     cells = (
         "Total" if kind == "total" else row_label(row, by),
         wording.money(row["cost"], currency),
         wording.share(row["cost"] or Decimal(0), total),
         wording.hours_column(row["gpu_hours"]),
-        wording.share(row["active_gpu_hours"], row["gpu_hours"]) if held else wording.UNKNOWN,
+        wording.share(row["active_gpu_hours"], watched_hours) if held else wording.UNKNOWN,
         energy,
     )
     return Line("total" if kind == "total" else OWNER if kind in BILLED else "aside", cells)

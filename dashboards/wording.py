@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import calendar
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
+
+from gpuledger.model import UNWATCHED_STATES
 
 UNKNOWN: Final = "\N{EN DASH}"
 
@@ -105,6 +108,11 @@ def share(part: Decimal | float, whole: Decimal | float) -> str:
     if 0 < percent < 1:
         return "<1 %"
     return ">99 %" if 99 < percent < 100 else f"{percent:.0f} %"
+
+
+def watched_hours(hours: float, states: Mapping[str, float]) -> float:
+    """Return the part of `hours` in which somebody could see whether work was done: what active time is a share of."""
+    return hours - sum(states.get(state.label, 0.0) for state in UNWATCHED_STATES)
 
 
 def change(now: Decimal, before: Decimal) -> str:

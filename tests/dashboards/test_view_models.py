@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from analytics.overview import chargeback_frame, timeline_costs
-from dashboards import findings, view_models
+from dashboards import findings, view_models, wording
 from dashboards.notes import notes
 from dashboards.view_models import Answers
 from tests.dashboards import stub_collector
@@ -87,8 +87,21 @@ def test_kpis_divide_held_by_capacity_and_active_by_held() -> None:
     cost, held, worked, unused = view_models.overview(answers).kpis
     assert (cost.value, cost.detail) == ("€100", "no earlier data to compare with")
     assert (held.value, held.unit, held.detail) == ("80 %", "of capacity", "80.0 of 100 GPU-hours")
-    assert (worked.value, worked.unit, worked.detail) == ("75 %", "of held time", "60.0 active of 80.0 held GPU-hours")
+    assert (worked.value, worked.unit) == ("75 %", "of observed held time")
+    assert worked.detail == "60.0 active of 80.0 GPU-hours"
     assert (unused.value, unused.detail) == ("€24.90", "25 % of the cost")
+
+
+def test_time_that_nobody_watched_is_no_part_of_a_ratio() -> None:
+    """Half of a team's hours were not watched: the ratio is of the other half, and the hours stay on its row."""
+    [first, *others] = TWO_TEAMS["rows"]
+    half = first["gpu_hours"] / 2
+    unwatched = {**first, "active_gpu_hours": half, "states": {"active": half, "held_unobserved": half}}
+    document = {**TWO_TEAMS, "rows": [unwatched, *others]}
+    answers = Answers(document, IDLE, {"watermark": "2026-05-02T00:00:00Z"}, "in May")
+    line = view_models.breakdown(document, "team").lines[0]
+    assert line.cells[3:5] == (wording.hours_column(first["gpu_hours"]), "100 %")
+    assert f"of {wording.hours(80.0 - half)} GPU-hours" in view_models.overview(answers).kpis[2].detail
 
 
 def test_the_cost_is_compared_with_the_earlier_period_that_was_asked_for() -> None:
