@@ -25,13 +25,13 @@ MAX_AGENTS_AT_ONCE: Final = 4
 
 
 class Fleet:
-    """Everything that a demo runs; closing it stops all of it, the collector last."""
+    """Everything that a demo runs; closing it stops all of it, the collector last. Port 0 takes any free port."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, port: int = COLLECTOR_PORT) -> None:
         self._directory = directory
         self._services: list[Service] = []
         self._closing = ExitStack()
-        self._port = free_port(COLLECTOR_PORT)
+        self._port = free_port(port)
         self.url = f"http://127.0.0.1:{self._port}"
         self.source: Source = HttpSource(self.url)
         self._closing.callback(self.source.close)
