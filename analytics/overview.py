@@ -115,7 +115,7 @@ def idle_frame(answer: Document) -> pl.DataFrame:
             pl.col("name").n_unique().cast(pl.Int64).alias("runs"),
             pl.col("reason").first(),
             pl.col("gpu_hours").sum(),
-            _sum_or_null("cost"),
+            sum_or_null("cost"),
         )
     )
     return summed.select(IDLE_SCHEMA.names()).sort(
@@ -123,7 +123,7 @@ def idle_frame(answer: Document) -> pl.DataFrame:
     )
 
 
-def _sum_or_null(column: str) -> pl.Expr:
+def sum_or_null(column: str) -> pl.Expr:
     """Add up what is known; nothing known is unknown, not zero."""
     return pl.when(pl.col(column).is_not_null().any()).then(pl.col(column).sum()).alias(column)
 

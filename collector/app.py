@@ -43,7 +43,11 @@ def run(settings: CollectorSettings, *, on_ready: OnReady | None = None, ready_f
             on_ready(url)
 
     with _open(settings, WallClock()) as ledger:
-        _server(settings, ledger, WallClock(), ready).run()
+        server = _server(settings, ledger, WallClock(), ready)
+        try:
+            server.run()
+        except SystemExit as error:  # the server's way to say that it could not start
+            raise _cannot_listen(settings) from error
     return 0
 
 
@@ -65,11 +69,18 @@ def running(settings: CollectorSettings, *, clock: Clock | None = None) -> Itera
         try:
             while not ready.wait(0.05):
                 if not thread.is_alive():
-                    raise LedgerError(f"the collector cannot listen on {settings.server.host}:{settings.server.port}")
+                    raise _cannot_listen(settings)
             yield found[0]
         finally:
             server.should_exit = True
             thread.join()
+
+
+def _cannot_listen(settings: CollectorSettings) -> LedgerError:
+    return LedgerError(
+        f"the collector cannot listen on {settings.server.host}:{settings.server.port}",
+        hint="end what listens there, or give another [server] host and port",
+    )
 
 
 class _Server(uvicorn.Server):

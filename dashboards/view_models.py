@@ -8,7 +8,16 @@ from typing import Any, Final, NamedTuple
 
 import polars as pl
 
-from analytics.overview import BILLED, OWNER, chargeback_frame, idle_frame, keep_largest, sum_money, total_cost
+from analytics.overview import (
+    BILLED,
+    OWNER,
+    chargeback_frame,
+    idle_frame,
+    keep_largest,
+    sum_money,
+    sum_or_null,
+    total_cost,
+)
 from dashboards import findings, wording
 from dashboards.findings import Waste
 from dashboards.notes import Note
@@ -99,7 +108,7 @@ def kpis(frame: pl.DataFrame, waste: Waste, answers: Answers) -> tuple[Kpi, ...]
     watched_hours = held_hours - float(held["unwatched_gpu_hours"].sum())
     total = total_cost(frame)
     return (
-        Kpi("Cost of the fleet", wording.money_short(total, currency), "", _against(total, answers)),
+        Kpi("Cost of the fleet", _money(total, frame, currency), "", _against(total, answers)),
         Kpi(
             "Held by someone",
             wording.share(held_hours, hours),
@@ -119,6 +128,11 @@ def kpis(frame: pl.DataFrame, waste: Waste, answers: Answers) -> tuple[Kpi, ...]
             f"{wording.share(waste.total, total)} of the cost",
         ),
     )
+
+
+def _money(total: Decimal, frame: pl.DataFrame, currency: str) -> str:
+    """Return a total as a headline; a dash where nothing has a price: unpriced is not free."""
+    return wording.money_short(total, currency) if frame["cost"].count() else wording.UNKNOWN
 
 
 def _against(total: Decimal, answers: Answers) -> str:
@@ -222,10 +236,9 @@ def breakdown(answer: Document, by: str) -> Table:
     owners = frame.filter(billed)
     shown = pl.concat([owners.head(TOP_ROWS), frame.filter(~billed & (pl.col("gpu_hours") > 0))])
     rows = [_breakdown_line(row, by, answer["currency"] or "", total) for row in shown.iter_rows(named=True)]
-    whole = frame.select("gpu_hours", "unwatched_gpu_hours", "active_gpu_hours", "energy_kwh").sum().row(0, named=True)
-    rows.append(
-        _breakdown_line({**whole, "key": "Total", "kind": "total", "cost": total}, by, answer["currency"] or "", total)
-    )
+    known = [sum_or_null(name) for name in ("active_gpu_hours", "energy_kwh", "cost")]
+    whole = frame.select(pl.col("gpu_hours", "unwatched_gpu_hours").sum(), *known).row(0, named=True)
+    rows.append(_breakdown_line({**whole, "key": "Total", "kind": "total"}, by, answer["currency"] or "", total))
     headers = (wording.DIMENSION_WORDS[by][0], "Cost", "Share", "GPU-hours", "Active", "Energy, kWh")
     return Table(headers, tuple(rows), left_out=max(0, owners.height - TOP_ROWS))
 
@@ -238,7 +251,7 @@ def _breakdown_line(row: Mapping[str, Any], by: str, currency: str, total: Decim
     cells = (
         "Total" if kind == "total" else row_label(row, by),
         wording.money(row["cost"], currency),
-        wording.share(row["cost"] or Decimal(0), total),
+        wording.UNKNOWN if row["cost"] is None else wording.share(row["cost"], total),
         wording.hours_column(row["gpu_hours"]),
         wording.share(row["active_gpu_hours"], watched_hours) if held else wording.UNKNOWN,
         energy,

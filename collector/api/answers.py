@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import typing
 from collections.abc import Callable
 from typing import Any, Final
@@ -12,6 +10,8 @@ import msgspec
 import pyarrow as pa
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+
+from gpuledger.rows import csv_bytes, flat_rows
 
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
@@ -36,23 +36,15 @@ def negotiate(accept: str, offered: tuple[str, ...]) -> str:
 
 
 def offered_for(answer: type) -> tuple[str, ...]:
-    """Return the media types in which an answer of this type comes: only one with rows is a table."""
-    return ROW_TYPES if "rows" in getattr(answer, "__struct_fields__", ()) else (JSON,)
+    """Return the media types in which an answer of this type comes: a table is one with rows, or one row itself."""
+    return ROW_TYPES if _has_rows(answer) or getattr(answer, "one_row", False) else (JSON,)
 
 
 def render(answer: msgspec.Struct, media_type: str) -> Response:
     """Return `answer` in one of the types that it is offered in."""
     if media_type == JSON:
         return Response(msgspec.json.encode(answer), media_type=JSON)
-    return Response(_RENDER[media_type](_columns(answer), _rows(answer)), media_type=media_type)
-
-
-def _csv(columns: list[str], rows: list[Row]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
+    return Response(_RENDER[media_type](*_table(answer)), media_type=media_type)
 
 
 def _arrow(columns: list[str], rows: list[Row]) -> bytes:
@@ -63,35 +55,22 @@ def _arrow(columns: list[str], rows: list[Row]) -> bytes:
     return bytes(sink.getvalue())
 
 
-_RENDER: Final[dict[str, Callable[[list[str], list[Row]], bytes]]] = {CSV: _csv, ARROW: _arrow}
+_RENDER: Final[dict[str, Callable[[list[str], list[Row]], bytes]]] = {CSV: csv_bytes, ARROW: _arrow}
 
 
-def _rows(answer: msgspec.Struct) -> list[Row]:
-    return [_flat(msgspec.to_builtins(row)) for row in answer.rows]  # type: ignore[attr-defined]
-
-
-def _flat(row: Row) -> Row:
-    """Spread what a row holds by name over columns: `states` of `idle` becomes `states.idle`."""
-    found: Row = {}
-    for name, value in row.items():
-        if isinstance(value, dict):
-            found.update({f"{name}.{inner}": each for inner, each in value.items()})
-        else:
-            found[name] = value if not isinstance(value, list) else ", ".join(map(str, value))
-    return found
-
-
-def _columns(answer: msgspec.Struct) -> list[str]:
-    """Return the columns of all rows in the order of their fields; those of a row type where there are no rows."""
-    rows = _rows(answer)
+def _table(answer: msgspec.Struct) -> tuple[list[str], list[Row]]:
+    """Return an answer's rows flat; where it has none found, the columns of its row type; without rows, itself."""
+    if not _has_rows(type(answer)):
+        return flat_rows([msgspec.to_builtins(answer)])
+    columns, rows = flat_rows([msgspec.to_builtins(row) for row in answer.rows])  # type: ignore[attr-defined]
     if not rows:
         [kind] = typing.get_args(typing.get_type_hints(type(answer))["rows"])[:1]
-        return list(getattr(kind, "__struct_encode_fields__", ()))
-    columns: dict[str, None] = {}
-    for field in msgspec.to_builtins(answer.rows[0]):  # type: ignore[attr-defined]
-        for row in rows:
-            columns |= dict.fromkeys(name for name in row if name == field or name.startswith(f"{field}."))
-    return list(columns)
+        columns = list(getattr(kind, "__struct_encode_fields__", ()))
+    return columns, rows
+
+
+def _has_rows(answer: type) -> bool:
+    return "rows" in getattr(answer, "__struct_fields__", ())
 
 
 def _range(part: str) -> tuple[str, float]:

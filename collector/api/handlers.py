@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from collector.api.answers import JSON, negotiate, offered_for, render
 from collector.api.metrics import FiguresCollector
-from collector.api.parameters import Parameter, read_parameters
+from collector.api.parameters import Parameter, each_once, read_parameters
 from collector.api.problems import problem, refusal, respond
 from collector.api.questions import Question
 from collector.api.services import Services
@@ -59,7 +59,7 @@ def question(services: Services, asked: Question) -> Handler:
 
     async def handle(request: Request) -> Response:
         media_type = negotiate(request.headers.get("accept", "*/*"), offered)
-        values = read_parameters(asked.parameters, request.query_params)
+        values = read_parameters(asked.parameters, each_once(request.query_params.multi_items()))
 
         def answer() -> Response:
             if asked.rated:
@@ -130,7 +130,7 @@ def metrics(services: Services) -> Handler:
 
 def _book(services: Services, take: Callable[..., msgspec.Struct]) -> Handler:
     async def handle(request: Request) -> Response:
-        source = read_parameters((SOURCE,), request.query_params)["source"]
+        source = read_parameters((SOURCE,), each_once(request.query_params.multi_items()))["source"]
         as_format = file_format(request.headers.get("content-type", ""))
         content = await _body(request, MAX_DOCUMENT_BYTES)
         now_us = services.clock.now_us()

@@ -45,6 +45,16 @@ def read_parameters(known: Iterable[Parameter], given: Mapping[str, str]) -> dic
     return {parameter.name: parameter.read(given.get(parameter.name)) for parameter in known}
 
 
+def each_once(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return a query by name. Raises ConfigError where a parameter is given twice: which was meant is unknown."""
+    given: dict[str, str] = {}
+    for name, text in pairs:
+        if name in given:
+            raise ConfigError(f'the parameter "{name}" is given twice', hint="give it once")
+        given[name] = text
+    return given
+
+
 def bounded(low: int, high: int) -> Callable[[str], int]:
     """Return a reader of whole numbers within `[low, high]`."""
 

@@ -69,7 +69,7 @@ def parse_map(content: str, source: str, *, zone: str = "") -> TableMap:
     """Return the map in TOML text."""
     try:
         document = tomllib.loads(content)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # beside bad TOML: huge numbers, deep nesting
         raise ConfigError(
             f"{source} is not TOML: {error}", hint="text needs quotes; sections look like [columns]"
         ) from error

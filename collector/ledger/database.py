@@ -18,6 +18,9 @@ from gpuledger.errors import LedgerError, Terminal
 
 FILE: Final = "ledger.duckdb"
 LOCK: Final = "ledger.lock"
+DISK_HINT: Final = (
+    "see the space on the ledger's disk and the collector's log; a damaged file has to come back from a copy"
+)
 Tables = Mapping[str, pa.Table]
 Parameters = Mapping[str, Any]
 
@@ -40,8 +43,13 @@ class DirectoryLock:
     """One writer per ledger, or several readers, across processes; the kernel drops it when its process dies."""
 
     def __init__(self, directory: Path, *, shared: bool) -> None:
-        path = directory / LOCK
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise LedgerError(
+                f"{directory} cannot hold a ledger: {error.strerror}", hint="name a folder that this user may write"
+            ) from error
         try:
             fcntl.flock(self._descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError as error:
@@ -74,7 +82,7 @@ class Session:
         """
         sql = statement(name)
         run = self._rows if is_query(sql) else self._count
-        with self._naming(f"statement {name}"), self._staged(tables or {}):
+        with self._naming(f"statement {name}", hint=DISK_HINT), self._staged(tables or {}):
             return run(sql, dict(params) if params else None)
 
     def script(self, sql: str, *, label: str) -> None:
@@ -126,7 +134,7 @@ class Session:
         try:
             yield
         except duckdb.DataError as error:
-            raise UnfitError(f"{label}: {error}", hint=hint) from error
+            raise UnfitError(f"{label}: {error}") from error
         except duckdb.Error as error:
             raise LedgerError(f"{label}: {error}", hint=hint) from error
 
@@ -137,7 +145,7 @@ class Session:
             cause.add_note(str(error))
 
     def _call(self, sql: str) -> None:
-        with self._naming(sql.lower(), hint="see the space on the ledger's disk and the collector's log"):
+        with self._naming(sql.lower(), hint=DISK_HINT):
             self._connection.execute(sql)
 
 

@@ -69,7 +69,6 @@ class Ledger:
         """
         if read_only and not (directory / FILE).is_file():
             raise LedgerError(f"there is no ledger in {directory}", hint="give the folder that holds ledger.duckdb")
-        directory.mkdir(parents=True, exist_ok=True)
         lock = DirectoryLock(directory, shared=read_only)
         clock, options = clock or WallClock(), options or LedgerOptions()
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Final
 
@@ -14,7 +14,9 @@ from gpuledger.accounting.units import US_PER_HOUR
 from gpuledger.errors import ConfigError
 
 MAX_RATE: Final = Decimal(1_000_000)
-_DECIMAL: Final = re.compile(r"-?\d+(\.\d+)?")
+MAX_CARBON: Final = Decimal(1_000_000)
+_DECIMAL: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_CALENDAR: Final = (to_us(datetime(1970, 1, 1, tzinfo=UTC)), to_us(datetime(9999, 1, 1, tzinfo=UTC)))
 _CURRENCY: Final = re.compile(r"[A-Z]{3}")
 
 
@@ -74,6 +76,14 @@ def rate_field(record: Record, key: str, kind: FileKind) -> int:
     return quanta(rate)
 
 
+def carbon_field(record: Record, key: str, kind: FileKind) -> Decimal | None:
+    """Return grams of carbon dioxide per kilowatt-hour; None where it is not given."""
+    carbon = decimal_field(record, key, 6, kind)
+    if carbon is not None and carbon > MAX_CARBON:
+        raise kind.error(f"{record.where}: {key} {carbon} is over {MAX_CARBON}", hint="grams per kilowatt-hour")
+    return carbon
+
+
 def validity_fields(record: Record, kind: FileKind) -> tuple[int | None, int | None]:
     """Return `from` and `to`, which stand on the hour and in this order."""
     from_us, to_us_ = (_instant(record, key, kind) for key in ("from", "to"))
@@ -101,6 +111,8 @@ def _instant(record: Record, key: str, kind: FileKind) -> int | None:
             raise kind.error(f"{where}: {error.message}", hint="write 2026-01-01T00:00:00Z") from error
     else:
         raise kind.error(f"{where} is not a time: {value!r}", hint="write 2026-01-01T00:00:00Z")
+    if not _CALENDAR[0] <= at_us < _CALENDAR[1]:
+        raise kind.error(f"{where} is not between 1970 and 9998", hint=f"leave {key} out where it has no limit")
     if at_us % US_PER_HOUR:
         raise kind.error(
             f"{where} {iso(at_us)} is not on the hour, and charges are hourly",

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from collector.pricing.fields import (
+    carbon_field,
     currency_code,
-    decimal_field,
     rate_field,
     required_text,
     text_field,
@@ -100,7 +100,7 @@ def _price_entry(record: Record) -> PriceEntry:
         cluster=text_field(record, "cluster", _PRICES),
         pool=text_field(record, "pool", _PRICES),
         mig_profile=text_field(record, "mig_profile", _PRICES),
-        carbon_g_per_kwh=decimal_field(record, "carbon_g_per_kwh", 6, _PRICES),
+        carbon_g_per_kwh=carbon_field(record, "carbon_g_per_kwh", _PRICES),
         from_us=from_us,
         to_us=to_us,
     )

@@ -80,7 +80,7 @@ def refuse_unknown(keys: Iterable[str], known: Sequence[str], where: str, kind: 
 def _read_toml(text: str, source: str, kind: FileKind) -> Document:
     try:
         settings = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # beside bad TOML: a number of thousands of digits, deep nesting
         raise kind.error(f"{source}: not valid TOML: {error}", hint=kind.example) from error
     entries = settings.pop(kind.table, [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):

@@ -78,7 +78,7 @@ class TimeProof(NamedTuple):
 class MoneyProof(NamedTuple):
     """Charges of the period, and how far they are off what its capacity cost."""
 
-    charged_quanta: int
+    charged_quanta: int | None  # None where there was time and none of it has a price
     imbalance_quanta: int
     unpriced_part_us: int
 
@@ -137,7 +137,7 @@ class Checks:
     def money(self, pending: set[tuple[str, int]]) -> MoneyProof:
         """Hold what each device-hour of capacity costs against its charges."""
         capacity = self._capacity(pending)
-        charged, imbalance, unpriced = 0, 0, 0
+        charged, imbalance, priced, unpriced = 0, 0, 0, 0
         for row in self._rows("reconcile_money"):
             key = (row["device_id"], row["hour_us"])
             capacity_us = capacity.pop(key, None)
@@ -149,6 +149,7 @@ class Checks:
             if row["rate_quanta"] is None:
                 unpriced += row["held_us"] * self._devices[row["device_id"]]["parts"]
                 continue
+            priced += 1
             expected = cost_quanta(row["rate_quanta"], held_us)
             imbalance += abs(expected - row["cost_quanta"])
             if expected != row["cost_quanta"]:
@@ -156,7 +157,7 @@ class Checks:
             self._check_rate(row)
         for key in sorted(capacity):
             self._found.add("unrated", f"{self._where(*key)}: no charges")
-        return MoneyProof(charged, imbalance, unpriced)
+        return MoneyProof(charged if priced or not unpriced else None, imbalance, unpriced)
 
     def energy(self) -> int:
         """Hold what boards were metered against what the records of their devices say; return how far they are off."""

@@ -6,6 +6,8 @@ its boards were metered is what its records say. Money: what its capacity cost i
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import msgspec
 
 from collector.ledger.store import Ledger
@@ -19,6 +21,8 @@ from gpuledger.model import State
 
 class Reconciliation(msgspec.Struct, frozen=True):
     """The proof. An imbalance is the sum of what each device, batch or hour is off, whichever way it is off."""
+
+    one_row: ClassVar = True  # as a table
 
     ok: bool
     period: Span

@@ -12,6 +12,7 @@ from collector.queries.figures import HELD, Span, hours, instant, integers, rati
 from collector.queries.grouping import BY, BY_DEVICE, KINDS, choice, group_of
 from collector.queries.standing import standing
 from gpuledger.accounting.periods import Period, require_hours
+from gpuledger.model import State
 
 
 class UtilizationRow(msgspec.Struct, frozen=True):
@@ -87,7 +88,7 @@ def utilization(ledger: Ledger, period: Period, *, by: str = "team") -> Utilizat
 
 
 def _row(kind: str, key: str, time: _Time, capacity_us: int) -> UtilizationRow:
-    watched = time.watched_us > 0 or not time.held_us
+    watched = time.watched_us > 0 if time.held_us else time.states.keys() != {State.UNOBSERVED}
     return UtilizationRow(
         key=key,
         kind=kind,

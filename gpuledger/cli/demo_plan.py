@@ -14,6 +14,7 @@ from gpuledger.errors import ConfigError
 
 SCENARIO: Final = "demo"
 MARKER: Final = "demo.json"
+MAX_DAYS: Final = 3_650
 LEDGER_FILE: Final = "ledger.duckdb"
 HISTORY_INTERVAL_MS: Final = 60_000
 LIVE_DAYS: Final = 60  # for how long after its history the scenario still has work to show
@@ -39,8 +40,8 @@ class DemoPlan(msgspec.Struct, frozen=True):
 
 def make_plan(now: datetime, days: int, seed: int | None, nodes: int | None) -> DemoPlan:
     """Return a plan whose history ends at the last full hour, and begins at midnight `days` days before."""
-    if days < 1 or (nodes is not None and nodes < 1):
-        raise ConfigError("a demo has at least one day and one node", hint="--days 30 --nodes 6")
+    if not 1 <= days <= MAX_DAYS or (nodes is not None and nodes < 1):
+        raise ConfigError(f"a demo has 1 to {MAX_DAYS} days and at least one node", hint="--days 30 --nodes 6")
     until = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     start = (until - timedelta(days=days)).replace(hour=0)
     return DemoPlan(seed=seed, nodes=nodes, from_=start, until=until)
@@ -70,8 +71,13 @@ def settle(directory: Path, wanted: DemoPlan) -> DemoPlan:
 
 def remember(directory: Path, plan: DemoPlan) -> None:
     """Write down which demo `directory` holds."""
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / MARKER).write_bytes(msgspec.json.encode(plan))
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / MARKER).write_bytes(msgspec.json.encode(plan))
+    except OSError as error:
+        raise ConfigError(
+            f"{directory} cannot hold a demo: {error.strerror}", hint="name a folder of yours with --data-dir"
+        ) from error
 
 
 def collector_settings(directory: Path, port: int) -> str:

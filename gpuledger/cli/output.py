@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import io
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -15,27 +14,21 @@ from rich.console import Console, RenderableType
 
 from gpuledger.cli.extras import needs
 from gpuledger.errors import ConfigError, GpuLedgerError
+from gpuledger.rows import Row, csv_bytes, flat_rows
 
 Answer = Mapping[str, Any]
-Row = Mapping[str, Any]
 PLAIN_WIDTH: Final = 120
 
 
-def emit(
-    args: argparse.Namespace,
-    answer: Answer,
-    table: Callable[[Answer], RenderableType],
-    rows: Callable[[Answer], Sequence[Row]] | None = None,
-) -> None:
-    """Write `answer` as `--format` says; `table` draws it for people, `rows` lays it out flat for CSV and Parquet."""
+def emit(args: argparse.Namespace, answer: Answer, table: Callable[[Answer], RenderableType]) -> None:
+    """Write `answer` as `--format` says; `table` draws it for people."""
     chosen = args.format or _default_format(args.output)
-    flat = rows or _rows_of
     if chosen == "parquet":
-        _write_parquet(args.output, flat(answer))
+        _write_parquet(args.output, _rows_of(answer))
     elif chosen == "table":
         _write_text(args.output, table(answer))
     else:
-        data = _csv(flat(answer)) if chosen == "csv" else _json(answer)
+        data = csv_bytes(*flat_rows(_rows_of(answer))) if chosen == "csv" else _json(answer)
         _write_bytes(args.output, data)
 
 
@@ -48,17 +41,6 @@ def console() -> Console:
 def progress_console() -> Console:
     """Return the console for progress and remarks: stderr, so that stdout stays one document."""
     return Console(stderr=True, highlight=False)
-
-
-def flatten(row: Row, prefix: str = "") -> dict[str, Any]:
-    """Return one level of columns: `states: {idle: 1}` becomes `states_idle: 1`."""
-    flat: dict[str, Any] = {}
-    for name, value in row.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{name}_")
-        else:
-            flat[prefix + name] = value
-    return flat
 
 
 def _default_format(output: Path | None) -> str:
@@ -75,16 +57,6 @@ def _rows_of(answer: Answer) -> Sequence[Row]:
 
 def _json(answer: Answer) -> bytes:
     return msgspec.json.format(msgspec.json.encode(answer), indent=2) + b"\n"
-
-
-def _csv(rows: Sequence[Row]) -> bytes:
-    flat = [flatten(row) for row in rows]
-    names = list(dict.fromkeys(name for row in flat for name in row))
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(flat)
-    return text.getvalue().encode()
 
 
 def _write_bytes(path: Path | None, data: bytes) -> None:
@@ -113,7 +85,8 @@ def _write_parquet(path: Path | None, rows: Sequence[Row]) -> None:
         import pyarrow as pa
         from pyarrow import parquet
     try:
-        parquet.write_table(pa.Table.from_pylist([flatten(row) for row in rows]), path)
+        columns, flat = flat_rows(rows)
+        parquet.write_table(pa.table({name: [row[name] for row in flat] for name in columns}), path)
     except OSError as error:
         raise _unwritable(path, error) from error
 

@@ -90,6 +90,19 @@ def answers(port: int, path: str) -> bool:
         connection.close()
 
 
+def refuse_busy(host: str, port: int) -> None:
+    """Raise GpuLedgerError where nobody can listen on `host` and `port`: it is taken, or no address of this machine."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise GpuLedgerError(
+            f"cannot listen on {host}:{port}: {error.strerror}", hint="end what listens there, or give another --port"
+        ) from error
+
+
 def free_port(preferred: int) -> int:
     """Return `preferred` where it is free on this machine, else any free one."""
     for port in (preferred, 0):

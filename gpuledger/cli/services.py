@@ -13,6 +13,7 @@ import msgspec
 from gpuledger.cli.arguments import Commands, Parser, add_command
 from gpuledger.cli.exits import DONE
 from gpuledger.cli.extras import needs, require
+from gpuledger.cli.processes import refuse_busy
 from gpuledger.client import DEFAULT_URL
 from gpuledger.config import effective, load_config
 from gpuledger.errors import ConfigError
@@ -64,6 +65,7 @@ def run_dashboards(args: argparse.Namespace) -> NoReturn:
 
     if not 0 < args.port <= 65_535:
         raise ConfigError(f"{args.port} is not a port", hint="give a number from 1 to 65535")
+    refuse_busy(args.host, args.port)
     line = command(args.port, args.host)
     os.execve(line[0], line, {**os.environ, "GPULEDGER_URL": args.url})  # noqa: S606 - signals reach the server itself
 

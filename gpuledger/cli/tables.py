@@ -50,7 +50,7 @@ def _chargeback_line(row: Answer, by: str, total: Decimal) -> Line:
         _figure(row["energy_kwh"]),
         _figure(row["carbon_kg"]),
         wording.UNKNOWN if row["cost"] is None else f"{cost:,.2f}",
-        wording.share(cost, total),
+        wording.UNKNOWN if row["cost"] is None else wording.share(cost, total),
     )
     return Line(cells, kind if kind == "total" else "" if kind in {"owner", "device"} else "aside")
 
@@ -298,9 +298,3 @@ def _laws(answer: Answer) -> list[tuple[str, str, str, bool]]:
 
 def _violation(item: Answer) -> str:
     return ", ".join(f"{name} {value}" for name, value in item.items() if value not in {None, ""})
-
-
-def reconcile_rows(answer: Answer) -> list[Answer]:
-    """Return the proof as one row for CSV and Parquet, the violations counted."""
-    flat = {name: value for name, value in answer.items() if not isinstance(value, list)}
-    return [{**flat, "violations": len(answer["violations"])}]

@@ -46,7 +46,11 @@ class ScriptedServer:
             disable_nagle_algorithm = True
 
             def handle_any(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                length = int(self.headers.get("Content-Length", 0))
+                body = self.rfile.read(length)
+                if len(body) < length:  # the client died in the middle of its request
+                    self.close_connection = True
+                    return
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 request = Request(self.command, self.path, headers, body, self.client_address[1])
                 scripted.requests.append(request)

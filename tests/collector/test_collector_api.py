@@ -203,7 +203,7 @@ def test_rows_come_as_json_csv_and_arrow(filled: Site, asked: Any) -> None:
     path = asked.path + (f"?period={PERIOD}" if any(p.name == "period" for p in asked.parameters) else "")
     answer = filled.get(path, accept="application/json")
     assert answer.status == 200, answer.body
-    rows = answer.json["rows"]
+    rows = answer.json.get("rows", [answer.json])  # an answer without rows is one itself
     as_csv = filled.get(path, accept="text/csv;q=1, */*;q=0.1")
     assert as_csv.headers["Content-Type"].startswith("text/csv")
     read = list(csv.DictReader(io.StringIO(as_csv.body.decode())))
@@ -215,9 +215,10 @@ def test_rows_come_as_json_csv_and_arrow(filled: Site, asked: Any) -> None:
         for name, value in row.items():
             if isinstance(value, dict):
                 assert {f"{name}.{key}": each for key, each in value.items()}.items() <= values.items()
-            elif not isinstance(value, list):
-                assert values[name] == value
-                assert text[name] == ("" if value is None else str(value))
+            else:
+                cell = len(value) if isinstance(value, list) else value
+                assert values[name] == cell
+                assert text[name] == ("" if cell is None else str(cell))
 
 
 def test_an_answer_without_rows_is_still_a_table(site: Site) -> None:
