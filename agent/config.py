@@ -77,6 +77,26 @@ class HoldersSection(msgspec.Struct, frozen=True):
     pod_logs: Path = Path("/var/log/pods")
 
 
+class KubernetesSection(msgspec.Struct, frozen=True):
+    """[kubernetes]: the kubelet's grants, and the pods of this node from the API server."""
+
+
+class SlurmSection(msgspec.Struct, frozen=True):
+    """[slurm]: what our prolog and epilog leave on the node, and the commands that check it."""
+
+
+class ContainersSection(msgspec.Struct, frozen=True):
+    """[containers]: names of containers that no scheduler runs."""
+
+
+class IdentitySection(msgspec.Struct, frozen=True):
+    """[identity]: by which rules a holder's workload is told."""
+
+
+class HealthSection(msgspec.Struct, frozen=True):
+    """[health]: which faults are looked for, and where."""
+
+
 class SimulationSection(msgspec.Struct, frozen=True, rename={"from_": "from"}):
     """[simulation]: with a scenario, a node of it is sampled instead of this machine.
 
@@ -105,6 +125,11 @@ class AgentSettings(msgspec.Struct, frozen=True):
     exporter: ExporterSection = ExporterSection()
     nvml: NvmlSection = NvmlSection()
     holders: HoldersSection = HoldersSection()
+    kubernetes: KubernetesSection = KubernetesSection()
+    slurm: SlurmSection = SlurmSection()
+    containers: ContainersSection = ContainersSection()
+    identity: IdentitySection = IdentitySection()
+    health: HealthSection = HealthSection()
     simulation: SimulationSection = SimulationSection()
 
     def __post_init__(self) -> None:

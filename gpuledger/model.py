@@ -103,7 +103,9 @@ class Holder(msgspec.Struct, frozen=True, omit_defaults=True):
     uid: Count | None = None
     labels: dict[str, str] = {}
     workload: Workload | None = None
-    team_claim: str = ""  # GPULEDGER_TEAM in the holder's environment: a claim, ranked below every mapping rule
+    team_claim: str = ""  # who pays, in the holder's own words: a claim, ranked below every mapping rule
+    team_source: str = ""  # where `team_claim` was read: label:team, env:GPULEDGER_TEAM, ...
+    controller: str = ""  # what made a pod, at the top of its chain of owners: Deployment/llama, PyTorchJob/bert
 
 
 class UsageRecord(msgspec.Struct, frozen=True):

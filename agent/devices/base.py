@@ -17,12 +17,25 @@ class ProcessReading(NamedTuple):
     memory_bytes: int | None
 
 
+class EndedProcess(NamedTuple):
+    """A process that the driver saw on a GPU and that has ended since the previous reading (accounting mode)."""
+
+    pid: int
+    start_us: int
+    end_us: int
+    memory_max_bytes: int | None = None
+
+
 class InstanceReading(NamedTuple):
     """A MIG instance at one instant; `device.board` names its GPU."""
 
     device: Device
     memory_used_bytes: int | None
     processes: tuple[ProcessReading, ...]
+    utilization_ppm: int | None = None  # since the previous reading
+    activity_method: str = ""  # how `utilization_ppm` was found
+    gpu_instance: int | None = None
+    compute_instance: int | None = None
 
 
 class BoardReading(NamedTuple):
@@ -43,6 +56,8 @@ class BoardReading(NamedTuple):
     processes: tuple[ProcessReading, ...] = ()
     process_activity_ppm: dict[int, int] | None = None  # per pid, since the previous reading; None: not known
     instances: tuple[InstanceReading, ...] = ()
+    minor: int | None = None  # of /dev/nvidia<minor>: not the index
+    ended: tuple[EndedProcess, ...] = ()
 
 
 class DriverEvent(NamedTuple):

@@ -20,6 +20,7 @@ _HOLDER_TEXTS: Final = (
     "cluster", "holder_key", "kind", "namespace", "pod", "pod_uid", "container", "container_id",
     "slurm_job", "slurm_step", "slurm_account", "slurm_partition", "user_name", "labels",
     "workload_system", "workload_scope", "workload_id", "workload_name", "team_claim",
+    "team_source", "controller",
 )  # fmt: skip
 
 STAGES: Final[dict[str, pa.Schema]] = {

@@ -20,5 +20,7 @@ SELECT
     workload_scope,
     workload_id,
     workload_name,
-    team_claim
+    team_claim,
+    team_source,
+    controller
 FROM incoming_holders

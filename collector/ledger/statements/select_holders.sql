@@ -19,6 +19,8 @@ SELECT
     workload_scope,
     workload_id,
     workload_name,
-    team_claim
+    team_claim,
+    team_source,
+    controller
 FROM holders
 ORDER BY holder_id
