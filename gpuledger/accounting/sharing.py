@@ -16,13 +16,11 @@ from gpuledger.accounting.energy import NO_ENERGY
 from gpuledger.accounting.intervals import cut
 from gpuledger.accounting.snapshot import BoardSnapshot, DeviceSnapshot, Occupant
 from gpuledger.accounting.split import split_exactly, spread_exactly
-from gpuledger.accounting.units import PPM, US_PER_MINUTE
+from gpuledger.accounting.units import US_PER_MINUTE
+from gpuledger.accounting.work import NO_ACTIVITY, OF_HOLDERS, Work, share_work
 from gpuledger.errors import ConservationError
 from gpuledger.model import Confidence, Evidence, State
 
-BY_DEVICE: Final = "device_utilization"
-BY_PROCESS: Final = "process_utilization"
-NO_ACTIVITY: Final = "none"
 UNREADABLE: Final = "unreadable"
 
 _NJ_PER_MJ: Final = 1_000_000
@@ -129,12 +127,12 @@ def _piece_of(share: Share, held_us: int, active_us: int, energy_mj: int, length
     )
 
 
-class _Work(NamedTuple):
-    """How long each occupant worked, in their order, as reported (None: not known), and how that was found."""
+class _Stay(NamedTuple):
+    """An occupant over the part of a step in which it was there."""
 
-    by_occupant: list[int] | None
-    source: str
-    sole: bool  # nobody else was there during the step, so that the device's work is this holder's
+    occupant: Occupant
+    start_us: int
+    end_us: int
 
 
 def _share_device(before: DeviceSnapshot, after: DeviceSnapshot | None, step: Step, split: str) -> list[Stretch]:
@@ -142,67 +140,103 @@ def _share_device(before: DeviceSnapshot, after: DeviceSnapshot | None, step: St
     if unobserved:
         return [Stretch(start_us, end_us, [_nobody(State.UNOBSERVED, unobserved, length_us, energy_method, split)])]
     occupants = _in_order(_present(before))
-    arrivals = _arrivals(occupants, after, step)
-    if arrivals:
-        return _share_with_arrivals(before, after, arrivals, step, split)
+    stays = _moving_stays(occupants, after, step)
+    if stays:
+        return _share_with_moves(before, after, stays, step, split)
     if not occupants:
         return [Stretch(start_us, end_us, [_unheld(before, length_us, energy_method, split)])]
-    held = split_exactly(length_us, [occupant.weight for occupant in occupants])
-    work = _work(occupants, held, after, length_us)
-    return [Stretch(start_us, end_us, _shares(occupants, held, work, energy_method, split))]
+    held = _split_time(occupants, length_us, before.replicas)
+    work = share_work(occupants, held, after, length_us)
+    return [
+        Stretch(start_us, end_us, _shares(occupants, held, length_us, work, energy_method=energy_method, split=split))
+    ]
 
 
-def _share_with_arrivals(
-    before: DeviceSnapshot, after: DeviceSnapshot | None, arrivals: list[Occupant], step: Step, split: str
+def _share_with_moves(
+    before: DeviceSnapshot, after: DeviceSnapshot | None, stays: list[_Stay], step: Step, split: str
 ) -> list[Stretch]:
-    """Cut the step at each arrival; a holder's work is spread over its stays by time."""
-    everybody = _in_order([*_present(before), *arrivals])
-    since_us = {occupant.holder: occupant.since_us or 0 for occupant in arrivals}
-    stretches = list(pairwise([step.start_us, *sorted(set(since_us.values())), step.end_us]))
-    stays = [[one for one in everybody if since_us.get(one.holder, start_us) <= start_us] for start_us, _ in stretches]
-    held = [_held_by(stay, end_us - start_us) for stay, (start_us, end_us) in zip(stays, stretches, strict=True)]
-    held_by_each = [sum(stay_held.get(one.holder, 0) for stay_held in held) for one in everybody]
-    work = _work(everybody, held_by_each, after, step.length_us)
-    worked: list[dict[str, int]] = [{} for _ in stays]
-    for one, work_us in zip(everybody, work.by_occupant or (), strict=work.by_occupant is not None):
-        there_us = [sum(stay_held.values()) if one.holder in stay_held else 0 for stay_held in held]
-        for done, share_us in zip(worked, split_exactly(work_us, there_us), strict=True):
-            done[one.holder] = share_us
+    """Cut the step at each arrival and departure; a holder's work is spread over its stay by time."""
+    edges = sorted({step.start_us, step.end_us, *(edge for stay in stays for edge in stay[1:])})
+    stretches = list(pairwise(edges))
+    there = [
+        [stay.occupant for stay in stays if stay.start_us <= start_us and end_us <= stay.end_us]
+        for start_us, end_us in stretches
+    ]
+    held = [
+        dict(zip(map(_holder_key, who), _split_time(who, end_us - start_us, before.replicas), strict=True))
+        for who, (start_us, end_us) in zip(there, stretches, strict=True)
+    ]
+    everybody = [stay.occupant for stay in stays]
+    held_by_each = [sum(part.get(one.holder, 0) for part in held) for one in everybody]
+    work = share_work(everybody, held_by_each, after, step.length_us)
+    worked = _spread_work(everybody, work, held, [end_us - start_us for start_us, end_us in stretches])
     shared = []
-    for (start_us, end_us), stay, stay_held, done in zip(stretches, stays, held, worked, strict=True):
-        if stay:
-            by_occupant = None if work.by_occupant is None else [done[one.holder] for one in stay]
-            stay_work = _Work(by_occupant, work.source, work.sole)
-            shares = _shares(stay, [*stay_held.values()], stay_work, step.energy_method, split)
+    for (start_us, end_us), who, part, done in zip(stretches, there, held, worked, strict=True):
+        length_us = end_us - start_us
+        if who:
+            by_occupant = None if work.by_occupant is None else [done[one.holder] for one in who]
+            part_work = Work(by_occupant, work.source, work.sole)
+            shares = _shares(who, [*part.values()], length_us, part_work, energy_method=step.energy_method, split=split)
         else:
-            shares = [_unheld(before, end_us - start_us, step.energy_method, split)]
+            shares = [_unheld(before, length_us, step.energy_method, split)]
         shared.append(Stretch(start_us, end_us, shares))
     return shared
+
+
+def _spread_work(
+    everybody: Sequence[Occupant], work: Work, held: list[dict[str, int]], lengths: list[int]
+) -> list[dict[str, int]]:
+    """Return each stretch's work by holder: what a holder did in the step, by how long it was there."""
+    worked: list[dict[str, int]] = [{} for _ in held]
+    for one, work_us in zip(everybody, work.by_occupant or (), strict=work.by_occupant is not None):
+        there_us = [length_us if one.holder in part else 0 for part, length_us in zip(held, lengths, strict=True)]
+        for done, share_us in zip(worked, split_exactly(work_us, there_us), strict=True):
+            done[one.holder] = share_us
+    return worked
 
 
 def _present(device: DeviceSnapshot) -> Sequence[Occupant]:
     return device.occupants if device.available else ()
 
 
-def _held_by(stay: list[Occupant], length_us: int) -> dict[str, int]:
-    if not stay:
-        return {}
-    held = split_exactly(length_us, [one.weight for one in stay])
-    return {one.holder: held_us for one, held_us in zip(stay, held, strict=True)}
+def _split_time(occupants: Sequence[Occupant], length_us: int, replicas: int | None) -> list[int]:
+    """Return how long each occupant held the device: by granted replicas; what is not granted is nobody's."""
+    weights = [occupant.weight for occupant in occupants]
+    free = (replicas or 0) - sum(weights)
+    if free > 0:
+        return split_exactly(length_us, [*weights, free])[:-1]
+    return split_exactly(length_us, weights) if weights else []
 
 
-def _arrivals(present: Sequence[Occupant], after: DeviceSnapshot | None, step: Step) -> list[Occupant]:
-    """Return the occupants that are new in `after` and known to have arrived inside the step."""
-    arrivals: list[Occupant] = []
-    if after is not None and after.available:
-        for occupant in after.occupants:
-            since_us = occupant.since_us
-            if since_us is not None and step.start_us < since_us < step.end_us:
-                arrivals.append(occupant)
-    if arrivals:
-        stayed = {occupant.holder for occupant in present}
-        return [occupant for occupant in arrivals if occupant.holder not in stayed]
-    return arrivals
+def _moving_stays(present: Sequence[Occupant], after: DeviceSnapshot | None, step: Step) -> list[_Stay]:
+    """Return everybody's stay, in order of the holders; nothing where nobody is known to have come or gone.
+
+    An arrival is known by an occupant of `after` that started inside the step, a departure by one that has `passed`.
+    """
+    if after is None or not after.available:
+        return []
+    arrived = [one for one in after.occupants if one.since_us and step.start_us < one.since_us < step.end_us]
+    if not arrived and not after.passed:
+        return []
+    known = {one.holder for one in present}
+    remain = {one.holder for one in after.occupants}
+    left = {one.holder: one for one in after.passed if one.holder not in remain}
+    stays = {one.holder: _Stay(one, step.start_us, _left_us(left.get(one.holder), step)) for one in present}
+    moves = len(arrived) + len(left)
+    for one in (*arrived, *left.values()):
+        if one.holder in known:
+            moves -= one.holder in remain
+            continue
+        stay = _Stay(one, max(step.start_us, one.since_us or 0), _left_us(left.get(one.holder), step))
+        if stay.start_us < stay.end_us:
+            stays[one.holder] = stay
+    return [stays[holder] for holder in sorted(stays)] if moves else []
+
+
+def _left_us(passed: Occupant | None, step: Step) -> int:
+    if passed is None or passed.until_us is None:
+        return step.end_us
+    return min(max(passed.until_us, step.start_us), step.end_us)
 
 
 def _in_order(occupants: Sequence[Occupant]) -> Sequence[Occupant]:
@@ -218,30 +252,16 @@ def _in_order(occupants: Sequence[Occupant]) -> Sequence[Occupant]:
     return ordered
 
 
-def _work(occupants: Sequence[Occupant], held: list[int], after: DeviceSnapshot | None, length_us: int) -> _Work:
-    """Return how long each occupant worked during the step: a sole one as the device did, several as each is reported.
-
-    Where only the device's work is known, several share it by the time that they held.
-    """
-    sole = len(occupants) == 1
-    if after is None:
-        return _Work(None, NO_ACTIVITY, sole)
-    by_holder = after.holder_activity_ppm
-    if after.activity_ppm is not None and (sole or by_holder is None):
-        return _Work(split_exactly(length_us * after.activity_ppm // PPM, held), BY_DEVICE, sole)
-    if by_holder is not None:
-        return _Work([length_us * by_holder.get(one.holder, 0) // PPM for one in occupants], BY_PROCESS, sole)
-    return _Work(None, NO_ACTIVITY, sole)
-
-
-def _shares(occupants: Sequence[Occupant], held: list[int], work: _Work, energy_method: str, split: str) -> list[Share]:
-    """Return the occupants' shares of a stretch; work beyond its length is scaled down to it."""
-    length_us = sum(held)
+def _shares(
+    occupants: Sequence[Occupant], held: list[int], length_us: int, work: Work, *, energy_method: str, split: str
+) -> list[Share]:
+    """Return the occupants' shares of a stretch, then nobody's; work beyond its length is scaled down to it."""
     by_occupant, source, sole = work
-    if len(occupants) > 1:
-        split = "even" if len({occupant.weight for occupant in occupants}) == 1 else "shares"
+    free_us = length_us - sum(held)
+    if len(occupants) > 1 or free_us:
+        split = "shares" if free_us or len({occupant.weight for occupant in occupants}) > 1 else "even"
     confidence = Confidence.DERIVED
-    if source is BY_DEVICE:
+    if source not in OF_HOLDERS:
         confidence = Confidence.MEASURED if sole else Confidence.ESTIMATED
     if by_occupant is not None and sum(by_occupant) > length_us:
         by_occupant, confidence = split_exactly(length_us, by_occupant), Confidence.ESTIMATED
@@ -249,17 +269,14 @@ def _shares(occupants: Sequence[Occupant], held: list[int], work: _Work, energy_
     for at, occupant in enumerate(occupants):
         evidence = _evidence(occupant.method, source, energy_method, split, confidence)
         shares.append(_held(occupant, evidence, length_us, held[at], None if by_occupant is None else by_occupant[at]))
+    if free_us:
+        shares.append(_nobody(State.IDLE, "free", free_us, energy_method, split))
     return shares
 
 
 def _held(occupant: Occupant, evidence: Evidence, length_us: int, held_us: int, active_us: int | None) -> Share:
     memory_bytes = occupant.memory_bytes
-    if active_us is None:
-        state, reason = State.HELD_UNOBSERVED, ""
-    elif active_us:
-        state, reason = State.ACTIVE, ""
-    else:
-        state, reason = State.HELD_IDLE, "memory_held" if memory_bytes else "unknown"
+    state, reason = _state_of(occupant, active_us)
     if memory_bytes is None:
         return Share(occupant.holder, state, reason, evidence, held_us, active_us)
     return Share(
@@ -274,6 +291,16 @@ def _held(occupant: Occupant, evidence: Evidence, length_us: int, held_us: int, 
         length_us,
         memory_bytes,
     )
+
+
+def _state_of(occupant: Occupant, active_us: int | None) -> tuple[State, str]:
+    if not occupant.granted:
+        return State.UNGRANTED, occupant.reason
+    if active_us is None:
+        return State.HELD_UNOBSERVED, ""
+    if active_us:
+        return State.ACTIVE, ""
+    return State.HELD_IDLE, occupant.reason or ("memory_held" if occupant.memory_bytes else "unknown")
 
 
 def _unheld(device: DeviceSnapshot, length_us: int, energy_method: str, split: str) -> Share:

@@ -16,6 +16,10 @@ class Occupant(NamedTuple):
     memory_bytes: int | None = None
     since_us: int | None = None  # when it arrived, where that is known exactly (process start time)
     method: str = ""  # how the holder was found: Evidence.holder
+    until_us: int | None = None  # when it left: only of those that have `passed`
+    running: bool = True  # a process of it was seen; False: it holds by its grant alone
+    granted: bool = True  # False: the device is a scheduler's to give, and was not given to this holder
+    reason: str = ""  # why it does no work, where that is known (never_started, throttled), or what is ungranted
 
 
 class DeviceSnapshot(NamedTuple):
@@ -23,7 +27,8 @@ class DeviceSnapshot(NamedTuple):
 
     Activity is in parts per million and describes the interval that ends at this instant: of the device as a whole
     (`activity_ppm`), and of each holder that was on it during that interval (`holder_activity_ppm`, complete where not
-    None: a holder that it does not name did no work).
+    None: a holder that it does not name did no work). `replicas` says into how many equal grants the device is shared
+    out, where a scheduler does so: what is not granted is idle.
     """
 
     device: str
@@ -33,6 +38,9 @@ class DeviceSnapshot(NamedTuple):
     occupants: tuple[Occupant, ...] = ()
     activity_ppm: int | None = None
     holder_activity_ppm: Mapping[str, int] | None = None
+    activity_method: str = ""  # how `activity_ppm` was found, where not as device utilisation
+    replicas: int | None = None
+    passed: tuple[Occupant, ...] = ()  # who left since the snapshot before, or came and left, and when
 
 
 class BoardSnapshot(NamedTuple):

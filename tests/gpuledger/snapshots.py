@@ -6,6 +6,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Iterable
 from random import Random
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -40,10 +41,11 @@ def gpu(
     epoch: str = "boot",
     available: bool = True,
     reason: str = "",
+    **more: Any,
 ) -> BoardSnapshot:
-    """Return a whole GPU with its occupants."""
+    """Return a whole GPU with its occupants; `more` are other fields of its DeviceSnapshot."""
     found = tuple(Occupant(one, method="process_cgroup") if isinstance(one, str) else one for one in occupants)
-    device = DeviceSnapshot(key, 840, available, reason, found, activity, by_holder)
+    device = DeviceSnapshot(key, 840, available, reason, found, activity, by_holder, **more)
     return BoardSnapshot(key, (device,), epoch, energy, power, floor)
 
 
@@ -169,10 +171,12 @@ def _device(rng: Random, key: str, parts: int, at_us: int) -> DeviceSnapshot:
         _occupants(rng, at_us),
         rng.choice((None, 0, 1_000_000, rng.randrange(1_200_000))),
         None if rng.random() < 0.4 else {h: rng.randrange(900_000) for h in HOLDERS if rng.random() < 0.6},
+        replicas=rng.choice((None, None, 1, 4, 10)),
+        passed=_occupants(rng, at_us, left=True) if rng.random() < 0.3 else (),
     )
 
 
-def _occupants(rng: Random, at_us: int) -> tuple[Occupant, ...]:
+def _occupants(rng: Random, at_us: int, *, left: bool = False) -> tuple[Occupant, ...]:
     return tuple(
         Occupant(
             holder,
@@ -180,6 +184,9 @@ def _occupants(rng: Random, at_us: int) -> tuple[Occupant, ...]:
             _maybe(rng, 80 << 30),
             at_us - rng.randrange(90 * S) if rng.random() < 0.5 else None,
             rng.choice(("process_cgroup", "process_user")),
+            at_us - rng.randrange(90 * S) if left else None,
+            rng.random() < 0.8,
+            rng.random() < 0.9,
         )
         for holder in rng.sample(HOLDERS, rng.randrange(4))
     )

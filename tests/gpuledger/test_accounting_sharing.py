@@ -156,3 +156,103 @@ def test_a_stretch_inside_a_minute_is_not_cut() -> None:
     longer = Stretch(whole.start_us, whole.end_us + 1, whole.shares)
     longer.shares[0].held_us += 1
     assert [piece.end_us - piece.start_us for piece in cut_at_minutes(longer)] == [US_PER_MINUTE, 1]
+
+
+def states(before: BoardSnapshot, after: BoardSnapshot | None) -> list[tuple[object, ...]]:
+    """Return (holder, state, reason, held s, active s) of each stretch's shares, in order of time."""
+    ((_, stretches),) = share_board(before, after, MINUTE)
+    return [
+        (s.holder, s.state.label, s.reason, s.held_us / S, None if s.active_us is None else s.active_us / S)
+        for stretch in stretches
+        for s in stretch.shares
+    ]
+
+
+def waiting(holder: str, weight: int = 1, reason: str = "never_started") -> Occupant:
+    return Occupant(holder, weight, method="pod_resources", running=False, reason=reason)
+
+
+@pytest.mark.parametrize("activity", [0, None])
+def test_a_grant_without_a_process_is_held_and_did_nothing(activity: int | None) -> None:
+    """Who holds a device and never starts pays for it, also where the driver shows no activity (MIG)."""
+    ((_, (stretch,)),) = share_board(gpu(waiting(A)), gpu(waiting(A), activity=activity), MINUTE)
+    (share,) = stretch.shares
+    assert (share.state, share.reason, share.active_us) == (State.HELD_IDLE, "never_started", 0)
+    assert (share.evidence.holder, share.evidence.activity) == ("pod_resources", "no_process")
+    assert share.evidence.confidence is Confidence.DERIVED
+
+
+def test_work_goes_to_those_that_had_a_process() -> None:
+    """Of two grants only one runs: the device's work is its own, measured, though time is split."""
+    after = gpu(waiting(A), Occupant(B), activity=500_000)
+    assert states(gpu(waiting(A), Occupant(B)), after) == [
+        (A, "held_idle", "never_started", 30, 0),
+        (B, "active", "", 30, 30),
+    ]
+    ((_, (stretch,)),) = share_board(gpu(waiting(A), Occupant(B)), after, MINUTE)
+    assert stretch.shares[1].evidence.confidence is Confidence.MEASURED
+
+
+def test_a_process_that_started_during_the_step_did_its_work() -> None:
+    """A grant that is seen running at the end of the step is who worked in it."""
+    assert states(gpu(waiting(A), waiting(B)), gpu(waiting(A), Occupant(B), activity=250_000)) == [
+        (A, "held_idle", "never_started", 30, 0),
+        (B, "active", "", 30, 15),
+    ]
+
+
+def test_replicas_that_nobody_was_given_are_idle() -> None:
+    """One of four replicas holds a quarter of the device's time; it may work for more than it holds."""
+    before = gpu(Occupant(A), replicas=4)
+    assert states(before, gpu(Occupant(A), activity=500_000, replicas=4)) == [
+        (A, "active", "", 15, 30),
+        (None, "idle", "free", 45, 0),
+    ]
+    three = gpu(Occupant(A, 1), Occupant(B, 3), replicas=4)
+    assert [row[:1] + row[3:4] for row in states(three, gpu(A, B, activity=0))] == [(A, 15), (B, 45)]
+
+
+def test_energy_of_free_replicas_is_their_part_of_the_floor() -> None:
+    """What nobody was given draws its share of the idle floor; the rest follows the work."""
+    before = gpu(Occupant(A), replicas=4)._replace(idle_power_mw=40)
+    ((_, (stretch,)),) = share_board(before, gpu(A, activity=500_000), MINUTE)
+    assert [share.energy_mj for share in stretch.shares] == [600 + 3_600, 1_800]
+
+
+def test_use_without_a_grant_is_ungranted_whether_or_not_it_worked() -> None:
+    """Who uses a device that was given to another pays its part of the time, in a state of its own."""
+    intruder = Occupant(B, granted=False, reason="granted_to_another", method="process_user")
+    after = gpu(Occupant(A), intruder, activity=500_000)
+    assert states(gpu(Occupant(A), intruder), after) == [
+        (A, "active", "", 30, 15),
+        (B, "ungranted", "granted_to_another", 30, 15),
+    ]
+    ((_, (stretch,)),) = share_board(gpu(intruder), gpu(intruder), MINUTE)
+    assert (stretch.shares[0].state, stretch.shares[0].active_us) == (State.UNGRANTED, None)
+
+
+def test_who_came_and_left_between_two_snapshots_has_its_time() -> None:
+    """A job that no snapshot saw has its exact stay; before and after it the device is idle."""
+    passed = Occupant(A, since_us=T0 + 10 * S, until_us=T0 + 25 * S, method="slurm_prolog")
+    assert states(gpu(), gpu(activity=0, passed=(passed,))) == [
+        (None, "idle", "free", 10, 0),
+        (A, "held_idle", "unknown", 15, 0),
+        (None, "idle", "free", 35, 0),
+    ]
+
+
+def test_who_is_known_to_have_left_holds_until_then() -> None:
+    """A departure inside the step ends the stay there, and the work was done during the stay."""
+    passed = Occupant(A, until_us=T0 + 20 * S)
+    assert states(gpu(A), gpu(activity=100_000, passed=(passed,))) == [
+        (A, "active", "", 20, 6),
+        (None, "idle", "free", 40, 0),
+    ]
+    assert states(gpu(A), gpu(A, activity=100_000, passed=(passed,))) == [(A, "active", "", 60, 6)]
+
+
+def test_the_method_of_activity_is_on_the_row() -> None:
+    """Activity that was found another way than as device utilisation says so."""
+    after = gpu(A, activity=300_000, activity_method="gpm")
+    ((_, (stretch,)),) = share_board(gpu(A), after, MINUTE)
+    assert (stretch.shares[0].evidence.activity, stretch.shares[0].active_us) == ("gpm", 18 * S)
