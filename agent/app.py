@@ -14,9 +14,12 @@ from agent.config import AgentSettings
 from agent.devices.base import DeviceSource
 from agent.devices.idle_power import IdlePower
 from agent.exporter import Exporter, MetricsServer, Vitals
+from agent.holders.grants import GrantSource
 from agent.holders.pods import PodLogDirectories, PodNames
 from agent.holders.processes import ProcessTable, ProcFs, boot_instant_us
 from agent.holders.resolve import HolderResolver
+from agent.holders.sources import grant_sources
+from agent.holders.standing import Standing
 from agent.loop import AgentLoop, LoopSettings
 from agent.observe import Observer
 from agent.sampling import Sampling
@@ -42,6 +45,7 @@ class NodeInputs(NamedTuple):
     processes: ProcessTable
     pods: PodNames
     pool: str
+    grants: tuple[GrantSource, ...] = ()  # strongest first
 
 
 def run(settings: AgentSettings, *, stop: threading.Event | None = None) -> int:
@@ -86,6 +90,8 @@ class Agent:
         self._sampling = Sampling(inputs.source)
         closing.callback(self._sampling.close)
         self._resolver = HolderResolver(inputs.processes, inputs.pods, node=settings.node)
+        standing = Standing(inputs.grants)
+        closing.callback(standing.close)
         checkpoint = read_checkpoint(spool)
         self._observer = Observer(
             self._resolver,
@@ -93,6 +99,7 @@ class Agent:
             pool=settings.agent.pool or inputs.pool,
             idle_power_mw=IdlePower().mw,
             known=checkpoint.devices if checkpoint else (),
+            standing=standing,
         )
         self._shipper = shipper
         self._exporter = self._start_exporter(closing) if settings.exporter.enabled else None
@@ -208,6 +215,7 @@ def _this_node(settings: AgentSettings) -> NodeInputs:
         ProcFs(proc, boot_us=boot_instant_us() if proc == _HOST_PROC else None),
         PodLogDirectories(settings.holders.pod_logs),
         settings.agent.pool,
+        grant_sources(settings),
     )
 
 

@@ -7,10 +7,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from agent.devices.base import BoardReading, DriverEvent, NodeReading, ProcessReading
+from agent.devices.base import BoardReading, DriverEvent, NodeReading
+from agent.holders.occupants import Occupants
+from agent.holders.precedence import NO_GRANTS, DeviceGrants, completed, holder_under
 from agent.holders.resolve import HolderResolver
+from agent.holders.standing import Standing
 from gpuledger.accounting.intervals import Interval
-from gpuledger.accounting.snapshot import BoardSnapshot, DeviceSnapshot, Occupant, Snapshot
+from gpuledger.accounting.snapshot import BoardSnapshot, DeviceSnapshot, Snapshot
 from gpuledger.model import Device, Event, Holder
 
 STRANDED = "stranded"
@@ -36,9 +39,13 @@ class Observer:
         pool: str = "",
         idle_power_mw: Callable[[str], int] = lambda _model: 0,
         known: Iterable[Device] = (),
+        standing: Standing | None = None,
     ) -> None:
-        """Observe; `known` are the devices that an earlier run of this agent knew."""
+        """Observe; `known` are devices that an earlier run of this agent knew, `standing` the grants of the node."""
         self._resolver = resolver
+        self._occupants = Occupants(resolver, self._remember)
+        self._standing = standing or Standing()
+        self._grants: dict[str, DeviceGrants] = {}
         self._node = node
         self._pool = pool
         self._idle_power_mw = idle_power_mw
@@ -54,12 +61,13 @@ class Observer:
 
     def observe(self, reading: NodeReading, at_us: int) -> Observation:
         """Return the observation of a reading made at `at_us`."""
-        self._resolver.begin_reading()
-        step = Interval(at_us if self._previous_us is None else self._previous_us, at_us)
+        self._occupants.begin(Interval(at_us if self._previous_us is None else self._previous_us, at_us))
+        self._grants, told = self._standing.read(at_us, reading)
         devices: dict[str, Device] = {}
-        boards = tuple([self._board(board, reading.epoch, step, devices) for board in reading.boards])
+        boards = tuple([self._board(board, reading.epoch, devices) for board in reading.boards])
         self._previous_us = at_us
-        return Observation(Snapshot(at_us, boards), reading, devices, driver_events(reading.events, at_us))
+        events = [*driver_events(reading.events, at_us), *told, *self._occupants.events]
+        return Observation(Snapshot(at_us, boards), reading, devices, events)
 
     @property
     def holders(self) -> dict[str, Holder]:
@@ -70,37 +78,63 @@ class Observer:
         """Begin a new page: holders that are not seen on it are forgotten when it ends."""
         self._earlier_holders, self._holders = self._holders, {}
 
-    def _board(self, reading: BoardReading, epoch: str, step: Interval, devices: dict[str, Device]) -> BoardSnapshot:
+    def _board(self, reading: BoardReading, epoch: str, devices: dict[str, Device]) -> BoardSnapshot:
         board = reading.device
         snapshots: tuple[DeviceSnapshot, ...]
         if reading.fault:
             snapshots = self._faulty(reading, devices)
         elif reading.mig:
-            snapshots = self._sliced(reading, step, devices)
+            snapshots = self._sliced(reading, devices)
         else:
             self._instances.pop(board.key, None)
             devices[board.key] = self._place(board)
-            snapshots = (self._whole(reading, step),)
+            snapshots = (self._whole(reading),)
         floor_mw = self._floor_mw.get(board.model)
         if floor_mw is None:
             floor_mw = self._floor_mw[board.model] = self._idle_power_mw(board.model)
         return BoardSnapshot(board.key, snapshots, epoch, reading.energy_mj, reading.power_mw, floor_mw)
 
-    def _whole(self, reading: BoardReading, step: Interval) -> DeviceSnapshot:
+    def _whole(self, reading: BoardReading) -> DeviceSnapshot:
         device = reading.device
-        occupants = self._occupants(reading.processes, step) if reading.processes else ()
+        grants = self._grants.get(device.key, NO_GRANTS)
+        occupied = self._occupants.find(device.key, reading.processes, grants, reading.ended)
         activity = reading.process_activity_ppm
-        by_holder = self._holder_activity(activity) if activity is not None else None
-        return DeviceSnapshot(device.key, device.parts, True, "", occupants, reading.utilization_ppm, by_holder)
+        by_holder = self._holder_activity(activity, grants) if activity is not None else None
+        return DeviceSnapshot(
+            device.key,
+            device.parts,
+            True,
+            "",
+            occupied.occupants,
+            reading.utilization_ppm,
+            by_holder,
+            "",
+            occupied.replicas,
+            occupied.passed,
+        )
 
-    def _sliced(self, reading: BoardReading, step: Interval, devices: dict[str, Device]) -> tuple[DeviceSnapshot, ...]:
+    def _sliced(self, reading: BoardReading, devices: dict[str, Device]) -> tuple[DeviceSnapshot, ...]:
         found: list[DeviceSnapshot] = []
         for instance in reading.instances:
             device = instance.device
             devices[device.key] = self._place(device)
             reason = STRANDED if device.kind == "remainder" else ""
-            occupants = self._occupants(instance.processes, step)
-            found.append(DeviceSnapshot(device.key, device.parts, True, reason, occupants))
+            grants = self._grants.get(device.key, NO_GRANTS)
+            occupied = self._occupants.find(device.key, instance.processes, grants)
+            found.append(
+                DeviceSnapshot(
+                    device.key,
+                    device.parts,
+                    True,
+                    reason,
+                    occupied.occupants,
+                    instance.utilization_ppm,
+                    None,
+                    instance.activity_method,
+                    occupied.replicas,
+                    occupied.passed,
+                )
+            )
         self._instances[reading.device.key] = tuple(instance.device for instance in reading.instances)
         return tuple(found)
 
@@ -112,24 +146,10 @@ class Observer:
             devices[device.key] = self._place(device)
         return tuple(DeviceSnapshot(device.key, device.parts, False, reading.fault) for device in known)
 
-    def _occupants(self, processes: Iterable[ProcessReading], step: Interval) -> tuple[Occupant, ...]:
-        """Return the holders behind the processes, each once: memory summed, since the earliest start."""
-        found: dict[str, Occupant] = {}
-        previous_us, at_us = step
-        for process in processes:
-            holder, method, start_us, _ = self._resolver.resolve(process.pid)
-            self._remember(holder)
-            if start_us is not None and not previous_us < start_us <= at_us:
-                start_us = None  # it was there before and came to this device meanwhile: when is not known
-            occupant = Occupant(holder.key, 1, process.memory_bytes, start_us, method)
-            known = found.get(holder.key)
-            found[holder.key] = occupant if known is None else _joined(known, occupant)
-        return tuple(found.values())
-
-    def _holder_activity(self, activity: dict[int, int]) -> dict[str, int]:
+    def _holder_activity(self, activity: dict[int, int], grants: DeviceGrants) -> dict[str, int]:
         by_holder: dict[str, int] = {}
         for pid, ppm in activity.items():
-            holder = self._resolver.resolve_ended(pid).holder
+            holder = holder_under(grants, self._resolver.resolve_ended(pid).holder)
             self._remember(holder)
             by_holder[holder.key] = by_holder.get(holder.key, 0) + ppm
         return by_holder
@@ -157,22 +177,3 @@ def driver_events(events: Sequence[DriverEvent], at_us: int) -> list[Event]:
         Event(at_us, event.kind, event.message, "warning", event.board, details={event.kind: str(event.code)})
         for event in events
     ]
-
-
-def completed(known: Holder, other: Holder) -> Holder:
-    """Return `known` with what was empty in it filled from another process of the same holder."""
-    if known == other:
-        return known
-    filled = {
-        name: getattr(other, name)
-        for name in Holder.__struct_fields__
-        if getattr(known, name) in ("", None, {}) and getattr(other, name) not in ("", None, {})
-    }
-    return msgspec.structs.replace(known, **filled) if filled else known
-
-
-def _joined(a: Occupant, b: Occupant) -> Occupant:
-    memory = None if a.memory_bytes is None or b.memory_bytes is None else a.memory_bytes + b.memory_bytes
-    starts = (a.since_us, b.since_us)
-    since_us = None if None in starts else min(start for start in starts if start is not None)
-    return Occupant(a.holder, 1, memory, since_us, a.method)

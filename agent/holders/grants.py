@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from agent.devices.base import NodeReading
-from gpuledger.model import Event, Holder
+from gpuledger.model import Confidence, Event, Holder
 
 
 class Grant(NamedTuple):
@@ -21,6 +21,7 @@ class Grant(NamedTuple):
     replicas: int = 1
     since_us: int | None = None
     until_us: int | None = None
+    confidence: Confidence = Confidence.MEASURED  # a claim of the holder itself is ESTIMATED
 
 
 class Granted(NamedTuple):

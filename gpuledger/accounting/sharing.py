@@ -267,7 +267,8 @@ def _shares(
         by_occupant, confidence = split_exactly(length_us, by_occupant), Confidence.ESTIMATED
     shares = []
     for at, occupant in enumerate(occupants):
-        evidence = _evidence(occupant.method, source, energy_method, split, confidence)
+        trust = max(confidence, occupant.confidence)
+        evidence = _evidence(occupant.method, source, energy_method, split, trust)
         shares.append(_held(occupant, evidence, length_us, held[at], None if by_occupant is None else by_occupant[at]))
     if free_us:
         shares.append(_nobody(State.IDLE, "free", free_us, energy_method, split))

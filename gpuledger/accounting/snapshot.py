@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from gpuledger.accounting.units import GPU_PARTS
+from gpuledger.model import Confidence
 
 
 class Occupant(NamedTuple):
@@ -20,6 +21,7 @@ class Occupant(NamedTuple):
     running: bool = True  # a process of it was seen; False: it holds by its grant alone
     granted: bool = True  # False: the device is a scheduler's to give, and was not given to this holder
     reason: str = ""  # why it does no work, where that is known (never_started, throttled), or what is ungranted
+    confidence: Confidence = Confidence.MEASURED  # how far to trust that it is this holder
 
 
 class DeviceSnapshot(NamedTuple):

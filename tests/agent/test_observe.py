@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from agent.devices.base import DriverEvent
-from agent.observe import Observer, completed
+from agent.observe import Observer
 from gpuledger.accounting.snapshot import Occupant
-from gpuledger.model import Holder
 from tests.agent.nodes import MINUTE, MODEL, POD_KEY, T0, board, gpu, mig_board, node, observer, process, resolver
 
 
@@ -141,13 +140,6 @@ def test_holders_are_kept_for_the_page_after_the_one_they_were_seen_on() -> None
     assert POD_KEY in node_observer.holders
     node_observer.turn_page()
     assert POD_KEY not in node_observer.holders
-
-
-def test_one_process_may_know_more_of_a_holder_than_another() -> None:
-    """Facts of several processes of one holder complete each other; what is known first stays."""
-    known = Holder("slurm:1.0", "slurm_job", slurm_account="astro")
-    other = Holder("slurm:1.0", "slurm_job", slurm_account="other", user="ada")
-    assert completed(known, other) == Holder("slurm:1.0", "slurm_job", slurm_account="astro", user="ada")
 
 
 def test_a_board_that_fails_after_a_restart_is_what_it_was_cut_into() -> None:

@@ -1,0 +1,178 @@
+"""The occupants of each device from reading to reading: processes and grants put together, arrivals and departures.
+
+What one reading alone cannot tell is remembered from the one before: whether a grant is new, whether its holder ever
+had a process, whether an ungranted use was reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NamedTuple
+
+from agent.devices.base import EndedProcess, ProcessReading
+from agent.holders.grants import Grant
+from agent.holders.precedence import NO_GRANTS, DeviceGrants, Occupancy, Place, Present, covers, occupy, trust
+from agent.holders.resolve import HolderResolver
+from gpuledger.accounting.intervals import Interval
+from gpuledger.accounting.snapshot import Occupant
+from gpuledger.model import Event, Holder
+
+NEVER_STARTED: Final = "never_started"
+NO_PROCESS: Final = "no_process"
+
+
+class Occupied(NamedTuple):
+    """Who is on a device now, who has left it since the previous reading, and into how many grants it is shared out."""
+
+    occupants: tuple[Occupant, ...]
+    replicas: int | None = None
+    passed: tuple[Occupant, ...] = ()
+
+
+NOBODY: Final = Occupied(())
+
+
+class _Memory:
+    """What was known of the devices at one reading."""
+
+    def __init__(self) -> None:
+        self.keys: dict[tuple[str, str], tuple[str, ...]] = {}  # occupants by device and grant
+        self.present: dict[str, frozenset[str]] = {}  # occupants by device
+        self.started: set[tuple[str, str]] = set()  # grants whose holder has had a process there
+        self.ungranted: set[tuple[str, str]] = set()  # device and holder
+
+
+class Occupants:
+    """Finds occupants. `remember` is told of every holder that is named."""
+
+    def __init__(self, resolver: HolderResolver, remember: Callable[[Holder], None]) -> None:
+        self._resolver = resolver
+        self._remember = remember
+        self._step = Interval(0, 0)
+        self._before, self._now = _Memory(), _Memory()
+        self.events: list[Event] = []  # of the present reading
+
+    def begin(self, step: Interval) -> None:
+        """Start a reading made at the end of `step`."""
+        self._resolver.begin_reading()
+        self._step = step
+        self._before, self._now = self._now, _Memory()
+        self.events = []
+
+    def find(
+        self,
+        device: str,
+        processes: Sequence[ProcessReading],
+        grants: DeviceGrants,
+        ended: Sequence[EndedProcess] = (),
+    ) -> Occupied:
+        """Return who is on a device, by its processes and its grants."""
+        if not processes and grants is NO_GRANTS and not ended:
+            return NOBODY
+        occupancy = occupy(grants, self._present(processes))
+        occupants = tuple([self._occupant(device, place) for place in occupancy.places])
+        self._now.present[device] = frozenset(occupant.holder for occupant in occupants)
+        passed = (*self._departed(device, grants.ended), *self._ended(device, ended, occupancy))
+        return Occupied(occupants, occupancy.replicas, passed)
+
+    def _present(self, processes: Iterable[ProcessReading]) -> list[Present]:
+        """Return the holders behind the processes, each once: memory summed, since the earliest start."""
+        previous_us, at_us = self._step
+        found: dict[str, Present] = {}
+        for process in processes:
+            holder, method, start_us, _ = self._resolver.resolve(process.pid)
+            if start_us is not None and not previous_us < start_us <= at_us:
+                start_us = None  # it was there before and came to this device meanwhile: when is not known
+            seen = Present(holder, method, process.memory_bytes, start_us)
+            known = found.get(holder.key)
+            found[holder.key] = seen if known is None else _both(known, seen)
+        return [*found.values()]
+
+    def _occupant(self, device: str, place: Place) -> Occupant:
+        holder, grant, present, weight, refusal = place
+        self._remember(holder)
+        if refusal:
+            self._report(device, place)
+        if grant is None:
+            assert present is not None  # an occupant has a grant or a process
+            return Occupant(
+                holder.key,
+                weight,
+                present.memory_bytes,
+                present.since_us,
+                present.method,
+                granted=not refusal,
+                reason=refusal,
+            )
+        key = (device, grant.holder.key)
+        started = present is not None or key in self._before.started
+        if started:
+            self._now.started.add(key)
+        self._now.keys[key] = (*self._now.keys.get(key, ()), holder.key)
+        return Occupant(
+            holder.key,
+            weight,
+            present.memory_bytes if present else None,
+            self._since(key, grant, present),
+            grant.method,
+            running=present is not None,
+            reason="" if present else NO_PROCESS if started else NEVER_STARTED,
+            confidence=trust(place),
+        )
+
+    def _since(self, key: tuple[str, str], grant: Grant, present: Present | None) -> int | None:
+        """Return when a holder arrived, if that lies in the step: by its grant, else by its first process."""
+        if key in self._before.keys:
+            return None
+        if grant.since_us is not None:
+            return grant.since_us if self._step.start_us < grant.since_us <= self._step.end_us else None
+        return present.since_us if present else None
+
+    def _departed(self, device: str, ended: Iterable[Grant]) -> Iterable[Occupant]:
+        """Yield who held by a grant that has ended: whom the reading before saw, or one that came and left since."""
+        for grant in ended:
+            if grant.until_us is None or grant.until_us <= self._step.start_us:
+                continue
+            known = self._before.keys.get((device, grant.holder.key))
+            if known is None:
+                self._remember(grant.holder)
+                yield Occupant(
+                    grant.holder.key,
+                    grant.replicas,
+                    None,
+                    grant.since_us,
+                    grant.method,
+                    grant.until_us,
+                    confidence=grant.confidence,
+                )
+            for key in known or ():
+                yield Occupant(key, until_us=grant.until_us)
+
+    def _ended(self, device: str, ended: Iterable[EndedProcess], occupancy: Occupancy) -> Iterable[Occupant]:
+        """Yield who had a process that came and left since the reading before, and no grant that covers it."""
+        grants = [place.grant for place in occupancy.places if place.grant]
+        told = {*self._now.present[device], *self._before.present.get(device, ())}
+        for process in ended:
+            holder, method, _, _ = self._resolver.resolve_ended(process.pid)
+            unknown = holder.kind == "unattributed" and len(grants) == 1
+            if holder.key in told or unknown or any(covers(grant.holder, holder) for grant in grants):
+                continue
+            told.add(holder.key)
+            self._remember(holder)
+            yield Occupant(holder.key, 1, process.memory_max_bytes, process.start_us, method, process.end_us)
+
+    def _report(self, device: str, place: Place) -> None:
+        key = (device, place.holder.key)
+        self._now.ungranted.add(key)
+        if key not in self._before.ungranted:
+            message = f"{place.holder.key} uses a device that was {place.refusal.replace('_', ' ')}"
+            details = {"reason": place.refusal}
+            self.events.append(
+                Event(self._step.end_us, "ungranted_use", message, "warning", device, place.holder.key, details)
+            )
+
+
+def _both(a: Present, b: Present) -> Present:
+    memory = None if a.memory_bytes is None or b.memory_bytes is None else a.memory_bytes + b.memory_bytes
+    since_us = None if a.since_us is None or b.since_us is None else min(a.since_us, b.since_us)
+    return Present(a.holder, a.method, memory, since_us)

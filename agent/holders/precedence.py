@@ -1,0 +1,219 @@
+"""Who holds a device, by a written order: grants of schedulers first, then what processes show.
+
+Pure. The order of the sources is that of `agent.holders.sources`. The strongest source that grants a device decides who
+holds it; a process belongs to the grant that covers it; one that no grant covers uses a device that is a scheduler's to
+give, and is ungranted. Nothing is guessed: a process that could not be identified is the grant's only where there is
+exactly one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from agent.holders.grants import Grant, Granted
+from gpuledger.model import Confidence, Holder
+
+TO_ANOTHER: Final = "granted_to_another"
+TO_NOBODY: Final = "granted_to_nobody"
+
+
+class DeviceGrants(NamedTuple):
+    """What is granted of one device, by its strongest source. `managed`: some scheduler alone gives it away."""
+
+    grants: tuple[Grant, ...] = ()
+    ended: tuple[Grant, ...] = ()  # since the previous reading
+    managed: bool = False
+    replicas: int | None = None
+
+
+class Conflict(NamedTuple):
+    """A weaker source says that somebody else has the device."""
+
+    device: str
+    believed: Grant
+    other: Grant
+
+
+class Present(NamedTuple):
+    """A holder as its processes on a device show it."""
+
+    holder: Holder
+    method: str
+    memory_bytes: int | None
+    since_us: int | None  # when its first process started, where that lies in the step that ends now
+
+
+class Place(NamedTuple):
+    """One occupant of a device, and the grant that it holds it by."""
+
+    holder: Holder
+    grant: Grant | None
+    present: Present | None  # None: no process of it was seen
+    weight: int
+    refusal: str = ""  # why it is ungranted
+
+
+class Occupancy(NamedTuple):
+    """Who is on a device. Weights are out of `replicas` where that is given."""
+
+    places: tuple[Place, ...]
+    replicas: int | None
+
+
+NO_GRANTS: Final = DeviceGrants()
+
+
+def rank(answers: Sequence[Granted]) -> tuple[dict[str, DeviceGrants], list[Conflict]]:
+    """Return each device's grants by its strongest source, and where weaker ones disagree; strongest answer first."""
+    found: dict[str, DeviceGrants] = {}
+    conflicts: list[Conflict] = []
+    for answer in answers:
+        by_device: dict[str, list[Grant]] = {}
+        for grant in answer.grants:
+            by_device.setdefault(grant.device, []).append(grant)
+        for device, grants in by_device.items():
+            known = found.get(device, NO_GRANTS)
+            if known.grants:
+                conflicts += _conflicts(device, known.grants, grants)
+            elif not known.ended:
+                standing = tuple(grant for grant in grants if grant.until_us is None)
+                ended = tuple(grant for grant in grants if grant.until_us is not None)
+                replicas = answer.replicas.get(device)
+                found[device] = DeviceGrants(standing, ended, known.managed, replicas)
+        for device in answer.managed:
+            found[device] = found.get(device, NO_GRANTS)._replace(managed=True)
+    return found, conflicts
+
+
+def covers(granted: Holder, holder: Holder) -> bool:
+    """Tell whether what was given to `granted` is used rightly by `holder`: the same tenancy, or one inside it."""
+    if granted.kind == "pod":
+        if granted.pod_uid and holder.pod_uid:
+            same_pod = granted.pod_uid == holder.pod_uid
+        else:
+            same_pod = bool(granted.pod) and (granted.namespace, granted.pod) == (holder.namespace, holder.pod)
+        return same_pod and (holder.kind != "pod" or _same(granted.container, holder.container))
+    if granted.kind == "slurm_job":
+        return holder.kind == "slurm_job" and granted.slurm_job == holder.slurm_job
+    return granted.key == holder.key
+
+
+def occupy(device: DeviceGrants, present: Iterable[Present]) -> Occupancy:
+    """Return who is on a device: each grant's own processes, grants without a process, and who has no grant."""
+    by_grant: list[dict[str, list[Present]]] = [{} for _ in device.grants]
+    others: list[Present] = []
+    for one in present:
+        at = _grant_of(device.grants, one.holder)
+        if at is None:
+            others.append(one)
+        else:
+            by_grant[at].setdefault(_key_under(device.grants[at], one.holder), []).append(one)
+    scale = math.lcm(*(max(1, len(users)) for users in by_grant)) if by_grant else 1
+    places: list[Place] = []
+    for grant, users in zip(device.grants, by_grant, strict=True):
+        if not users:
+            places.append(Place(grant.holder, grant, None, grant.replicas * scale))
+        for seen in users.values():
+            joined = _joined(seen)
+            weight = grant.replicas * scale // len(users)
+            places.append(Place(_holder_under(grant, joined.holder), grant, joined, weight))
+    refusal = (TO_ANOTHER if device.grants else TO_NOBODY) if device.managed or device.grants else ""
+    places += [
+        Place(one.holder, None, one, scale, refusal if one.holder.kind != "unattributed" else "") for one in others
+    ]
+    return Occupancy(tuple(_once(places)), None if device.replicas is None else device.replicas * scale)
+
+
+def holder_under(device: DeviceGrants, holder: Holder) -> Holder:
+    """Return as whom a holder that its process shows is known on a device with these grants."""
+    at = _grant_of(device.grants, holder)
+    return holder if at is None else _holder_under(device.grants[at], holder)
+
+
+def trust(place: Place) -> Confidence:
+    """Return how far to trust that the place is this holder's."""
+    return place.grant.confidence if place.grant else Confidence.MEASURED
+
+
+def completed(known: Holder, other: Holder) -> Holder:
+    """Return `known` with what was empty in it filled from what another source says of the same holder."""
+    if known == other:
+        return known
+    filled = {
+        name: getattr(other, name)
+        for name in Holder.__struct_fields__
+        if getattr(known, name) in _EMPTY and getattr(other, name) not in _EMPTY
+    }
+    return _replace(known, filled) if filled else known
+
+
+def _conflicts(device: str, believed: Sequence[Grant], others: Sequence[Grant]) -> list[Conflict]:
+    return [
+        Conflict(device, believed[0], other)
+        for other in others
+        if other.until_us is None
+        and not any(covers(one.holder, other.holder) or covers(other.holder, one.holder) for one in believed)
+    ]
+
+
+def _grant_of(grants: Sequence[Grant], holder: Holder) -> int | None:
+    """Return which grant covers a holder; what nobody could identify is the only grant's."""
+    if holder.kind == "unattributed":
+        return 0 if len(grants) == 1 else None
+    return next((at for at, grant in enumerate(grants) if covers(grant.holder, holder)), None)
+
+
+def _key_under(grant: Grant, holder: Holder) -> str:
+    """Return under which key a process holds by a grant: a pod has one, a Slurm job one for each step."""
+    within = holder.kind == "unattributed" or holder.kind == grant.holder.kind == "pod"
+    return grant.holder.key if within else holder.key
+
+
+def _holder_under(grant: Grant, holder: Holder) -> Holder:
+    if holder.kind == "unattributed":
+        return grant.holder
+    if holder.kind == grant.holder.kind == "pod":
+        return completed(grant.holder, holder)
+    if holder.kind == grant.holder.kind:
+        return completed(holder, _replace(grant.holder, {"key": holder.key}))
+    return holder
+
+
+def _joined(seen: Sequence[Present]) -> Present:
+    """Return several holders under one grant as one: memory summed, since the first of them."""
+    first = seen[0]
+    for other in seen[1:]:
+        known = first.memory_bytes, other.memory_bytes
+        memory = None if None in known else sum(value or 0 for value in known)
+        starts = first.since_us, other.since_us
+        since_us = None if None in starts else min(value for value in starts if value is not None)
+        named = other.holder if first.holder.kind == "unattributed" else first.holder
+        first = Present(named, first.method, memory, since_us)
+    return first
+
+
+def _once(places: Iterable[Place]) -> Iterable[Place]:
+    """Return each holder once: one that holds by two grants has the weight of both."""
+    found: dict[str, Place] = {}
+    for place in places:
+        before = found.get(place.holder.key)
+        if before is None:
+            found[place.holder.key] = place
+        else:
+            present = before.present or place.present
+            found[place.holder.key] = before._replace(weight=before.weight + place.weight, present=present)
+    return found.values()
+
+
+def _same(a: str, b: str) -> bool:
+    return not a or not b or a == b
+
+
+def _replace(holder: Holder, fields: Mapping[str, object]) -> Holder:
+    values = {name: getattr(holder, name) for name in Holder.__struct_fields__}
+    return Holder(**{**values, **fields})
+
+
+_EMPTY: Final[tuple[object, ...]] = ("", None, {})
