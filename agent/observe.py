@@ -9,7 +9,7 @@ import msgspec
 
 from agent.devices.base import BoardReading, DriverEvent, NodeReading
 from agent.holders.occupants import Occupants
-from agent.holders.precedence import NO_GRANTS, DeviceGrants, completed, holder_under
+from agent.holders.precedence import NO_GRANTS, DeviceGrants, completed
 from agent.holders.resolve import HolderResolver
 from agent.holders.standing import Standing
 from gpuledger.accounting.intervals import Interval
@@ -42,7 +42,6 @@ class Observer:
         standing: Standing | None = None,
     ) -> None:
         """Observe; `known` are devices that an earlier run of this agent knew, `standing` the grants of the node."""
-        self._resolver = resolver
         self._occupants = Occupants(resolver, self._remember)
         self._standing = standing or Standing()
         self._grants: dict[str, DeviceGrants] = {}
@@ -99,7 +98,7 @@ class Observer:
         grants = self._grants.get(device.key, NO_GRANTS)
         occupied = self._occupants.find(device.key, reading.processes, grants, reading.ended)
         activity = reading.process_activity_ppm
-        by_holder = self._holder_activity(activity, grants) if activity is not None else None
+        by_holder = None if activity is None else self._occupants.work(device.key, activity, grants)
         return DeviceSnapshot(
             device.key,
             device.parts,
@@ -145,14 +144,6 @@ class Observer:
         for device in known:
             devices[device.key] = self._place(device)
         return tuple(DeviceSnapshot(device.key, device.parts, False, reading.fault) for device in known)
-
-    def _holder_activity(self, activity: dict[int, int], grants: DeviceGrants) -> dict[str, int]:
-        by_holder: dict[str, int] = {}
-        for pid, ppm in activity.items():
-            holder = holder_under(grants, self._resolver.resolve_ended(pid).holder)
-            self._remember(holder)
-            by_holder[holder.key] = by_holder.get(holder.key, 0) + ppm
-        return by_holder
 
     def _remember(self, holder: Holder) -> None:
         known = self._holders.get(holder.key)

@@ -6,12 +6,22 @@ had a process, whether an ungranted use was reported.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from agent.devices.base import EndedProcess, ProcessReading
 from agent.holders.grants import Grant
-from agent.holders.precedence import NO_GRANTS, DeviceGrants, Occupancy, Place, Present, covers, occupy, trust
+from agent.holders.precedence import (
+    NO_GRANTS,
+    DeviceGrants,
+    Occupancy,
+    Place,
+    Present,
+    covers,
+    holder_under,
+    occupy,
+    trust,
+)
 from agent.holders.resolve import HolderResolver
 from gpuledger.accounting.intervals import Interval
 from gpuledger.accounting.snapshot import Occupant
@@ -36,6 +46,7 @@ class _Memory:
     """What was known of the devices at one reading."""
 
     def __init__(self) -> None:
+        self.grants: dict[str, tuple[Grant, ...]] = {}  # by device
         self.keys: dict[tuple[str, str], tuple[str, ...]] = {}  # occupants by device and grant
         self.present: dict[str, frozenset[str]] = {}  # occupants by device
         self.started: set[tuple[str, str]] = set()  # grants whose holder has had a process there
@@ -71,9 +82,29 @@ class Occupants:
             return NOBODY
         occupancy = occupy(grants, self._present(processes))
         occupants = tuple([self._occupant(device, place) for place in occupancy.places])
-        self._now.present[device] = frozenset(occupant.holder for occupant in occupants)
+        self._now.present[device] = frozenset([occupant.holder for occupant in occupants])
+        self._now.grants[device] = grants.grants
         passed = (*self._departed(device, grants.ended), *self._ended(device, ended, occupancy))
         return Occupied(occupants, occupancy.replicas, passed)
+
+    def work(self, device: str, activity_ppm: Mapping[int, int], grants: DeviceGrants) -> dict[str, int]:
+        """Return the work of processes in the step, by the occupant of its start that they belong to."""
+        by_holder: dict[str, int] = {}
+        for pid, ppm in activity_ppm.items():
+            holder = holder_under(grants, self._resolver.resolve_ended(pid).holder)
+            key = self._key_before(device, holder)
+            if key == holder.key:
+                self._remember(holder)
+            by_holder[key] = by_holder.get(key, 0) + ppm
+        return by_holder
+
+    def _key_before(self, device: str, holder: Holder) -> str:
+        """Return as whom a holder was there at the start of the step: its grant may have come or gone since."""
+        if holder.key not in self._before.present.get(device, ()):
+            for grant in self._before.grants.get(device, ()):
+                if covers(grant.holder, holder):
+                    return self._before.keys[device, grant.holder.key][0]
+        return holder.key
 
     def _present(self, processes: Iterable[ProcessReading]) -> list[Present]:
         """Return the holders behind the processes, each once: memory summed, since the earliest start."""

@@ -114,7 +114,8 @@ def holder_of(facts: ProcessFacts, identity: CgroupIdentity, pod: PodName | None
     """Return the holder that a process belongs to."""
     environ = facts.environ
     job = identity.slurm_job or identity.slurm_sluid
-    key, kind = _key(identity, job, facts.uid)
+    container = pod.only_container if pod else ""
+    key, kind = _key(identity, job, facts.uid, container)
     uid = _uid(facts, identity, kind)
     return Holder(
         key=key,
@@ -122,7 +123,7 @@ def holder_of(facts: ProcessFacts, identity: CgroupIdentity, pod: PodName | None
         namespace=pod.namespace if pod else "",
         pod=pod.pod if pod else "",
         pod_uid=identity.pod_uid,
-        container=pod.only_container if pod else "",
+        container=container,
         container_id=identity.container_id,
         slurm_job=identity.slurm_job or (_digits(environ.get("SLURM_JOB_ID", "")) if job else ""),
         slurm_step=identity.slurm_step,
@@ -143,11 +144,12 @@ def parse_workload(text: str) -> Workload | None:
     return Workload(system=system, name=name, id=name) if colon else Workload(system="claim", name=text, id=text)
 
 
-def _key(identity: CgroupIdentity, job: str, uid: int) -> tuple[str, str]:
+def _key(identity: CgroupIdentity, job: str, uid: int, container: str) -> tuple[str, str]:
+    """Return the tenancy's key. A container that starts again is the same one of its pod, under another id."""
     if job:
         return (f"slurm:{job}.{identity.slurm_step}" if identity.slurm_step else f"slurm:{job}"), "slurm_job"
     if identity.pod_uid:
-        return f"pod:{identity.pod_uid}/{identity.container_id}", "pod"
+        return f"pod:{identity.pod_uid}/{container or identity.container_id}", "pod"
     if identity.container_id:
         return f"container:{identity.container_id}", "container"
     return f"user:{uid}", "user"

@@ -18,7 +18,8 @@ T0 = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
 POD_UID = "6f3c1c5e-9a4b-4c8d-8f21-0123456789ab"
 CONTAINER = "a1b2c3d4" * 8
 POD_CGROUP = f"0::/kubepods/burstable/pod{POD_UID}/{CONTAINER}\n"
-POD_KEY = f"pod:{POD_UID}/{CONTAINER}"
+POD_KEY = f"pod:{POD_UID}/main"
+NAMELESS_POD_KEY = f"pod:{POD_UID}/{CONTAINER}"  # while the name of its container is not known
 MODEL = "NVIDIA H100 80GB HBM3"
 
 

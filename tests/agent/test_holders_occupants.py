@@ -163,6 +163,19 @@ def test_work_of_a_granted_pod_is_its_work_under_whatever_key_its_process_shows(
     assert device.holder_activity_ppm == {POD.key: 305}, "and so does that of a process that nobody could identify"
 
 
+def test_work_belongs_to_who_was_there_when_the_step_began() -> None:
+    """A step of a job that held the device, and a pod whose grant has just gone, worked as whom they were counted."""
+    here = Node(process(1, STEP_CGROUP))
+    here.grant(job_grant())
+    here.see(node(board(0)))
+    assert here.device(node(board(0, 1, process_activity_ppm={1: 300}))).holder_activity_ppm == {"slurm:7": 300}
+    here = Node(process(1))
+    here.grant(pod_grant())
+    here.see(node(board(0, 1)))
+    here.grant()
+    assert here.device(node(board(0, 1, process_activity_ppm={1: 300}))).holder_activity_ppm == {POD.key: 300}
+
+
 class Failing:
     """A source that cannot be asked."""
 

@@ -16,7 +16,7 @@ from agent.holders.resolve import (
 )
 from gpuledger.errors import HolderError
 from gpuledger.model import Holder, Workload
-from tests.agent.nodes import CONTAINER, POD_CGROUP, POD_KEY, POD_UID, T0, process, resolver
+from tests.agent.nodes import CONTAINER, NAMELESS_POD_KEY, POD_CGROUP, POD_KEY, POD_UID, T0, process, resolver
 
 SLURM_V1 = "4:memory:/slurm/uid_1000/job_77/step_0/task_1\n"
 SLUID = "0::/system.slice/slurmstepd.scope/s8FXKTA79XAR00/step_batch/user/task_0\n"
@@ -141,7 +141,7 @@ def test_an_unreadable_process_is_unattributed_for_another_reason() -> None:
     assert found.resolve(5).method == UNREADABLE
     table.processes[5] = process(5)
     found.begin_reading()
-    assert found.resolve(5).holder.key == POD_KEY
+    assert found.resolve(5).holder.key == NAMELESS_POD_KEY
     assert found.failures()["unreadable"] == 1
 
 
@@ -159,7 +159,7 @@ def test_a_reused_pid_is_another_holder() -> None:
     """The same pid with another start time is resolved anew."""
     table = ChangingTable(process(1))
     found = HolderResolver(table, InMemoryPods({}), node="node-a")
-    assert found.resolve(1).holder.key == POD_KEY
+    assert found.resolve(1).holder.key == NAMELESS_POD_KEY
     found.begin_reading()
     table.processes[1] = process(1, "0::/\n", start_us=T0, uid=3)
     assert found.resolve(1).holder.key == "user:3"
@@ -172,7 +172,7 @@ def test_a_process_that_ends_while_it_is_listed_is_still_who_it_was() -> None:
     found.resolve(1)
     found.begin_reading()
     table.processes.clear()
-    assert found.resolve(1).holder.key == POD_KEY
+    assert found.resolve(1).holder.key == NAMELESS_POD_KEY
 
 
 def test_last_work_of_an_ended_process_goes_to_its_holder_once() -> None:
@@ -182,7 +182,7 @@ def test_last_work_of_an_ended_process_goes_to_its_holder_once() -> None:
     found.resolve(1)
     table.processes.clear()
     found.begin_reading()
-    assert found.resolve_ended(1).holder.key == POD_KEY
+    assert found.resolve_ended(1).holder.key == NAMELESS_POD_KEY
     found.begin_reading()
     assert found.resolve_ended(1).holder.kind == "unattributed"
     assert found.remembered == 0
@@ -196,7 +196,7 @@ def test_a_pod_that_has_no_name_yet_is_asked_for_again() -> None:
     names[POD_UID] = PodName("ns", "late")
     found.begin_reading()
     holder = found.resolve(1).holder
-    assert (holder.key, holder.namespace, holder.pod) == (POD_KEY, "ns", "late")
+    assert (holder.key, holder.namespace, holder.pod) == (NAMELESS_POD_KEY, "ns", "late")
 
 
 def test_names_that_cannot_be_read_are_counted_and_not_fatal() -> None:
@@ -207,7 +207,7 @@ def test_names_that_cannot_be_read_are_counted_and_not_fatal() -> None:
             raise HolderError("no right")
 
     found = HolderResolver(ChangingTable(process(1)), NoPods(), node="node-a")
-    assert found.resolve(1).holder.key == POD_KEY
+    assert found.resolve(1).holder.key == NAMELESS_POD_KEY
     assert found.failures()["pod_unreadable"] == 1
 
 

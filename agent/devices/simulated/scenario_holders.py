@@ -72,7 +72,7 @@ def _tenant(run: Run, pids: dict[Slot, int], nodes: dict[str, NodeSpec], ordinal
             for slot, pid in pids.items()
         )
         pod = PodName(workload.namespace, name, (workload.container,))
-        return Tenant(run, f"pod:{uid}/{container_id}", pids, facts, uid, pod)
+        return Tenant(run, f"pod:{uid}/{workload.container}", pids, facts, uid, pod)
     user_id = workload.uid if workload.uid is not None else user_id_of(workload.user)
     if workload.platform == "user":
         cgroup = f"0::/user.slice/user-{user_id}.slice/session-{11 + run.number}.scope\n"
