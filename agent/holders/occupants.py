@@ -14,7 +14,6 @@ from agent.holders.grants import Grant
 from agent.holders.precedence import (
     NO_GRANTS,
     DeviceGrants,
-    Occupancy,
     Place,
     Present,
     covers,
@@ -48,7 +47,7 @@ class _Memory:
     def __init__(self) -> None:
         self.grants: dict[str, tuple[Grant, ...]] = {}  # by device
         self.keys: dict[tuple[str, str], tuple[str, ...]] = {}  # occupants by device and grant
-        self.present: dict[str, frozenset[str]] = {}  # occupants by device
+        self.present: dict[str, tuple[Occupant, ...]] = {}  # occupants by device
         self.started: set[tuple[str, str]] = set()  # grants whose holder has had a process there
         self.ungranted: set[tuple[str, str]] = set()  # device and holder
 
@@ -80,11 +79,16 @@ class Occupants:
         """Return who is on a device, by its processes and its grants."""
         if not processes and grants is NO_GRANTS and not ended:
             return NOBODY
-        occupancy = occupy(grants, self._present(processes))
+        present = self._present(processes)
+        if grants is NO_GRANTS:  # most nodes, most of the time
+            occupants = tuple([self._unscheduled(one) for one in present])
+            self._now.present[device] = occupants
+            return Occupied(occupants, None, self._ended(device, ended, ()))
+        occupancy = occupy(grants, present)
         occupants = tuple([self._occupant(device, place) for place in occupancy.places])
-        self._now.present[device] = frozenset([occupant.holder for occupant in occupants])
+        self._now.present[device] = occupants
         self._now.grants[device] = grants.grants
-        passed = (*self._departed(device, grants.ended), *self._ended(device, ended, occupancy))
+        passed = (*self._departed(device, grants.ended), *self._ended(device, ended, grants.grants))
         return Occupied(occupants, occupancy.replicas, passed)
 
     def work(self, device: str, activity_ppm: Mapping[int, int], grants: DeviceGrants) -> dict[str, int]:
@@ -100,8 +104,9 @@ class Occupants:
 
     def _key_before(self, device: str, holder: Holder) -> str:
         """Return as whom a holder was there at the start of the step: its grant may have come or gone since."""
-        if holder.key not in self._before.present.get(device, ()):
-            for grant in self._before.grants.get(device, ()):
+        grants = self._before.grants.get(device)
+        if grants and all(occupant.holder != holder.key for occupant in self._before.present[device]):
+            for grant in grants:
                 if covers(grant.holder, holder):
                     return self._before.keys[device, grant.holder.key][0]
         return holder.key
@@ -119,6 +124,10 @@ class Occupants:
             found[holder.key] = seen if known is None else _both(known, seen)
         return [*found.values()]
 
+    def _unscheduled(self, present: Present) -> Occupant:
+        self._remember(present.holder)
+        return Occupant(present.holder.key, 1, present.memory_bytes, present.since_us, present.method)
+
     def _occupant(self, device: str, place: Place) -> Occupant:
         holder, grant, present, weight, refusal = place
         self._remember(holder)
@@ -126,15 +135,7 @@ class Occupants:
             self._report(device, place)
         if grant is None:
             assert present is not None  # an occupant has a grant or a process
-            return Occupant(
-                holder.key,
-                weight,
-                present.memory_bytes,
-                present.since_us,
-                present.method,
-                granted=not refusal,
-                reason=refusal,
-            )
+            return self._unscheduled(present)._replace(weight=weight, granted=not refusal, reason=refusal)
         key = (device, grant.holder.key)
         started = present is not None or key in self._before.started
         if started:
@@ -179,10 +180,12 @@ class Occupants:
             for key in known or ():
                 yield Occupant(key, until_us=grant.until_us)
 
-    def _ended(self, device: str, ended: Iterable[EndedProcess], occupancy: Occupancy) -> Iterable[Occupant]:
-        """Yield who had a process that came and left since the reading before, and no grant that covers it."""
-        grants = [place.grant for place in occupancy.places if place.grant]
-        told = {*self._now.present[device], *self._before.present.get(device, ())}
+    def _ended(self, device: str, ended: Sequence[EndedProcess], grants: Sequence[Grant]) -> tuple[Occupant, ...]:
+        """Return who had a process that came and left since the reading before, and no grant that covers it."""
+        if not ended:
+            return ()
+        found: list[Occupant] = []
+        told = {one.holder for memory in (self._before, self._now) for one in memory.present.get(device, ())}
         for process in ended:
             holder, method, _, _ = self._resolver.resolve_ended(process.pid)
             unknown = holder.kind == "unattributed" and len(grants) == 1
@@ -190,7 +193,8 @@ class Occupants:
                 continue
             told.add(holder.key)
             self._remember(holder)
-            yield Occupant(holder.key, 1, process.memory_max_bytes, process.start_us, method, process.end_us)
+            found.append(Occupant(holder.key, 1, process.memory_max_bytes, process.start_us, method, process.end_us))
+        return tuple(found)
 
     def _report(self, device: str, place: Place) -> None:
         key = (device, place.holder.key)
