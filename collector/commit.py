@@ -197,7 +197,8 @@ class GroupCommit:
             group[0].answer.set_exception(stored)
         else:
             _log.error("the ledger cannot hold a batch", exc_info=stored)
-            fault = WireError("malformed", f"the ledger cannot hold this batch: {stored}")
+            hint = "the batch is kept in quarantine: report it with the collector's log"
+            fault = WireError("malformed", f"the ledger cannot hold this batch: {stored}", hint=hint)
             await self._store_group(group, [intakes[0]._replace(error=fault)])
 
 

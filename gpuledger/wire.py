@@ -17,7 +17,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
-from gpuledger.accounting.units import US_PER_HOUR, US_PER_MINUTE
+from gpuledger.accounting.units import GPU_PARTS, US_PER_HOUR, US_PER_MINUTE
 from gpuledger.errors import WireError
 from gpuledger.model import Count, Device, Event, Evidence, Holder, State, UsageRecord
 
@@ -26,11 +26,15 @@ MEDIA_TYPE: Final = "application/vnd.gpuledger.batch"
 MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 MAX_CLOCK_SKEW_US: Final = 5 * US_PER_MINUTE
+EARLIEST_US: Final = 1_262_304_000_000_000  # 2010-01-01: a clock that shows less was never set (1970, 1980, 2000)
+MAX_UNITS: Final = 300_000  # of a pool: with it, a GPU's parts and an hour every product below stays in 64 bits
 NO_HOLDER: Final = -1  # the dictionary's null, as in Arrow; never an identity
 
 _MAGIC: Final = b"GPLB"
 _HEADER: Final = struct.Struct("<4sHHI32s")
 _T = TypeVar("_T", bound=Hashable)
+_REPORT: Final = "this is a fault of the agent: keep its log and report it"
+_CLOCK: Final = "synchronise the clock of that node (chrony or NTP), then restart its agent"
 
 
 class NullableColumn(msgspec.Struct, frozen=True):
@@ -147,13 +151,15 @@ def decode(frame: bytes) -> Batch:
     try:
         body = inflater.decompress(memoryview(frame)[_HEADER.size :], body_length + 1)
     except zlib.error as error:
-        raise WireError("malformed", f"the body does not inflate: {error}") from error
+        raise WireError("malformed", f"the body does not inflate: {error}", hint=_REPORT) from error
     if len(body) != body_length or not inflater.eof or inflater.unused_data:
-        raise WireError("malformed", f"the body is not the {body_length} bytes that its header states")
+        raise WireError("malformed", f"the body is not the {body_length} bytes that its header states", hint=_REPORT)
     try:
         batch = _decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise WireError("malformed", f"the body is not a batch of schema {SCHEMA_VERSION}: {error}") from error
+        raise WireError(
+            "malformed", f"the body is not a batch of schema {SCHEMA_VERSION}: {error}", hint=_REPORT
+        ) from error
     _check_lengths(batch.usage)
     return batch
 
@@ -184,7 +190,7 @@ def pack_usage(
         holder_column = [holder_index[r.holder] for r in records]
     except KeyError as error:
         raise WireError(
-            "reference", f"a usage record names {error.args[0]!r}, which the batch does not list"
+            "reference", f"a usage record names {error.args[0]!r}, which the batch does not list", hint=_REPORT
         ) from error
     usage = UsageColumns(
         device=_pack(device_column),
@@ -234,7 +240,7 @@ def check(batch: Batch, *, now_us: int) -> None:
     Promised: references resolve; intervals are non-empty, lie inside `[from_us, until_us)`, do not cross an hour; no
     quantity is negative; the shares of one device's interval sum to its length, the activity in it does not exceed it,
     and the device's intervals do not overlap; the energy of a board's rows sums to what the board used; nothing lies
-    in the receiver's future or after the batch was sealed.
+    in the receiver's future, before `EARLIEST_US` or after the batch was sealed.
     """
     check_envelope(batch, now_us=now_us)
     check_usage(batch, columns(batch))
@@ -288,14 +294,15 @@ def _check_size(frame_bytes: int, body_bytes: int) -> None:
 def _check_lengths(usage: UsageColumns) -> None:
     size = len(usage.device)
     if size % 8:
-        raise WireError("malformed", f"column device holds {size} bytes, not a multiple of 8")
+        raise WireError("malformed", f"column device holds {size} bytes, not a multiple of 8", hint=_REPORT)
     for name in REQUIRED_COLUMNS:
         if len(getattr(usage, name)) != size:
-            raise WireError("malformed", f"column {name} holds {len(getattr(usage, name))} bytes, not {size}")
+            found = len(getattr(usage, name))
+            raise WireError("malformed", f"column {name} holds {found} bytes, not {size}", hint=_REPORT)
     for name in NULLABLE_COLUMNS:
         column: NullableColumn = getattr(usage, name)
         if len(column.values) != size or len(column.missing) not in (0, size // 8):
-            raise WireError("malformed", f"column {name} is not as long as the others ({size // 8} rows)")
+            raise WireError("malformed", f"column {name} is not as long as the others ({size // 8} rows)", hint=_REPORT)
         _check_missing(name, column)
 
 
@@ -303,33 +310,37 @@ def _check_missing(name: str, column: NullableColumn) -> None:
     """Raise where an unknown value is not stored as 0: sums over a column are sums of what is known."""
     missing = column.missing
     if missing.count(0) + missing.count(1) != len(missing):
-        raise WireError("malformed", f"column {name} marks missing rows with something else than 0 and 1")
+        raise WireError("malformed", f"column {name} marks missing rows with something else than 0 and 1", hint=_REPORT)
     if 1 in missing and any(value for value, gone in zip(_unpack(column.values), missing, strict=True) if gone):
-        raise WireError("malformed", f"column {name} has a value where it says that there is none")
+        raise WireError("malformed", f"column {name} has a value where it says that there is none", hint=_REPORT)
 
 
 def _check_times(batch: Batch, now_us: int) -> None:
     if batch.sequence < 0 or not batch.agent or not batch.boot:
-        raise WireError("malformed", "a batch needs an agent, a boot and a sequence that is not negative")
+        raise WireError("malformed", "a batch needs an agent, a boot and a sequence that is not negative", hint=_REPORT)
     if batch.until_us < batch.from_us:
-        raise WireError("interval", f"the batch ends ({batch.until_us}) before it starts ({batch.from_us})")
+        raise WireError(
+            "interval", f"the batch ends ({batch.until_us}) before it starts ({batch.from_us})", hint=_REPORT
+        )
+    if batch.from_us < EARLIEST_US:
+        raise WireError("clock", f"the batch of {batch.agent} begins before 2010: its clock was not set", hint=_CLOCK)
     if batch.until_us > now_us + MAX_CLOCK_SKEW_US:
         raise WireError(
             "future",
             f"the batch of {batch.agent} reaches {(batch.until_us - now_us) / 1e6:.0f} s into the future",
-            hint="synchronise the clock of that node (chrony or NTP), then restart its agent",
+            hint=_CLOCK,
         )
     if batch.until_us > batch.sealed_at_us + MAX_CLOCK_SKEW_US:
         raise WireError(
             "clock",
             f"the batch of {batch.agent} covers time after it was sealed: its clock jumped",
-            hint="synchronise the clock of that node (chrony or NTP), then restart its agent",
+            hint=_CLOCK,
         )
     if batch.sealed_at_us > now_us + MAX_CLOCK_SKEW_US:
-        raise WireError("future", f"the batch of {batch.agent} was sealed in the future")
+        raise WireError("future", f"the batch of {batch.agent} was sealed in the future", hint=_CLOCK)
     for event in batch.events:
         if event.at_us > now_us + MAX_CLOCK_SKEW_US:
-            raise WireError("future", f"event {event.kind} of {batch.agent} lies in the future")
+            raise WireError("future", f"event {event.kind} of {batch.agent} lies in the future", hint=_CLOCK)
 
 
 def _check_references(batch: Batch, cols: Columns) -> None:
@@ -342,17 +353,19 @@ def _check_references(batch: Batch, cols: Columns) -> None:
     ):
         column = cols.required[name]
         if column and not (low <= min(column) and max(column) < high):
-            raise WireError("reference", f"column {name} points outside its dictionary of {high} entries")
+            raise WireError("reference", f"column {name} points outside its dictionary of {high} entries", hint=_REPORT)
 
 
 def _check_dictionaries(batch: Batch) -> None:
     for kind, keys in (("device", [d.key for d in batch.devices]), ("holder", [h.key for h in batch.holders])):
         if len(set(keys)) != len(keys):
-            raise WireError("reference", f"the batch lists a {kind} twice")
+            raise WireError("reference", f"the batch lists a {kind} twice", hint=_REPORT)
     for device in batch.devices:
-        if device.parts <= 0 or (device.units is not None and device.units <= 0):
+        if not 0 < device.parts <= GPU_PARTS or (device.units is not None and not 0 < device.units <= MAX_UNITS):
             raise WireError(
-                "malformed", f"device {device.key} has no size (parts {device.parts}, units {device.units})"
+                "malformed",
+                f"device {device.key} has no possible size (parts {device.parts}, units {device.units})",
+                hint=f"a device has 1 to {GPU_PARTS} parts of a GPU, a pool 1 to {MAX_UNITS} units",
             )
 
 
@@ -360,16 +373,16 @@ def _check_rows(batch: Batch, cols: Columns) -> None:
     required = cols.required
     for start, end, held_us in zip(required["start_us"], required["end_us"], required["held_us"], strict=True):
         if end <= start:
-            raise WireError("interval", f"an interval ends ({end}) before or where it starts ({start})")
+            raise WireError("interval", f"an interval ends ({end}) before or where it starts ({start})", hint=_REPORT)
         if start < batch.from_us or end > batch.until_us:
-            raise WireError("interval", f"[{start}, {end}) lies outside the batch's own interval")
+            raise WireError("interval", f"[{start}, {end}) lies outside the batch's own interval", hint=_REPORT)
         if (end - 1) // US_PER_HOUR != start // US_PER_HOUR:
             raise WireError("interval", f"[{start}, {end}) crosses an hour", hint="cut records at hour boundaries")
         if held_us < 0:
-            raise WireError("shares", f"a negative share of time: {held_us}")
+            raise WireError("shares", f"a negative share of time: {held_us}", hint=_REPORT)
     for name, (values, _) in cols.nullable.items():
         if values and min(values) < 0:
-            raise WireError("shares", f"a negative value in {name}: {min(values)}")
+            raise WireError("shares", f"a negative value in {name}: {min(values)}", hint=_REPORT)
 
 
 def _check_shares(batch: Batch, cols: Columns) -> None:
@@ -387,7 +400,9 @@ def _check_shares(batch: Batch, cols: Columns) -> None:
         if device.kind == "pool":
             if device.units is not None and held_us > device.units * (end_us - start_us):
                 raise WireError(
-                    "shares", f"{device.key} in [{start_us}, {end_us}): more held than its {device.units} units"
+                    "shares",
+                    f"{device.key} in [{start_us}, {end_us}): more held than its {device.units} units",
+                    hint=_REPORT,
                 )
             continue
         if held_us != end_us - start_us or active_us > end_us - start_us:
@@ -395,10 +410,10 @@ def _check_shares(batch: Batch, cols: Columns) -> None:
                 "shares",
                 f"{device.key} in [{start_us}, {end_us}): shares sum to {held_us} us held and {active_us} us active"
                 f" of {end_us - start_us} us",
-                hint="this is a fault of the agent: keep its log and report it",
+                hint=_REPORT,
             )
         if start_us < last_end.get(index, start_us):
-            raise WireError("overlap", f"intervals of {device.key} overlap at {start_us}")
+            raise WireError("overlap", f"intervals of {device.key} overlap at {start_us}", hint=_REPORT)
         last_end[index] = end_us
 
 
@@ -411,13 +426,13 @@ def _check_energy(batch: Batch, cols: Columns) -> None:
         sums[board] = sums.get(board, 0) + energy_mj
     stated = {entry.board: entry.energy_mj for entry in batch.energy}
     if len(stated) != len(batch.energy):
-        raise WireError("reference", "the batch states the energy of a board twice")
+        raise WireError("reference", "the batch states the energy of a board twice", hint=_REPORT)
     for board in sums.keys() | stated.keys():
         if sums.get(board, 0) != stated.get(board, 0):
             raise WireError(
                 "shares",
                 f"energy of {board}: rows sum to {sums.get(board, 0)} mJ, the board used {stated.get(board, 0)} mJ",
-                hint="this is a fault of the agent: keep its log and report it",
+                hint=_REPORT,
             )
 
 

@@ -16,9 +16,10 @@ from collector.queries.timeline import timeline
 from collector.queries.utilization import utilization
 from collector.rating import rate_dirty
 from gpuledger.accounting.periods import Period, parse_period
-from gpuledger.accounting.units import MJ_PER_KWH, US_PER_DAY, US_PER_HOUR
+from gpuledger.accounting.units import GPU_PARTS, MJ_PER_KWH, US_PER_DAY, US_PER_HOUR
 from gpuledger.errors import ConfigError
 from gpuledger.model import Device, Holder, State, UsageRecord, Workload
+from gpuledger.wire import MAX_UNITS
 from tests.collector.batches import EVIDENCE, START_US
 from tests.collector.fleet import open_ledger, owners, prices, usage_frame
 
@@ -235,3 +236,17 @@ def test_an_unrated_ledger_says_what_waits(tmp_path: Path) -> None:
         fresh.ingest([usage_frame(0, USAGE, DEVICES, (VISION, NLP, STRAY))])
         answer = chargeback(fresh, PERIOD)
     assert (answer.rows, answer.pending_hours, answer.currency) == ([], 1, None)
+
+
+def test_the_largest_pool_that_is_taken_adds_up(tmp_path: Path) -> None:
+    """Capacity, parts and cost at the limits of what the wire lets pass stay within what the ledger can multiply."""
+    pool = Device("pool:c/p", "pool", H100, parts=GPU_PARTS, units=MAX_UNITS)
+    rows = [record(pool.key, VISION, (0, 60), State.HELD_UNOBSERVED, held_us=HOUR, active_us=None, energy_mj=None)]
+    with open_ledger(tmp_path) as ledger:
+        [result] = ledger.ingest([usage_frame(0, rows, [pool], [VISION])])
+        assert result.taken, result
+        prices(ledger, BOOK)
+        rate_dirty(ledger)
+        total = chargeback(ledger, PERIOD).total
+        assert total.gpu_hours == MAX_UNITS
+        assert total.cost == f"{MAX_UNITS * 24 // 10}.00"

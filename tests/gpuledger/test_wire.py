@@ -186,8 +186,10 @@ def test_the_same_batch_is_the_same_bytes() -> None:
     ],
 )
 def test_what_is_no_batch_is_refused_by_name(frame: bytes, code: str) -> None:
-    """Each way to be no batch has its code."""
-    assert refused(lambda: wire.decode(frame)).code == code
+    """Each way to be no batch has its code and a next step."""
+    error = refused(lambda: wire.decode(frame))
+    assert error.code == code
+    assert error.hint
 
 
 def test_a_body_that_is_not_deflated_is_malformed() -> None:
@@ -293,6 +295,11 @@ BROKEN = {
     "a sequence that no column holds": (lambda: batch(sequence=2**63), "malformed"),
     "a device without a size": (lambda: batch(devices=(Device("GPU-0", "gpu", "T4", parts=0),)), "malformed"),
     "a pool without units": (lambda: batch(devices=(Device("p", "pool", "T4", units=0),)), "malformed"),
+    "a device larger than a GPU": (lambda: batch(devices=(Device("GPU-0", "gpu", "T4", parts=841),)), "malformed"),
+    "a pool of more units than sums allow": (
+        lambda: batch(devices=(Device("p", "pool", "T4", units=wire.MAX_UNITS + 1),)),
+        "malformed",
+    ),
     "a batch that ends before it starts": (lambda: batch(until_us=T0 - 1), "interval"),
     "a record that ends before it starts": (lambda: batch(record(end_us=T0 - 1)), "interval"),
     "a record of no length": (lambda: batch(record(end_us=T0, held_us=0, active_us=0)), "interval"),
@@ -333,6 +340,7 @@ BROKEN = {
         "reference",
     ),
     "time after the batch was sealed": (lambda: batch(sealed_at_us=T0), "clock"),
+    "a clock that was never set": (lambda: batch(from_us=wire.EARLIEST_US - 1), "clock"),
     "sealed in the future": (lambda: batch(sealed_at_us=T0 + 3 * US_PER_HOUR), "future"),
     "an event in the future": (lambda: batch(events=(Event(T0 + 3 * US_PER_HOUR, "xid", "?"),)), "future"),
 }
@@ -340,9 +348,11 @@ BROKEN = {
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_promise_is_refused_by_name(name: str) -> None:
-    """Every promise of the schema has a batch that breaks it, and the code that says which one."""
+    """Every promise of the schema has a batch that breaks it, the code that says which one, and a next step."""
     make, code = BROKEN[name]
-    assert refused(lambda: check(make())).code == code
+    error = refused(lambda: check(make()))
+    assert error.code == code
+    assert error.hint
 
 
 def test_a_batch_from_the_future_says_what_to_do() -> None:
