@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final, NamedTuple
 
+from collector.imports.jobs import LATEST_US
+
 MAX_PROBLEMS: Final = 10_000  # kept in full; what comes after is counted
 
 
@@ -36,7 +38,10 @@ class Findings:
             self.problems.append(Problem(line, reason))
 
     def saw(self, *instants_us: int | None) -> None:
-        """Remember the latest instant that the log gives evidence of: jobs that had not ended are booked up to it."""
+        """Remember the latest instant that the log gives evidence of: jobs that had not ended are booked up to it.
+
+        An instant that no job can have seen is no evidence.
+        """
         for at_us in instants_us:
-            if at_us is not None and (self.latest_us is None or at_us > self.latest_us):
+            if at_us is not None and at_us < LATEST_US and (self.latest_us is None or at_us > self.latest_us):
                 self.latest_us = at_us

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from gpuledger import wire
 from gpuledger.accounting.intervals import cut
 from gpuledger.accounting.units import GPU_PARTS, US_PER_HOUR, gpu_parts
 from gpuledger.model import Confidence, Device, Evidence, Holder, State, UsageRecord, Workload
@@ -15,6 +16,8 @@ JOB_LOG: Final = Evidence(
     holder="job_log", activity="none", energy="none", split="whole", confidence=Confidence.MEASURED
 )
 UNNAMED_POOL: Final = "gpus"
+EARLIEST_US: Final = wire.EARLIEST_US
+LATEST_US: Final = 4_102_444_800_000_000  # 2100-01-01: an instant from there on is milliseconds taken for seconds
 _MIG_TYPE: Final = re.compile(r"(?:^|[_.-])(?P<profile>(?P<slices>[1-7])g[._](?P<memory>\d+)gb)\b", re.IGNORECASE)
 _FOUR_SLICE_MEMORY: Final = frozenset({"1:6", "2:12", "4:24"})  # the A30: 24 GB in four slices; every other GPU has 7
 
@@ -51,6 +54,14 @@ class PoolFacts(msgspec.Struct, frozen=True):
 
 
 NO_FACTS: Final = PoolFacts()
+
+
+def implausible(start_us: int, end_us: int | None, gpus: int) -> str:
+    """Return why no job can have run so, or nothing: one line of nonsense must not cost the rest of its log."""
+    times_us = (start_us,) if end_us is None else (start_us, end_us)
+    if not all(EARLIEST_US <= at_us < LATEST_US for at_us in times_us):
+        return "it starts or ends before 2010 or after 2099: are the units of its times right?"
+    return f"{gpus} GPUs are more than a pool can have ({wire.MAX_UNITS})" if gpus > wire.MAX_UNITS else ""
 
 
 def pool_name(record: JobRecord) -> str:

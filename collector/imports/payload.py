@@ -7,8 +7,9 @@ from typing import Final
 import msgspec
 
 from collector.imports.findings import Problem
-from collector.imports.jobs import NO_FACTS, JobRecord, PoolFacts
+from collector.imports.jobs import NO_FACTS, JobRecord, PoolFacts, implausible
 from gpuledger.errors import ImportFileError
+from gpuledger.wire import MAX_UNITS
 
 MEDIA_TYPE: Final = "application/vnd.gpuledger.job-import"
 SCHEMA_VERSION: Final = 1
@@ -59,7 +60,7 @@ def decode_import(content: bytes) -> JobImport:
     """Return the jobs in `content`, each usable. Raises ImportFileError."""
     try:
         chunk = _decoder.decode(content)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ImportFileError(
             f"not a job import of schema {SCHEMA_VERSION}: {error}",
             hint='send job logs with "gpuledger import jobs FILE --url URL"',
@@ -71,13 +72,21 @@ def decode_import(content: bytes) -> JobImport:
         )
     for record in chunk.records:
         _check(record, chunk.horizon_us)
+    for name, gpus in chunk.facts.capacity.items():
+        if not 0 < gpus <= MAX_UNITS:
+            raise ImportFileError(f'the capacity of "{name}" is {gpus} GPUs', hint=f"give 1 to {MAX_UNITS}")
     return chunk
 
 
 def _check(record: JobRecord, horizon_us: int | None) -> None:
     until_us = horizon_us if record.end_us is None else record.end_us
-    if not (record.job and record.cluster) or record.gpus <= 0 or until_us is None or record.start_us < 0:
+    if not (record.job and record.cluster) or record.gpus <= 0 or until_us is None:
         raise ImportFileError(
             f"job {record.job!r} of cluster {record.cluster!r} lacks a name, its GPUs or its end",
             hint='send job logs with "gpuledger import jobs FILE --url URL"',
         )
+    nonsense = implausible(record.start_us, until_us, record.gpus)
+    if nonsense:
+        raise ImportFileError(f"job {record.job}: {nonsense}", hint="see the log that the jobs come from")
+    if until_us < record.start_us and record.end_us is not None:
+        raise ImportFileError(f"job {record.job} ends before it starts", hint="see the log that the jobs come from")

@@ -58,7 +58,7 @@ class _SacctReader:
                 else:
                     self._jobs.add(job)
                     yield from job_records(self._job(job, row), self._findings)
-            except ValueError as error:
+            except (ValueError, OverflowError) as error:
                 self._findings.problem(row.line, f"job {job}: {error}")
         orphans = sum(count for job, count in self._steps.items() if job not in self._jobs)
         self._findings.skip(ORPHAN_STEP, orphans)

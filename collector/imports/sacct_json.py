@@ -41,7 +41,7 @@ def parse_sacct_json(content: bytes, options: SlurmOptions, findings: Findings) 
             job = msgspec.json.decode(entry.content, type=dict[str, Any])
             findings.skip(JOB_STEP, len(mappings(job.get("steps"))))
             yield from job_records(_job(job, entry.line, options, findings), findings)
-        except (msgspec.MsgspecError, ValueError) as error:
+        except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
             findings.problem(entry.line, f"not a job as sacct writes it: {error}")
 
 
@@ -49,7 +49,7 @@ def split_jobs(content: bytes) -> list[Entry]:
     """Return the entries of `jobs`, each with its line, without reading into them."""
     try:
         document = msgspec.json.decode(content, type=_Document)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise ImportFileError(f"not what sacct --json prints: {error}", hint=_HINT) from error
     entries: list[Entry] = []
     position, line = 0, 1

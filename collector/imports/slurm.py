@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from collector.imports.findings import Findings
-from collector.imports.jobs import JobRecord
+from collector.imports.jobs import JobRecord, implausible
 from collector.imports.times import LocalInstant, resolve_run
 from collector.imports.tres import Gpus
 
@@ -79,6 +79,10 @@ def job_records(job: SlurmJob, findings: Findings) -> Iterator[JobRecord]:
         findings.skip(_not_started(state))
         return
     run = resolve_run(job.start, job.end, job.elapsed_us)
+    nonsense = implausible(run.start_us, run.end_us, max((count for _, count in job.gpus.by_model), default=0))
+    if nonsense:
+        findings.problem(job.line, f"job {job.job}: {nonsense}")
+        return
     findings.saw(run.start_us, run.end_us, _running_since(job, run.start_us))
     if not job.gpus.by_model:
         findings.skip(SHARDS_ONLY if job.gpus.shards_only else NO_GPU)

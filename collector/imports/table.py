@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from collector.imports.findings import Findings
-from collector.imports.jobs import JobRecord
+from collector.imports.jobs import JobRecord, implausible
 from collector.imports.lines import decode_lines
 from collector.imports.slurm import NEVER_STARTED, NO_GPU, NO_TIME
 from collector.imports.table_map import DURATION_UNITS, TableMap, require_columns
 from collector.imports.times import LocalInstant, is_absent, localise, parse_time, resolve_run
-from gpuledger.errors import ImportFileError
+from gpuledger.errors import ConfigError, ImportFileError
 
 CHUNK_ROWS: Final = 20_000
 _PER_SECOND: Final = {"seconds": 1, "milliseconds": 1_000, "microseconds": 1_000_000, "nanoseconds": 1_000_000_000}
@@ -59,8 +59,11 @@ def table_record(row: TableRow, table_map: TableMap, findings: Findings) -> JobR
         findings.skip(NEVER_STARTED)
         return None
     run = _run(values, start, table_map)
-    findings.saw(run[0], run[1])
     gpus = _gpus(values.get("gpus"))
+    nonsense = implausible(*run, gpus)
+    if nonsense:
+        raise ValueError(f"job {job}: {nonsense}")
+    findings.saw(*run)
     if run[1] is not None and run[1] < run[0]:
         raise ValueError(f"job {job} ends before it starts")
     if not gpus or run[1] == run[0]:
@@ -153,6 +156,11 @@ def _cells(column: Any) -> list[Any]:  # noqa: ANN401 - an Arrow array
 
 
 def _csv_rows(path: Path, table_map: TableMap, findings: Findings) -> Iterator[TableRow]:
+    if len(table_map.delimiter or ",") != 1:
+        raise ConfigError(
+            f"delimiter in {table_map.source} is {table_map.delimiter!r}",
+            hint="a CSV file has one character between cells",
+        )
     try:
         with path.open("rb") as file:
             reader = csv.reader(_texts(file, findings), delimiter=table_map.delimiter or ",")

@@ -19,6 +19,7 @@ import msgspec
 from collector.imports.jobs import PoolFacts
 from collector.imports.times import load_zone
 from gpuledger.errors import ConfigError
+from gpuledger.wire import MAX_UNITS
 
 FIELDS: Final = (
     "job", "start", "end", "duration", "gpus", "model", "cluster", "account", "user", "partition", "name", "state",
@@ -158,6 +159,8 @@ def _texts(value: Any, where: str) -> tuple[str, ...]:  # noqa: ANN401 - a TOML 
 
 
 def _whole(value: Any, where: str) -> int:  # noqa: ANN401 - a TOML value
-    if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
-        raise ConfigError(f"{where} is {value!r}, not a number of GPUs", hint="write a whole number above zero")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MAX_UNITS:
+        raise ConfigError(
+            f"{where} is {value!r}, not a number of GPUs", hint=f"write a whole number from 1 to {MAX_UNITS}"
+        )
     return value

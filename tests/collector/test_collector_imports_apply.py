@@ -241,12 +241,22 @@ def test_a_failed_chunk_leaves_those_before_it_and_a_repeat_completes_them(ledge
         encode_import(chunk(job(1, 0, None))),
         encode_import(chunk(job(1, 0, 1, gpus=0))),
         encode_import(chunk(job(1, 0, 1, cluster=""))),
+        encode_import(chunk(job(1, 0, -1))),
+        encode_import(chunk(job(1, -24 * 366 * 60, 1))),  # in the sixties
+        encode_import(chunk(job(1, 0, 24 * 366 * 9000))),  # beyond the calendar
+        encode_import(chunk(job(1, 0, None), until=24 * 366 * 9000)),
+        encode_import(chunk(job(1, 0, 1, gpus=2**62))),
+        encode_import(chunk(job(1, 0, 1), capacity={"a100": 0})),
+        encode_import(chunk(job(1, 0, 1), capacity={"a100": 2**62})),
+        b"\x82\xa9import_id\xa2\xff\xfe\xa7records\x90",  # a name that is not UTF-8
+        b"\x82\xa9import_id\xa1x\xa7unknown" + b"\x91" * 200_000 + b"\xc0",  # nested without end
     ],
 )
 def test_a_payload_that_cannot_be_applied_is_refused(body: bytes) -> None:
-    """Other schemas, jobs without an end, without GPUs or without a cluster."""
-    with pytest.raises(ImportFileError):
+    """Other schemas, jobs without an end, GPUs or a cluster, and numbers that no job can have; with the next step."""
+    with pytest.raises(ImportFileError) as raised:
         decode_import(body)
+    assert raised.value.hint
 
 
 def test_options_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:

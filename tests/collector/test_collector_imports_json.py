@@ -120,9 +120,18 @@ def test_a_job_that_cannot_be_read_is_reported_with_its_line() -> None:
 
 def test_a_document_of_another_kind_is_an_error() -> None:
     """What is not JSON, cut short, or has no jobs cannot be read at all."""
-    for content in (b"JobID|State", b'{"jobs": [', b'{"nodes": []}', b"[]"):
+    nested = b'{"meta": ' + b"[" * 100_000
+    for content in (b"JobID|State", b'{"jobs": [', b'{"nodes": []}', b"[]", nested):
         with pytest.raises(ImportFileError, match="sacct --json"):
             read(content)
+
+
+@pytest.mark.parametrize("start", [T0 * 1_000, 2**63 - 1, -5])
+def test_times_that_no_job_can_have_are_reported(start: int) -> None:
+    """Milliseconds, the largest integer, a negative one: the line is reported and the other job imported."""
+    records, findings = parse(old_job(job_id=1, time={"start": start, "end": start + 3600, "elapsed": 3600}), old_job())
+    assert [record.job for record in records] == ["10"]
+    assert len(findings.problems) == 1
 
 
 def test_bytes_that_are_not_utf8_are_reported_and_imported() -> None:

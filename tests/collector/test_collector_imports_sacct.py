@@ -290,3 +290,19 @@ def test_states_are_reduced_to_their_word() -> None:
     assert [base_state(text) for text in ("CANCELLED by 12", "COMPLETED+", "running", "")] == [
         "CANCELLED", "COMPLETED", "RUNNING", "",
     ]  # fmt: skip
+
+
+def test_nonsense_in_one_line_costs_no_other() -> None:
+    """Times off the calendar and more GPUs than there are: reported with their line, and no evidence of when it was."""
+    records, findings = parse(
+        row("1", start="0001-01-01T00:00:00"),
+        row("2", end="9999-12-31T23:59:59"),
+        row("3", start="99999999999", end="99999999999"),
+        row("4", tres="gres/gpu=99999999999999999999"),
+        row("5", state="RUNNING", end="Unknown", elapsed="9" * 20),
+        row("6"),
+        zone="Europe/Oslo",
+    )
+    assert [record.job for record in records] == ["5", "6"]
+    assert [problem.line for problem in findings.problems] == [2, 3, 4, 5]
+    assert findings.latest_us == records[1].end_us

@@ -122,7 +122,7 @@ def test_local_times_use_the_maps_zone(tmp_path: Path) -> None:
         ("colums = 1", 'unknown "colums"', 'did you mean "columns"'),
         (MAP + '[units]\nduration = "second"', 'unknown "second"', 'did you mean "seconds"'),
         (MAP + '[units]\nend = "timestamp"', "has end, which [columns] has not", "remove it"),
-        (MAP + "[capacity]\ngpus = 0", "not a number of GPUs", "above zero"),
+        (MAP + "[capacity]\ngpus = 0", "not a number of GPUs", "from 1 to"),
         ('zone = "Oslo/Europe"', "not a time zone", "IANA"),
         ("cluster = 5", "not text", "quotes"),
         ("columns = 5", "not a section", "[columns]"),
@@ -174,3 +174,19 @@ def test_files_that_are_no_tables_are_errors(tmp_path: Path) -> None:
 def test_example_maps_are_valid(name: str) -> None:
     """What the documentation offers to start from is understood."""
     assert read_map(EXAMPLES / f"{name}.toml").cluster
+
+
+def test_milliseconds_taken_for_seconds_are_reported_line_by_line(tmp_path: Path) -> None:
+    """A unit that is wrong for a row, and a number of GPUs that no pool has, cost that row only."""
+    units = '[units]\nstart = "seconds"\n'
+    rows = f"1,{T0_US // 1_000},60,1,a\n2,{T0_US // 10**6},60,{10**20},a\n3,{T0_US // 10**6},60,1,a\n"
+    records, findings = parse(csv_file(tmp_path, f"id,begin,took,n,team\n{rows}"), MAP + units)
+    assert [record.job for record in records] == ["3"]
+    assert [problem.line for problem in findings.problems] == [2, 3]
+    assert "units" in findings.problems[0].reason
+
+
+def test_cells_are_told_apart_by_one_character(tmp_path: Path) -> None:
+    """A longer delimiter is for sacct text only."""
+    with pytest.raises(ConfigError, match="delimiter"):
+        parse(csv_file(tmp_path, "id;;begin\n"), f'delimiter = ";;"\n{MAP}')
