@@ -14,7 +14,7 @@ MIB = 1024 * 1024
 class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[server]: where it listens."""
 
-    host: str = "127.0.0.1"
+    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"  # empty would be every address of the machine
     port: Annotated[int, Meta(ge=0, le=65_535)] = 8470  # 0: any free one
     keep_alive_s: Annotated[int, Meta(ge=1, le=3_600)] = 75  # longer than agents wait between batches
 

@@ -22,6 +22,9 @@ PREFIX: Final = "GPULEDGER"
 HIDDEN: Final = "(hidden)"
 Secret = Annotated[str, msgspec.Meta(extra={"secret": True})]
 
+_NOT_TOML: Final = (ValueError, RecursionError)  # beside bad TOML: bad UTF-8, huge numbers, deep nesting
+_SHOWN: Final = 80  # characters of a value, in a message
+
 _T = TypeVar("_T", bound=msgspec.Struct)
 _Settings = dict[str, Any]
 
@@ -65,7 +68,7 @@ def _read(path: Path) -> _Settings:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", hint="give the path of a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except _NOT_TOML as error:
         raise ConfigError(
             f"{path} is not TOML: {error}", hint="text needs quotes; sections look like [server]"
         ) from error
@@ -108,9 +111,9 @@ def _parse(variable: str, text: str, annotation: object) -> object:
         return text
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError as error:
+    except _NOT_TOML as error:
         raise ConfigError(
-            f"{variable} is {text!r}, which is not a value", hint="numbers plain, true or false"
+            f"{variable} is {text[:_SHOWN]!r}, which is not a value", hint="numbers plain, true or false"
         ) from error
 
 

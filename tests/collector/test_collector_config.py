@@ -66,6 +66,12 @@ def test_a_variable_overrides_the_file(tmp_path: Path) -> None:
         ("", {"GPULEDGER_SERVER_PORT": "80 81"}, "GPULEDGER_SERVER_PORT", "plain"),
         ("server = 8470", {}, "[server]", "unit"),
         ("[server\n", {}, "is not TOML", "[server]"),
+        ("[server]\nport = " + "9" * 5_000, {}, "is not TOML", "[server]"),
+        ("[server]\nport = 99999999999999999999", {}, "[server] port", "unit"),
+        ("x = " + "[" * 5_000, {}, "is not TOML", "[server]"),
+        ("", {"GPULEDGER_SERVER_PORT": "9" * 5_000}, "GPULEDGER_SERVER_PORT", "plain"),
+        ("", {"GPULEDGER_SERVER_PORT": "[" * 5_000}, "GPULEDGER_SERVER_PORT", "plain"),
+        ('[server]\nhost = ""', {}, "[server] host", "quotes"),
     ],
 )
 def test_what_is_not_understood_is_an_error(
