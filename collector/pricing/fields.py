@@ -15,22 +15,30 @@ from gpuledger.errors import ConfigError
 
 MAX_RATE: Final = Decimal(1_000_000)
 MAX_CARBON: Final = Decimal(1_000_000)
+MAX_TEXT: Final = 256
+MAX_MODEL: Final = 128  # NVML names a model in 96; each two patterns are held against each other
 _DECIMAL: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _CALENDAR: Final = (to_us(datetime(1970, 1, 1, tzinfo=UTC)), to_us(datetime(9999, 1, 1, tzinfo=UTC)))
 _CURRENCY: Final = re.compile(r"[A-Z]{3}")
 
 
-def text_field(record: Record, key: str, kind: FileKind) -> str:
-    """Return a text, empty where it is not given."""
+def text_field(record: Record, key: str, kind: FileKind, *, most: int = MAX_TEXT) -> str:
+    """Return a text of at most `most` characters, empty where it is not given."""
     value = record.values.get(key, "")
     if not isinstance(value, str):
         raise kind.error(f"{record.where}: {key} is not text: {value!r}", hint=f'write it in quotes: {key} = "{value}"')
-    return value.strip()
+    text = value.strip()
+    if len(text) > most or not text.isprintable():
+        raise kind.error(
+            f"{record.where}: {key} is not one line of at most {most} characters: {text[:most]!r}",
+            hint="names and patterns are short: is a quote missing before it?",
+        )
+    return text
 
 
-def required_text(record: Record, key: str, kind: FileKind) -> str:
+def required_text(record: Record, key: str, kind: FileKind, *, most: int = MAX_TEXT) -> str:
     """Return a text that has to be there."""
-    value = text_field(record, key, kind)
+    value = text_field(record, key, kind, most=most)
     if not value:
         raise kind.error(f"{record.where}: {key} is missing", hint=kind.example)
     return value

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from collector.pricing.fields import (
+    MAX_MODEL,
     carbon_field,
     currency_code,
     rate_field,
@@ -95,7 +96,7 @@ def _price_entry(record: Record) -> PriceEntry:
     refuse_unknown(record.values, PRICE_KEYS, record.where, _PRICES)
     from_us, to_us = validity_fields(record, _PRICES)
     return PriceEntry(
-        model=required_text(record, "model", _PRICES),
+        model=required_text(record, "model", _PRICES, most=MAX_MODEL),
         rate_quanta=rate_field(record, "rate", _PRICES),
         cluster=text_field(record, "cluster", _PRICES),
         pool=text_field(record, "pool", _PRICES),

@@ -102,9 +102,11 @@ def _read_csv(text: str, source: str, kind: FileKind) -> Document:
             values = {key.strip(): value.strip() for key, value in row.items()}
             records.append(Record(where, {key: value for key, value in values.items() if value}))
     except csv.Error as error:
-        raise kind.error(f"{source}: line {reader.line_num}: not valid CSV: {error}") from error
+        raise kind.error(
+            f"{source}: line {reader.line_num}: not valid CSV: {error}", hint="is a quote missing there, or before?"
+        ) from error
     header = [name.strip() for name in reader.fieldnames or ()]
     if len(set(header)) != len(header):
-        raise kind.error(f"{source}: line 1: a column appears twice")
+        raise kind.error(f"{source}: line 1: a column appears twice", hint="remove one of the two")
     # every record knows the header, so that an unknown column is found even where it is empty throughout
     return Document({"columns": header}, records)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from collector.pricing.fields import MAX_MODEL
 from collector.pricing.files import parse_owner_map, parse_price_book
 from collector.pricing.records import file_format
 from gpuledger.accounting.ownership import Owner
 from gpuledger.accounting.periods import parse_instant
+from gpuledger.accounting.pricebook import PriceBook
 from gpuledger.errors import ConfigError, OwnerMappingError, PriceBookError
 
 TOML = """
@@ -94,6 +96,8 @@ MODEL, RATE = 'model = "m"', 'rate = "1"'
         (entry(MODEL, 'rate = "0.0000000001"'), "has 10 decimals", "at most 9"),
         (entry(MODEL, 'rate = "1000001"'), "over 1000000 an hour", "per GPU and hour"),
         (entry("model = 5", RATE), "model is not text: 5", 'model = "5"'),
+        (entry(f'model = "{"*a" * 200}"', RATE), "model is not one line of at most 128", "a quote missing"),
+        (entry('model = "a\\u0000"', RATE), "model is not one line of at most 128", "a quote missing"),
         (entry(MODEL, RATE, "from = 2026-01-01T00:30:00Z"), "not on the hour", "2026-01-01T00:00:00Z"),
         (
             entry(MODEL, RATE, "from = 2026-01-02", "to = 2026-01-02"),
@@ -171,3 +175,17 @@ def test_the_format_is_told_by_name_or_media_type() -> None:
     assert found == ["toml", "csv", "csv", "toml"]
     with pytest.raises(ConfigError, match="neither TOML nor CSV"):
         file_format("prices.xlsx")
+
+
+def test_the_longest_patterns_can_be_held_against_each_other() -> None:
+    """Two globs of the greatest length are told apart, or found to overlap, and never end the reader."""
+    half = MAX_MODEL // 2
+    first, apart, overlapping = "*a" * half, "*b" * half, "*b" * (half - 1) + "*a"
+
+    def read(*patterns: str) -> PriceBook:
+        lines = [line for pattern in patterns for line in ("[[price]]", f'model = "{pattern}"', RATE)]
+        return parse_price_book(entry(*lines[1:]), "toml", "prices.toml")
+
+    assert len(read(first, apart).entries) == 2
+    with pytest.raises(PriceBookError, match="overlap"):
+        read(first, overlapping)
