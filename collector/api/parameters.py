@@ -59,7 +59,7 @@ def bounded(low: int, high: int) -> Callable[[str], int]:
     """Return a reader of whole numbers within `[low, high]`."""
 
     def read(text: str) -> int:
-        if not text.isascii() or not text.isdecimal() or not low <= int(text) <= high:
+        if not text.isascii() or not text.isdecimal() or len(text) > len(str(high)) or not low <= int(text) <= high:
             raise ConfigError(f'"{text}" is not a whole number', hint=f"give one from {low} to {high}")
         return int(text)
 

@@ -24,6 +24,7 @@ from gpuledger.errors import (
 )
 
 MEDIA_TYPE: Final = "application/problem+json"
+_SEE: Final = "see /openapi.json for what there is"
 _log: Final = logging.getLogger(__name__)
 _WIRE_STATUS: Final = {"too_large": 413, "conflict": 409}  # any other code is 422
 _STATUS: Final[tuple[tuple[type[GpuLedgerError], int, str], ...]] = (
@@ -79,13 +80,13 @@ async def on_ledger_error(_request: Request, error: Exception) -> Response:
 async def on_http_error(request: Request, error: Exception) -> Response:
     """Answer what routing refuses: an unknown path, a method that is not offered."""
     assert isinstance(error, HTTPException)
-    hint = "see /openapi.json for what there is" if error.status_code in (404, 405) else ""
+    hints = {406: "ask for one of these in Accept", 404: _SEE, 405: _SEE}
     codes = {404: "not_found", 405: "method", 406: "not_acceptable", 413: "too_large"}
     found = problem(
         error.status_code,
         codes.get(error.status_code, "request"),
         f"{request.method} {request.url.path}: {error.detail}",
-        hint,
+        hints.get(error.status_code, ""),
     )
     answer = respond(found)
     answer.headers.update(error.headers or {})
