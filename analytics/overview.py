@@ -146,6 +146,11 @@ def keep_largest(frame: pl.DataFrame, by: str, count: int, others: str) -> pl.Da
     return named.group_by([*rest, "key"], maintain_order=True).agg(pl.col(by).sum())
 
 
+def unwatched_hours(frame: pl.DataFrame) -> float:
+    """Return the held GPU-hours in which nobody saw whether work was done."""
+    return float(frame.filter(pl.col("kind") != "unobserved")["unwatched_gpu_hours"].sum())
+
+
 def total_cost(frame: pl.DataFrame) -> Decimal:
     """Return the exact sum of the costs that are known."""
     return sum_money(frame["cost"])

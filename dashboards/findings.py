@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import polars as pl
 
-from analytics.overview import OWNER, idle_frame, state_hours, sum_money, total_cost
+from analytics.overview import OWNER, idle_frame, state_hours, sum_money, total_cost, unwatched_hours
 from dashboards import wording
 
 Document = Mapping[str, Any]
@@ -47,12 +47,26 @@ def lead(frame: pl.DataFrame, waste: Waste, currency: str) -> str:
     if not total:
         return "Import a price book to see what these hours cost."
     if not waste.total:
-        return "All that was paid for was used."
+        return _no_waste(frame)
     return (
         f"{wording.money_short(waste.total, currency)} ({wording.share(waste.total, total)}) went to GPUs that did no "
         f"work: {wording.money_short(waste.held_idle, currency)} was held and idle, "
         f"{wording.money_short(waste.idle_capacity, currency)} was capacity that nobody held."
     )
+
+
+def _no_waste(frame: pl.DataFrame) -> str:
+    """Return why nothing is counted as waste: it has no price, nobody looked, or there was none."""
+    capacity = frame.filter(pl.col("kind") == "idle")
+    idle_hours = float(frame["held_idle_gpu_hours"].sum()) + float(capacity["gpu_hours"].sum())
+    if idle_hours:
+        return f"{wording.hours(idle_hours)} GPU-hours went to GPUs that did no work, and have no price."
+    unwatched = unwatched_hours(frame)
+    if unwatched:
+        return (
+            f"Nothing was seen to stand idle; whether {wording.hours(unwatched)} GPU-hours did work was not observed."
+        )
+    return "All that was paid for was used."
 
 
 def bars_finding(frame: pl.DataFrame, currency: str) -> str:
@@ -67,9 +81,12 @@ def bars_finding(frame: pl.DataFrame, currency: str) -> str:
 
 def idle_finding(idle: Document, currency: str) -> str:
     """Return the title of the held-idle list: what all of it cost."""
-    cost = sum_money(idle_frame(idle)["cost"])
+    found = idle_frame(idle)
+    cost, hours = sum_money(found["cost"]), float(found["gpu_hours"].sum())
+    if not cost and hours:
+        return f"{wording.hours(hours)} GPU-hours were held and did nothing, and have no price"
     if not cost:
-        return "Nothing was held without working"
+        return "Nothing was seen to be held without working"
     return f"{wording.money_short(cost, currency)} went to GPUs that were held and did nothing"
 
 

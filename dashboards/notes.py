@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from analytics.overview import total_cost
+from analytics.overview import total_cost, unwatched_hours
 from dashboards import wording
 
 Document = Mapping[str, Any]
@@ -28,6 +28,7 @@ def notes(frame: pl.DataFrame, chargeback: Document, status: Document) -> tuple[
     found = [
         _unpriced(chargeback["unpriced_gpu_hours"], hours),
         _unobserved(chargeback["unobserved_gpu_hours"], hours),
+        _unwatched(unwatched_hours(frame), hours),
         _unattributed(frame, chargeback["currency"] or ""),
         _quarantined(status.get("quarantined") or 0),
         _pending(chargeback.get("pending_hours") or 0),
@@ -47,9 +48,19 @@ def _unpriced(hours: float, whole: float) -> Note | None:
 
 def _unobserved(hours: float, whole: float) -> Note | None:
     if not hours:
-        return Note("0 GPU-h", "unobserved: every GPU was read all the time.")
+        return Note("0 GPU-h", "unobserved: an agent or a job log accounts for all the time.")
     text = f"unobserved ({wording.share(hours, whole)}): no telemetry. They are shown apart, and never billed as idle."
     return Note(f"{wording.hours(hours)} GPU-h", text, "", serious=hours > whole / 50)
+
+
+def _unwatched(hours: float, whole: float) -> Note | None:
+    if not hours:
+        return None
+    text = (
+        f"held, not observed ({wording.share(hours, whole)}): MIG instances and imported jobs do not show whether they"
+        " worked. They are billed as held, and are in no figure of utilisation or idle time."
+    )
+    return Note(f"{wording.hours(hours)} GPU-h", text)
 
 
 def _unattributed(frame: pl.DataFrame, currency: str) -> Note | None:

@@ -17,6 +17,7 @@ from analytics.overview import (
     sum_money,
     sum_or_null,
     total_cost,
+    unwatched_hours,
 )
 from dashboards import findings, wording
 from dashboards.findings import Waste
@@ -123,7 +124,7 @@ def kpis(frame: pl.DataFrame, waste: Waste, answers: Answers) -> tuple[Kpi, ...]
         ),
         Kpi(
             "Paid for, not used",
-            wording.money_short(waste.total, currency),
+            _money(waste.total, frame, currency),
             "",
             f"{wording.share(waste.total, total)} of the cost",
         ),
@@ -168,6 +169,11 @@ def team_bars(frame: pl.DataFrame, idle: Document) -> pl.DataFrame:
 BARS_SCHEMA: Final = pl.Schema(
     {"label": pl.String(), "total": pl.Float64(), "order": pl.Int64(), "part": pl.String(), "cost": pl.Float64()}
 )
+
+
+def worked_words(frame: pl.DataFrame) -> str:
+    """Return what the part of a bar that is not held idle stands for: nobody's looking is no work."""
+    return "Held, at work or not observed" if unwatched_hours(frame) else "Held, at work"
 
 
 def _with_others(frame: pl.DataFrame) -> list[dict[str, Any]]:

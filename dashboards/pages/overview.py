@@ -15,11 +15,7 @@ from gpuledger.accounting.periods import parse_instant
 from gpuledger.errors import DeliveryError
 
 VIEWS: Final = {"allocation": "By what was held", "usage": "By what was used"}
-BAR_KEYS: Final = (
-    ("Held, at work", STATE_COLOURS["active"]),
-    ("Held idle", STATE_COLOURS["held_idle"]),
-    ("No team", STATE_COLOURS["idle"]),
-)
+BAR_KEYS: Final = (("Held idle", STATE_COLOURS["held_idle"]), ("No team", STATE_COLOURS["idle"]))
 STANDING: Final = ("watermark", "usage_rows", "pending_hours", "price_version", "owner_version")
 SHOWN: Final = ("team", "user", "project", "workload", "namespace", "model", "node")
 DIMENSIONS: Final = {name: wording.DIMENSION_WORDS[name][0] for name in SHOWN}
@@ -106,7 +102,8 @@ def _who_and_waste(answers: Answers, currency: str, mode: Mode) -> None:
     left, right = st.columns([11, 9], gap="large")
     with left:
         title = findings.bars_finding(frame, currency)
-        st.html(pieces.heading(title, "Cost of GPU time by team") + pieces.keys(BAR_KEYS))
+        keys = ((view_models.worked_words(frame), STATE_COLOURS["active"]), *BAR_KEYS)
+        st.html(pieces.heading(title, "Cost of GPU time by team") + pieces.keys(keys))
         bars = view_models.team_bars(frame, answers.idle)
         st.altair_chart(charts.cost_bars(bars, currency, mode), theme=None, width="stretch", alt="Cost by team")
     with right:

@@ -278,7 +278,8 @@ def reconcile(answer: Answer) -> RenderableType:
 def _laws(answer: Answer) -> list[tuple[str, str, str, bool]]:
     hours = answer["elapsed_us"] / 3_600_000_000
     energy = wording.UNKNOWN if answer["energy_mj"] is None else f"{answer['energy_mj'] / 3_600_000_000:,.1f} kWh"
-    money = Decimal(answer["money_imbalance"] or 0)
+    money, currency = Decimal(answer["money_imbalance"] or 0), answer["currency"] or ""
+    cost = f"{_cost(answer['cost'])} {currency}".strip()
     return [
         (
             "Held, idle, unavailable and unobserved time is all time",
@@ -292,7 +293,7 @@ def _laws(answer: Answer) -> list[tuple[str, str, str, bool]]:
             f"{answer['energy_imbalance_mj']:,} mJ",
             not answer["energy_imbalance_mj"],
         ),
-        ("Charges are what prices make of time", _cost(answer["cost"]), f"{money}", not money),
+        ("Charges are what prices make of time", cost, f"{money} {currency}".strip(), not money),
     ]
 
 

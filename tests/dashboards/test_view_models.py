@@ -209,3 +209,32 @@ def test_runs_of_one_workload_are_added_up() -> None:
     lines = view_models.idle_table({"rows": rows}, "EUR").lines
     assert [line.cells[0] for line in lines] == ["jupyter-lena", "job", "resnet"]
     assert (lines[0].cells[2], lines[0].small) == ("€6.00", "Vision · Keeps memory, runs nothing · 2 runs")
+
+
+def test_what_nobody_saw_is_neither_called_work_nor_waste() -> None:
+    """Imported jobs alone: no claim that all was used or at work, and a note of how much was not observed."""
+    imported = answer(row("vision", "owner", 40.0, "40.00", active=None, held_unobserved=40.0))
+    frame = chargeback_frame(imported)
+    lead = findings.lead(frame, view_models.wasted(frame, {"rows": []}), "EUR")
+    assert lead == "Nothing was seen to stand idle; whether 40.0 GPU-hours did work was not observed."
+    assert view_models.worked_words(frame) == "Held, at work or not observed"
+    assert view_models.worked_words(chargeback_frame(TWO_TEAMS)) == "Held, at work"
+    found = {note.amount: note.text for note in notes(frame, imported, {"watermark": None})}
+    assert "job log" in found["0 GPU-h"]
+    assert found["40.0 GPU-h"].startswith("held, not observed (100 %)")
+
+
+def test_idle_time_without_a_price_is_not_called_no_idle_time() -> None:
+    """Hours that nothing prices are named as hours; nothing says that all was used, or shows zero money."""
+    unpriced = answer(
+        row("vision", "owner", 10.0, "10.00", active=4.0, held_idle=6.0),
+        row("idle capacity", "idle", 5.0, None, idle=5.0),
+    )
+    idle = {"rows": [{"workload": "notebook", "team": "vision", "gpu_hours": 6.0, "cost": None}]}
+    frame = chargeback_frame(unpriced)
+    waste = view_models.wasted(frame, idle)
+    assert findings.lead(frame, waste, "EUR") == "11.0 GPU-hours went to GPUs that did no work, and have no price."
+    assert findings.idle_finding(idle, "EUR") == "6.00 GPU-hours were held and did nothing, and have no price"
+    none = answer(row("vision", "owner", 10.0, None, active=4.0), currency=None)
+    figures = view_models.kpis(chargeback_frame(none), waste, Answers(none, idle, {}, "in November"))
+    assert figures[3].value == wording.UNKNOWN
