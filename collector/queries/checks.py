@@ -6,13 +6,14 @@ metered boards are held against each other.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from collector.ledger.database import Session
-from collector.pricing.stored import StoredPrices, prices_of_version
+from collector.pricing.stored import StoredPrices, newest_prices, prices_of_version
 from collector.queries.figures import money
 from gpuledger.accounting.intervals import Interval, cut, gaps
 from gpuledger.accounting.money import cost_quanta
@@ -94,6 +95,10 @@ class Checks:
         self._lives = self._read_lives()
         self._books: dict[int, StoredPrices] = {}
         self._rates: dict[tuple[int, int, int], tuple[PriceEntry, int | None]] = {}
+        self._newest = newest_prices(session)
+        entries = self._newest.book.entries if self._newest else ()
+        self._turns = sorted({at_us for entry in entries for at_us in entry.validity if at_us is not None})
+        self._answers: dict[tuple[Priced, int], bool] = {}  # whether a price applies, between two turns of the book
 
     def pending(self, *, read_only: bool) -> set[tuple[str, int]]:
         """Return the hours whose charges cannot be compared because they are about to be replaced."""
@@ -148,6 +153,7 @@ class Checks:
             charged += row["cost_quanta"]
             if row["rate_quanta"] is None:
                 unpriced += row["held_us"] * self._devices[row["device_id"]]["parts"]
+                self._check_unpriced(*key)
                 continue
             priced += 1
             expected = cost_quanta(row["rate_quanta"], held_us)
@@ -158,6 +164,15 @@ class Checks:
         for key in sorted(capacity):
             self._found.add("unrated", f"{self._where(*key)}: no charges")
         return MoneyProof(charged if priced or not unpriced else None, imbalance, unpriced)
+
+    def shares(self) -> None:
+        """Hold each charge against its share of the cost of its device's hour."""
+        for row in self._rows("reconcile_shares"):
+            where = self._where(row["device_id"], row["hour_us"])
+            if row["uneven_count"]:
+                self._found.add("money", f"{where}: {row['uneven_count']} charges are not their share of the hour")
+            if row["misjudged_count"]:
+                self._found.add("money", f"{where}: {row['misjudged_count']} active costs do not follow from the rate")
 
     def energy(self) -> int:
         """Hold what boards were metered against what the records of their devices say; return how far they are off."""
@@ -221,6 +236,18 @@ class Checks:
                         capacity[device_id, hour_us] += life.units * (end_us - start_us)
         return capacity
 
+    def _check_unpriced(self, device_id: int, hour_us: int) -> None:
+        """Say where a device's hour has no price, and the newest price book has one for it."""
+        if self._newest is None:
+            return
+        asked = self._asked(device_id)
+        key = (asked, bisect_right(self._turns, hour_us))
+        if key not in self._answers:
+            self._answers[key] = self._newest.book.price(asked, hour_us) is not None
+        if self._answers[key]:
+            where = self._where(device_id, hour_us)
+            self._found.add("price", f"{where}: no price, and version {self._newest.version.number} has one")
+
     def _check_rate(self, row: dict[str, Any]) -> None:
         """Say where a charge's rate does not follow from the price entry that it pins."""
         device_id, hour_us, version, number = (
@@ -242,9 +269,12 @@ class Checks:
         if version not in self._books:
             self._books[version] = prices_of_version(self._session, version)
         entry = self._books[version].book.entries[number]
-        device = self._devices[device_id]
-        asked = Priced(**{name: device[name] for name in Priced._fields})
+        asked = self._asked(device_id)
         return entry, device_rate_quanta(entry, asked.parts) if applies(entry, asked) else None
+
+    def _asked(self, device_id: int) -> Priced:
+        device = self._devices[device_id]
+        return Priced(**{name: device[name] for name in Priced._fields})
 
     def _differs(self, code: str, row: dict[str, Any], what: str) -> None:
         where = self._where(row["device_id"], row["hour_us"])

@@ -56,6 +56,7 @@ def reconcile(ledger: Ledger, period: Period) -> Reconciliation:
         check.roll_up()
         check.charges()
         cost = check.money(pending)
+        check.shares()
         energy_imbalance_mj = check.energy()
     currency = standing(ledger, period).currency
     violations = found.violations()

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from collector.ledger.store import Ledger
 from collector.queries.reconcile import Reconciliation, reconcile
 from collector.rating import rate_dirty
-from gpuledger.accounting.periods import Period, parse_period
+from gpuledger.accounting.periods import Period, iso, parse_period
 from gpuledger.accounting.units import US_PER_HOUR
+from gpuledger.cli.main import main
 from gpuledger.errors import ConfigError
 from gpuledger.model import Device, Holder, State
 from tests.collector.batches import START_US, frame, records
@@ -90,6 +92,12 @@ def test_a_period_has_to_be_on_the_hour(ledger: Ledger) -> None:
         ("UPDATE charges SET held_us = held_us - 1 WHERE state = 5", {"charges"}),
         ("UPDATE charges SET rate_quanta = rate_quanta + 1", {"money", "price"}),
         ("UPDATE charges SET energy_mj = energy_mj + 1", {"charges"}),
+        ("UPDATE charges SET active_cost_quanta = active_cost_quanta + 1 WHERE state = 1", {"money"}),
+        ("UPDATE charges SET active_cost_quanta = NULL WHERE state = 1", {"money"}),
+        (
+            "UPDATE charges SET price_version = NULL, price_entry = NULL, rate_quanta = NULL, cost_quanta = NULL",
+            {"price"},
+        ),
         ("DELETE FROM charges", {"charges", "unrated"}),
         ("UPDATE price_entries SET rate_quanta = 1", {"price"}),
         (
@@ -105,6 +113,22 @@ def test_what_is_changed_behind_its_back_is_found(ledger: Ledger, sql: str, expe
     assert codes(proof) >= expected
 
 
+def test_cost_moved_between_two_holders_of_one_hour_is_found(tmp_path: Path) -> None:
+    """The hour still costs what it costs, but one holder pays for another."""
+    half_us = START_US + HOUR // 2
+    usage = [
+        *records("GPU-0001", START_US, half_us, "pod:uid-1/c"),
+        *records("GPU-0001", half_us, START_US + HOUR, "pod:uid-2/c"),
+    ]
+    with open_ledger(tmp_path) as shared:
+        assert shared.ingest([frame(0, usage)])[0].taken
+        prices(shared, BOOK)
+        assert reconcile(shared, PERIOD).ok
+        moved = "(SELECT max(holder_id) FROM charges)"
+        proof = tamper(shared, f"UPDATE charges SET cost_quanta = cost_quanta + IF(holder_id = {moved}, 2, -2)")
+    assert (codes(proof), proof.money_imbalance) == ({"money"}, "0.00")
+
+
 def test_many_violations_are_counted_and_a_few_are_told(ledger: Ledger) -> None:
     """Ten of a kind are written out, the rest is a number."""
     details = [v.detail for v in tamper(ledger, "UPDATE board_energy SET board = board || '-' || rowid").violations]
@@ -113,6 +137,18 @@ def test_many_violations_are_counted_and_a_few_are_told(ledger: Ledger) -> None:
         ledger, "INSERT INTO board_energy SELECT batch_id, 'x' || i, 1, '', NULL, NULL FROM board_energy, range(9) t(i)"
     )
     assert [v.detail for v in proof.violations][-1].startswith("and ")
+
+
+def test_the_command_leaves_with_3_where_something_is_off(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The exit code tells a script, the table a person: which law does not hold, by how much money of which currency."""
+    ledger = filled(tmp_path)
+    asked = ["reconcile", "--ledger", str(tmp_path), "--period", f"{iso(START_US)}..{iso(START_US + 3 * HOUR)}"]
+    tamper(ledger, "UPDATE charges SET cost_quanta = cost_quanta + 10000000 WHERE state = 1")
+    ledger.close()
+    assert main([*asked, "--format", "table"]) == 3
+    assert "off by 0.03 EUR" in capsys.readouterr().out
+    assert main([*asked, "--format", "json"]) == 3
+    assert msgspec.json.decode(capsys.readouterr().out)["ok"] is False
 
 
 def test_a_pool_that_is_over_booked_is_a_violation(ledger: Ledger) -> None:
