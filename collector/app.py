@@ -12,7 +12,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import uvicorn
 from starlette.applications import Starlette
@@ -144,7 +144,7 @@ def _application(settings: CollectorSettings, ledger: Ledger, clock: Clock) -> S
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         commit.start()
-        idle = asyncio.create_task(_checkpoint_when_idle(ledger, settings.ledger.checkpoint_idle_s))
+        idle = asyncio.create_task(checkpoint_when_idle(ledger, settings.ledger.checkpoint_idle_s))
         try:
             yield
         finally:
@@ -156,12 +156,28 @@ def _application(settings: CollectorSettings, ledger: Ledger, clock: Clock) -> S
     return build(services, lifespan)
 
 
-async def _checkpoint_when_idle(ledger: Ledger, idle_s: int) -> None:
-    """Fold the log of changes into the file when nothing was committed for `idle_s` seconds: it stops commits."""
+class Folding(Protocol):
+    """What the idle checkpoint needs of the ledger."""
+
+    commits: int
+
+    def checkpoint(self) -> None:
+        """Fold the log of changes into the file."""
+        ...
+
+
+async def checkpoint_when_idle(ledger: Folding, idle_s: float) -> None:
+    """Fold the log of changes into the file when nothing was committed for `idle_s` seconds: it stops commits.
+
+    A disk that does not take it now is tried again after the next silence; commits do not depend on it.
+    """
     folded = ledger.commits
     while True:
         before = ledger.commits
         await asyncio.sleep(idle_s)
         if ledger.commits == before != folded:
-            await asyncio.to_thread(ledger.checkpoint)
-            folded = before
+            try:
+                await asyncio.to_thread(ledger.checkpoint)
+                folded = before
+            except LedgerError as error:
+                _log.warning("the ledger's log of changes stays as it is for now: %s", error)
