@@ -1,6 +1,8 @@
 """Rating: the hours whose usage, prices or owners changed become charges again.
 
 Python says which price and which owner apply, with the pure functions; one statement does the arithmetic of a pass.
+Hours of a closed period keep their charges: what becomes known of them later is rated apart, with the versions that the
+period was closed with, and is what corrections are made of.
 """
 
 from __future__ import annotations
@@ -13,7 +15,15 @@ import pyarrow as pa
 
 from collector.ledger.database import Session
 from collector.ledger.store import Ledger
-from collector.pricing.stored import StoredOwners, StoredPrices, newest_owners, newest_prices
+from collector.periods.closed import ClosedPeriod, closed_periods, period_of
+from collector.pricing.stored import (
+    StoredOwners,
+    StoredPrices,
+    newest_owners,
+    newest_prices,
+    owners_of_version,
+    prices_of_version,
+)
 from gpuledger.accounting.intervals import Interval
 from gpuledger.accounting.ownership import LABEL_PREFIX, Owner
 from gpuledger.accounting.pricebook import Price, Priced
@@ -69,30 +79,56 @@ def rate_dirty(ledger: Ledger, *, hours_per_pass: int = HOURS_PER_PASS) -> Ratin
         with ledger.transaction() as session:
             done = _rate_pass(session, hours_per_pass)
         hours, charges = hours + done.hours, charges + done.charges
-        if done.hours < hours_per_pass:
+        if not done.hours:
             return RatingReport(hours, charges)
 
 
 def _rate_pass(session: Session, limit: int) -> RatingReport:
-    pending = session.execute("rate_pending", {"hours": limit})
-    if not pending.num_rows:
+    waiting = session.execute("rate_pending", {"hours": limit})
+    if not waiting.num_rows:
         return RatingReport(0, 0)
+    pending, closed = _of_one_period(waiting, closed_periods(session))
     hours = pending["hour_us"].to_pylist()  # in ascending order
     current = _Pass(session, pending, Interval(hours[0], hours[-1] + US_PER_HOUR))
-    prices, owners = newest_prices(session), newest_owners(session)
+    prices, owners = _books(session, closed)
     staged = {
         "rate_pass": pending,
         "rate_prices": _price_segments(current, prices),
         "rate_owners": _owner_segments(current, owners),
     }
-    versions = {
+    params = {
+        **current.first_and_last,
         "price_version": prices.version.number if prices else None,
         "owner_version": owners.version.number if owners else None,
     }
-    session.execute("rate_delete_charges", current.first_and_last, {"rate_pass": pending})
-    inserted = session.execute("rate_insert_charges", {**current.first_and_last, **versions}, staged)
+    if closed:
+        session.execute("rate_delete_restated", current.first_and_last, {"rate_pass": pending})
+        inserted = session.insert("restated_charges", "rate_charges", params, staged)
+        session.execute("rate_restate_hours", tables={"rate_pass": pending})
+    else:
+        session.execute("rate_delete_charges", current.first_and_last, {"rate_pass": pending})
+        inserted = session.insert("charges", "rate_charges", params, staged)
     session.execute("rate_clear_hours", tables={"rate_pass": pending})
-    return RatingReport(pending.num_rows, inserted.column(0)[0].as_py())
+    return RatingReport(pending.num_rows, inserted)
+
+
+def _of_one_period(waiting: pa.Table, closed: list[ClosedPeriod]) -> tuple[pa.Table, ClosedPeriod | None]:
+    """Return the first hours of `waiting` that lie in one closed period, or in none, and which that is."""
+    hours = waiting["hour_us"].to_pylist()
+    first = period_of(closed, hours[0])
+    count = next((at for at, hour_us in enumerate(hours) if period_of(closed, hour_us) is not first), len(hours))
+    return waiting.slice(0, count), first
+
+
+def _books(session: Session, closed: ClosedPeriod | None) -> tuple[StoredPrices | None, StoredOwners | None]:
+    """Return the prices and owners that rate: the newest, or those that a closed period pins."""
+    if closed is None:
+        return newest_prices(session), newest_owners(session)
+    prices, owners = closed.price_version, closed.owner_version
+    return (
+        None if prices is None else prices_of_version(session, prices),
+        None if owners is None else owners_of_version(session, owners),
+    )
 
 
 def _price_segments(current: _Pass, prices: StoredPrices | None) -> pa.Table:

@@ -21,11 +21,22 @@ from collector.commit import OverloadError
 from collector.imports.apply import apply_import
 from collector.imports.payload import decode_import
 from collector.ledger.intake import BatchResult
+from collector.periods.closing import close_period
 from collector.pricing.imports import import_owners, import_prices
 from collector.pricing.records import file_format
+from gpuledger.accounting.periods import parse_period
 from gpuledger.client import BatchReceipt
-from gpuledger.errors import LedgerError, WireError
+from gpuledger.errors import ConfigError, LedgerError, WireError
 from gpuledger.wire import MAX_FRAME_BYTES
+
+
+class CloseRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which period to close, who does it, and, where it is not clean, who accepts that and why."""
+
+    period: str
+    by: str
+    exception: str = ""
+
 
 Handler = Callable[[Request], Awaitable[Response]]
 MAX_DOCUMENT_BYTES: Final = 64 * 1024 * 1024
@@ -88,6 +99,29 @@ def jobs(services: Services) -> Handler:
         chunk = decode_import(await _body(request, MAX_DOCUMENT_BYTES))
         applied = await run_in_threadpool(apply_import, services.ledger, chunk)
         return Response(msgspec.json.encode(applied), media_type=JSON)
+
+    return handle
+
+
+def close(services: Services) -> Handler:
+    """Close a billing period."""
+
+    async def handle(request: Request) -> Response:
+        body = await _body(request, MAX_DOCUMENT_BYTES)
+        try:
+            asked = msgspec.json.decode(body, type=CloseRequest)
+        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            raise ConfigError(
+                f"this does not ask for a period: {error}", hint='{"period":"2026-11","by":"ann"}'
+            ) from error
+        period = parse_period(asked.period)
+        if not asked.by.strip():
+            raise ConfigError("nobody closes this period", hint='say who does: "by"')
+        report = await run_in_threadpool(
+            close_period, services.ledger, period, closed_by=asked.by, exception=asked.exception
+        )
+        services.rater.books_changed()
+        return Response(msgspec.json.encode(report), media_type=JSON)
 
     return handle
 

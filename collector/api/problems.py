@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from collector.commit import RETRY_AFTER_S, OverloadError
 from collector.ledger.intake import BatchResult
+from collector.periods.closing import PeriodError
 from gpuledger.errors import (
     ConfigError,
     GpuLedgerError,
@@ -29,6 +30,7 @@ _log: Final = logging.getLogger(__name__)
 _WIRE_STATUS: Final = {"too_large": 413, "conflict": 409}  # any other code is 422
 _STATUS: Final[tuple[tuple[type[GpuLedgerError], int, str], ...]] = (
     (OverloadError, 503, "overload"),
+    (PeriodError, 409, "period"),
     (LedgerError, 503, "ledger"),
     (ConfigError, 400, "parameter"),
     (PriceBookError, 422, "price_book"),

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from collector.api.parameters import Parameter, bounded, parse_optional_period, parse_period_or_current
+from collector.queries.billing import invoice, invoices, periods
 from collector.queries.books import owners, prices
 from collector.queries.chargeback import chargeback
 from collector.queries.facts import DEFAULT_LIMIT, charges, devices, events, quarantine, usage
@@ -50,6 +51,7 @@ GROUP: Final = Parameter("by", "what to group by", default="team", choices=BY)
 VIEW: Final = Parameter("view", "charge what was held, or what was active", default="allocation", choices=VIEWS)
 GRAIN: Final = Parameter("grain", "the length of a step", default="hour", choices=tuple(GRAINS))
 DEVICE: Final = Parameter("device", "the key of one device; absent: all", default="")
+NUMBER: Final = Parameter("number", "the number of an invoice", bounded(1, 2**31 - 1))
 LIMIT: Final = Parameter("limit", "the most rows to return", bounded(1, MAX_LIMIT), default=str(DEFAULT_LIMIT))
 
 QUESTIONS: Final[tuple[Question, ...]] = (
@@ -63,6 +65,9 @@ QUESTIONS: Final[tuple[Question, ...]] = (
     Question("usage", "usage records as reported", usage, (PERIOD, DEVICE, LIMIT)),
     Question("devices", "the devices that were ever seen", devices),
     Question("events", "what happened", events, (ANY_PERIOD, LIMIT)),
+    Question("periods", "billing periods: open, closing and closed", periods, rated=True),
+    Question("invoices", "all invoices and credit notes", invoices),
+    Question("invoice", "one invoice, line by line", invoice, (NUMBER,)),
     Question("prices", "the newest price book", prices),
     Question("owners", "the newest owner mapping", owners),
     Question("quarantine", "batches that were refused and kept", quarantine, (LIMIT,)),

@@ -16,6 +16,7 @@ from collector.api.questions import QUESTIONS
 from collector.api.services import Services
 from collector.imports.payload import MEDIA_TYPE as JOB_IMPORT
 from collector.imports.payload import Applied
+from collector.periods.closing import CloseReport
 from collector.pricing.imports import ImportReport
 from gpuledger.client import BatchReceipt
 from gpuledger.wire import MEDIA_TYPE as BATCH
@@ -61,6 +62,10 @@ def routes() -> Iterator[Route]:
     yield Route(
         "POST", "/v1/imports/jobs", "book jobs of a scheduler's log", handlers.jobs,
         Applied, body_types=(JOB_IMPORT,), refusals=(413, 422, 503),
+    )  # fmt: skip
+    yield Route(
+        "POST", "/v1/periods", "close a billing period", handlers.close,
+        CloseReport, body_types=(JSON,), refusals=(400, 409, 413, 503),
     )  # fmt: skip
     for asked in QUESTIONS:
         yield Route(

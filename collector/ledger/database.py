@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 import duckdb
 import pyarrow as pa
@@ -23,6 +23,7 @@ DISK_HINT: Final = (
 )
 Tables = Mapping[str, pa.Table]
 Parameters = Mapping[str, Any]
+Target = Literal["charges", "restated_charges"]  # tables that one query fills, each for its own hours
 
 _SETTINGS: Final[dict[str, str | int | float | list[str]]] = {
     "wal_autocheckpoint": "1GB",  # a checkpoint stops commits: seldom, and at close
@@ -84,6 +85,12 @@ class Session:
         run = self._rows if is_query(sql) else self._count
         with self._naming(f"statement {name}", hint=DISK_HINT), self._staged(tables or {}):
             return run(sql, dict(params) if params else None)
+
+    def insert(self, target: Target, name: str, params: Parameters | None = None, tables: Tables | None = None) -> int:
+        """Insert the rows of the query `statements/<name>.sql` into a table; return how many there were."""
+        sql = f"INSERT INTO {target} BY NAME\n{statement(name)}"
+        with self._naming(f"statement {name} into {target}", hint=DISK_HINT), self._staged(tables or {}):
+            return int(self._count(sql, dict(params) if params else None).column(0)[0].as_py())
 
     def script(self, sql: str, *, label: str) -> None:
         """Run the statements of one of the project's own files."""

@@ -81,9 +81,19 @@ def prices_of_version(session: Session, version: int) -> StoredPrices:
 def newest_owners(session: Session) -> StoredOwners | None:
     """Return the owner mapping that open hours are rated with; None before the first import."""
     newest = session.execute("owner_newest").to_pylist()
-    if not newest:
-        return None
-    version = _version(newest[0], "owner_version")
+    return _stored_owners(session, newest[0]) if newest else None
+
+
+def owners_of_version(session: Session, version: int) -> StoredOwners:
+    """Return an older owner mapping, which a closed period still pins. Raises LedgerError where there is none such."""
+    found = session.execute("owner_version", {"owner_version": version}).to_pylist()
+    if not found:
+        raise LedgerError(f"the ledger has no owner mapping of version {version}")
+    return _stored_owners(session, found[0])
+
+
+def _stored_owners(session: Session, found: dict[str, Any]) -> StoredOwners:
+    version = _version(found, "owner_version")
     rows = session.execute("owner_rules", {"owner_version": version.number}).to_pylist()
     return StoredOwners(version, OwnerMap([_rule(row) for row in rows]))
 

@@ -171,7 +171,7 @@ def _answer(groups: _Groups, period: Period, by: str, view: str, now: Standing) 
         unobserved_gpu_hours=hours(total.states[State.UNOBSERVED]),
         pending_hours=now.pending_hours,
         as_of=instant(now.known_until_us),
-        final=False,
+        final=now.final,
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from collector.ledger.database import Session
+from collector.periods.closed import closed_periods, digest_of, period_of
 from collector.pricing.stored import StoredPrices, newest_prices, prices_of_version
 from collector.queries.figures import money
 from gpuledger.accounting.intervals import Interval, cut, gaps
@@ -28,7 +29,8 @@ EXAMPLES: Final = 10  # of each kind of violation; the rest is counted
 class Violation(msgspec.Struct, frozen=True):
     """One thing that does not add up. `code` is countable."""
 
-    # overlap, shares, outside_life, imbalance, roll_up, charges, unrated, pending, overbooked, money, price, energy
+    # overlap, shares, outside_life, imbalance, roll_up, charges, unrated, pending, overbooked, money, price, energy,
+    # closed
     code: str
     detail: str
 
@@ -96,6 +98,7 @@ class Checks:
         self._books: dict[int, StoredPrices] = {}
         self._rates: dict[tuple[int, int, int], tuple[PriceEntry, int | None]] = {}
         self._newest = newest_prices(session)
+        self._closed = closed_periods(session)
         entries = self._newest.book.entries if self._newest else ()
         self._turns = sorted({at_us for entry in entries for at_us in entry.validity if at_us is not None})
         self._answers: dict[tuple[Priced, int], bool] = {}  # whether a price applies, between two turns of the book
@@ -183,6 +186,14 @@ class Checks:
             self._found.add("energy", f"{where}: metered {row['difference_mj']} mJ more than its records say")
         return off_mj
 
+    def closed(self) -> None:
+        """Hold the bills of closed periods, as they stand now, against the digests that they were closed with."""
+        for period in self._closed:
+            if period.from_us >= self._period.end_us or period.to_us <= self._period.start_us:
+                continue
+            if digest_of(self._session, period.period_id, period.from_us, period.to_us) != period.digest:
+                self._found.add("closed", f"the bill of {period.label} is not what it was closed with")
+
     def _read_lives(self) -> dict[int, _Life]:
         lives: dict[int, _Life] = {}
         for row in self._rows("reconcile_lives"):
@@ -237,8 +248,8 @@ class Checks:
         return capacity
 
     def _check_unpriced(self, device_id: int, hour_us: int) -> None:
-        """Say where a device's hour has no price, and the newest price book has one for it."""
-        if self._newest is None:
+        """Say where a device's open hour has no price, and the newest price book has one for it."""
+        if self._newest is None or period_of(self._closed, hour_us):
             return
         asked = self._asked(device_id)
         key = (asked, bisect_right(self._turns, hour_us))

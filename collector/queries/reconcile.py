@@ -58,6 +58,7 @@ def reconcile(ledger: Ledger, period: Period) -> Reconciliation:
         cost = check.money(pending)
         check.shares()
         energy_imbalance_mj = check.energy()
+        check.closed()
     currency = standing(ledger, period).currency
     violations = found.violations()
     return Reconciliation(

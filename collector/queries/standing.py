@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from collector.ledger.store import Ledger
+from collector.periods.closed import all_closed, closed_periods
+from gpuledger.accounting.intervals import Interval
 from gpuledger.accounting.periods import Period
 
 
@@ -14,10 +16,13 @@ class Standing(NamedTuple):
     currency: str | None
     known_until_us: int | None
     pending_hours: int
+    final: bool  # every hour of the period is in a closed one
 
 
 def standing(ledger: Ledger, period: Period) -> Standing:
-    """Return the ledger's currency, the end of its newest batch, and how many hours of `period` wait to be rated."""
+    """Return the ledger's currency, the end of its newest batch, what of `period` waits to be rated, and finality."""
     params = {"from_us": period.start_us, "to_us": period.end_us}
-    [row] = ledger.execute("query_standing", params).to_pylist()
-    return Standing(row["currency"], row["known_until_us"], row["pending_hours"])
+    with ledger.snapshot() as session:
+        [row] = session.execute("query_standing", params).to_pylist()
+        final = all_closed(closed_periods(session), Interval(period.start_us, period.end_us))
+    return Standing(row["currency"], row["known_until_us"], row["pending_hours"], final)

@@ -13,8 +13,10 @@ from collector.api.questions import QUESTIONS
 from collector.imports.apply import apply_import
 from collector.imports.payload import Applied, JobImport
 from collector.ledger.store import Ledger
+from collector.periods.closing import close_period
 from collector.pricing.imports import import_owners, import_prices
 from collector.rating import rate_dirty
+from gpuledger.accounting.periods import parse_period
 from gpuledger.cli.sources import Document, media_type, read_book
 
 _FORMATS: Final[dict[str, Literal["toml", "csv"]]] = {"application/toml": "toml", "text/csv": "csv"}
@@ -58,6 +60,11 @@ class LocalSource:
             "cost_before": before["total"]["cost"],
             "cost_after": after["total"]["cost"] if apply else None,
         }
+
+    def close_period(self, period: str, *, by: str, exception: str) -> Document:
+        """Close a billing period."""
+        self._rated = False
+        return _plain(close_period(self._ledger, parse_period(period), closed_by=by, exception=exception))
 
     def import_jobs(self, chunk: JobImport) -> Applied:
         """Book one chunk."""

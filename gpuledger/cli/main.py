@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from gpuledger import __version__
-from gpuledger.cli import books, demo, doctor, exits, jobs, reports, services, welcome
+from gpuledger.cli import billing, books, demo, doctor, exits, jobs, reports, services, welcome
 from gpuledger.cli.arguments import Parser
 from gpuledger.errors import GpuLedgerError
 
-GROUPS: Final = (demo, services, doctor, books, jobs, reports)
+GROUPS: Final = (demo, services, doctor, books, jobs, reports, billing)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -37,6 +37,10 @@ class Source(Protocol):
         """Rate what is open of `period` again; return what changed (or, without `apply`, what would)."""
         ...
 
+    def close_period(self, period: str, *, by: str, exception: str) -> Document:
+        """Close a billing period for ever; return what it was closed with."""
+        ...
+
     def import_jobs(self, chunk: JobImport) -> Applied:
         """Book jobs of a scheduler's log; return what became of them."""
         ...
@@ -79,6 +83,13 @@ class HttpSource:
             "cost_before": None,
             "cost_after": after["total"]["cost"] if apply else None,
         }
+
+    def close_period(self, period: str, *, by: str, exception: str) -> Document:
+        """Ask the collector to close it."""
+        body = msgspec.json.encode({"period": period, "by": by, "exception": exception})
+        with self._explained():
+            answer: Document = self._client.post("/v1/periods", body, "application/json")
+        return answer
 
     def import_jobs(self, chunk: JobImport) -> Applied:
         """Send one chunk."""

@@ -195,8 +195,37 @@ def test_charges_follow_prices_and_owners(filled: Site) -> None:
     assert again["changed"] is False
 
 
+def test_a_period_is_closed_once_over_http(site: Site) -> None:
+    """Closing answers with what it closed; again it is a conflict, and the invoices can be asked for."""
+    for sequence in range(12):
+        assert site.ask("POST", "/v1/batches", minutes(sequence)).status == 200
+    site.ask("POST", "/v1/prices?source=book.toml", PRICES, content_type="application/toml")
+    body = msgspec.json.encode({"period": PERIOD, "by": "ann"})
+    closed = site.ask("POST", "/v1/periods", body)
+    assert (closed.status, closed.json["cost"], closed.json["invoices"]) == (200, "4.80", 1)
+    again = site.ask("POST", "/v1/periods", body)
+    assert (again.status, again.json["code"]) == (409, "period")
+    assert site.get(f"/v1/chargeback?period={PERIOD}").json["final"] is True
+    assert next(row["state"] for row in site.get("/v1/periods").json["rows"]) == "closed"
+    [document] = site.get("/v1/invoices").json["rows"]
+    found = site.get(f"/v1/invoice?number={document['number']}").json
+    assert (found["invoice"]["payable"], len(found["rows"])) == ("4.80", 2)
+
+
 @pytest.mark.parametrize(
-    "asked", [q for q in QUESTIONS if answers.CSV in answers.offered_for(q.answer)], ids=lambda asked: asked.name
+    "body", [b"", b"[]", b'{"period":"2026-13","by":"a"}', b'{"period":"2026-01","by":" "}', b'{"period":1,"by":"a"}',
+             b'{"period":"2026-01","by":"a","force":true}', b"\xff"],
+)  # fmt: skip
+def test_a_request_to_close_that_makes_no_sense(site: Site, body: bytes) -> None:
+    """It is refused with what is wrong and how to ask."""
+    answer = site.ask("POST", "/v1/periods", body)
+    assert (answer.status, bool(answer.json["hint"])) == (400, True)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [q for q in QUESTIONS if answers.CSV in answers.offered_for(q.answer) and q.name != "invoice"],
+    ids=lambda asked: asked.name,
 )
 def test_rows_come_as_json_csv_and_arrow(filled: Site, asked: Any) -> None:
     """The same rows in three forms: as many, with the same columns, values and order."""
@@ -266,9 +295,10 @@ def test_openapi_lists_exactly_the_routes(filled: Site) -> None:
     found = filled.get(PATH).json
     listed = {(method.upper(), path) for path, methods in found["paths"].items() for method in methods}
     assert listed == {(route.method, route.path) for route in routes()} | {("GET", PATH)}
+    needs = {route.path for route in routes() if any(parameter.default is None for parameter in route.parameters)}
     for method, path in listed:
         if method == "GET":
-            assert filled.get(path).status == 200, path
+            assert filled.get(path).status == (400 if path in needs else 200), path
     references = {part.split('"')[0] for part in msgspec.json.encode(found).decode().split("#/components/schemas/")[1:]}
     assert references <= found["components"]["schemas"].keys()
 

@@ -21,6 +21,7 @@ from collector.ledger.migrate import Migration
 from collector.ledger.stages import STAGES
 from collector.ledger.statements import names, statement
 from collector.ledger.store import Ledger
+from collector.periods import closing
 from collector.pricing import stored
 from gpuledger.errors import LedgerError
 from tests.collector.ask import RAW_HOURLY, ask, contents
@@ -149,6 +150,8 @@ RATING_STAGES: dict[str, pa.Schema] = {
     "new_owners": rating._NEW_OWNER_SCHEMA,
     "new_entries": stored._ENTRY_SCHEMA,
     "new_rules": stored._RULE_SCHEMA,
+    "new_invoices": closing._INVOICES,
+    "new_lines": closing._LINES,
 }
 
 

@@ -24,7 +24,7 @@ WITH signed AS (
         -c.active_us AS active_us,
         -c.active_unknown_us AS active_unknown_us,
         -c.energy_mj AS energy_mj
-    FROM charges AS c
+    FROM current_charges AS c
     WHERE c.hour_us >= $from_us AND c.hour_us < $to_us
 )
 

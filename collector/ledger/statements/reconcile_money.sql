@@ -1,7 +1,7 @@
 -- Charges of a period by device and hour, with the one rate that they should have; pending hours left out.
 WITH chosen AS (
     SELECT c.*
-    FROM charges AS c
+    FROM current_charges AS c
     WHERE c.hour_us >= $from_us AND c.hour_us < $to_us
 )
 

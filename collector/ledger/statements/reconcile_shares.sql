@@ -5,7 +5,7 @@ WITH chosen AS (
         c.*,
         sum(c.held_us) OVER (PARTITION BY c.hour_us, c.device_id) AS hour_held_us,
         sum(c.cost_quanta) OVER (PARTITION BY c.hour_us, c.device_id) AS hour_cost_quanta
-    FROM charges AS c
+    FROM current_charges AS c
     WHERE c.hour_us >= $from_us AND c.hour_us < $to_us AND c.rate_quanta IS NOT NULL
 ),
 

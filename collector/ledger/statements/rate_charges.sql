@@ -1,6 +1,5 @@
 -- Rate the hours of rate_pass: the same rules as gpuledger.accounting.rating, which is the reference.
 -- rate_prices and rate_owners say what applies from when until when; both are constant within any hour.
-INSERT INTO charges
 WITH chosen AS (
     SELECT u.*
     FROM usage_hourly AS u
@@ -160,10 +159,10 @@ SELECT
     r.active_unknown_us,
     r.energy_mj,
     r.energy_unknown_us,
-    CASE WHEN r.price_entry IS NOT NULL THEN $price_version::INTEGER END AS price_version,
     r.price_entry,
-    $owner_version::INTEGER AS owner_version,
     r.rate_quanta,
+    $owner_version::INTEGER AS owner_version,
+    CASE WHEN r.price_entry IS NOT NULL THEN $price_version::INTEGER END AS price_version,
     CASE WHEN r.rate_quanta IS NOT NULL THEN (r.floor_share + (r.place <= r.left_over)::INTEGER)::BIGINT
     END AS cost_quanta,
     CASE WHEN r.active_unknown_us = 0 OR r.active_us > 0 THEN r.active_cost::BIGINT END AS active_cost_quanta

@@ -1,0 +1,14 @@
+INSERT INTO invoice_lines BY NAME
+SELECT
+    invoice_number,
+    line,
+    kind,
+    project,
+    model,
+    mig_profile,
+    state,
+    corrects,
+    part_us,
+    cost_quanta,
+    payable_cents
+FROM new_lines

@@ -1,0 +1,19 @@
+INSERT INTO closed_periods VALUES (
+    $period_id,
+    $from_us,
+    $to_us,
+    $label,
+    $closed_us,
+    $closed_by,
+    $exception,
+    $currency,
+    $price_version,
+    $owner_version,
+    $charge_count,
+    $charge_quanta,
+    $unpriced_part_us,
+    $unobserved_part_us,
+    $correction_count,
+    $correction_quanta,
+    $digest
+);

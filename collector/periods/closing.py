@@ -1,0 +1,217 @@
+"""Closing a billing period: checked, corrected, invoiced and sealed in one transaction, for ever."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import pyarrow as pa
+
+from collector.ledger.database import Session
+from collector.ledger.store import Ledger
+from collector.periods.closed import ClosedPeriod, closed_periods, digest_of
+from collector.periods.invoicing import Billed, Invoice, make_invoices
+from collector.pricing.stored import newest_owners, newest_prices
+from collector.queries.figures import hours, integers, money
+from collector.queries.reconcile import Reconciliation, reconcile
+from collector.rating import rate_dirty
+from gpuledger.accounting.periods import Period, iso, require_hours
+from gpuledger.errors import LedgerError, Terminal
+
+_INVOICES: Final = pa.schema([
+    *((name, pa.int64()) for name in ("invoice_number", "period_id", "cost_quanta", "payable_cents", "issued_us")),
+    *((name, pa.decimal128(38, 0)) for name in ("part_us", "observed_part_us")),
+    *((name, pa.string()) for name in ("kind", "organisation", "department", "team", "currency")),
+])  # fmt: skip
+_LINES: Final = pa.schema([
+    *((name, pa.int64()) for name in ("invoice_number", "line", "state", "cost_quanta", "payable_cents")),
+    ("part_us", pa.decimal128(38, 0)),
+    *((name, pa.string()) for name in ("kind", "project", "model", "mig_profile", "corrects")),
+])  # fmt: skip
+
+
+class PeriodError(LedgerError, Terminal):
+    """A period that cannot be closed as it stands."""
+
+
+class CloseReport(msgspec.Struct, frozen=True):
+    """What closing a period did."""
+
+    period_id: int
+    label: str
+    charges: int
+    corrections: int
+    invoices: int
+    currency: str
+    cost: str | None
+    payable: str
+    digest: str
+    exception: str
+
+
+class _Order(NamedTuple):
+    """What is closed, by whom, in spite of what, and when."""
+
+    period: Period
+    closed_by: str
+    exception: str
+    at_us: int
+
+
+def close_period(ledger: Ledger, period: Period, *, closed_by: str, exception: str = "") -> CloseReport:
+    """Close a period: from now on its charges are final, and what is learned later becomes corrections.
+
+    Raises PeriodError where it has not ended, overlaps a closed one, leaves earlier charges open, or is not clean
+    (unpriced time, a violated proof) and no `exception` says who accepts that and why.
+    """
+    require_hours(period)
+    with ledger.alone():
+        rate_dirty(ledger)
+        proof = reconcile(ledger, period)
+        with ledger.transaction() as session:
+            totals = integers(_one(session, "period_totals", period))
+            _check(session, period, ledger.now_us())
+            wrong = _unclean(session, period, totals, proof)
+            if wrong and not exception:
+                raise PeriodError(
+                    f"{period.label} is not clean: {'; '.join(wrong)}",
+                    hint="put that right, or close it with an exception that says who accepts it and why",
+                )
+            order = _Order(period, closed_by, "; ".join([exception, *wrong]) if wrong else "", ledger.now_us())
+            return _close(session, order, totals)
+
+
+def _check(session: Session, period: Period, now_us: int) -> None:
+    closed = closed_periods(session)
+    for other in closed:
+        if other.from_us < period.end_us and period.start_us < other.to_us:
+            raise PeriodError(
+                f"{other.label} is closed since {iso(other.closed_us)}",
+                hint="a closed period stays as it is; what is learned later is corrected on the next one",
+            )
+    earliest = session.execute("period_earliest_open").to_pylist()[0]["hour_us"]
+    if earliest is not None and earliest < period.start_us:
+        raise PeriodError(
+            f"charges from {iso(earliest)} on, before {period.label}, are still open",
+            hint="close the earlier period first, or begin this one there (FROM..TO)",
+        )
+    if now_us < period.end_us:
+        raise PeriodError(f"{period.label} ends at {iso(period.end_us)}, which is not yet", hint="close it after that")
+
+
+def _unclean(session: Session, period: Period, totals: dict[str, Any], proof: Reconciliation) -> list[str]:
+    """Return what keeps the period from being closed without an exception."""
+    wrong: list[str] = []
+    late = [row["cluster"] for row in session.execute("select_reach").to_pylist() if row["until_us"] < period.end_us]
+    if late:
+        wrong.append(f"data of {', '.join(sorted(late))} does not reach its end yet")
+    if not totals["charge_count"]:
+        wrong.append("nothing was charged in it")
+    if totals["unpriced_part_us"]:
+        wrong.append(f"{hours(totals['unpriced_part_us']):,.1f} GPU-hours have no price")
+    if totals["pending_hours"]:
+        wrong.append(f"{totals['pending_hours']} hours wait to be rated")
+    if not proof.ok:
+        wrong.append(
+            f"the proof fails: {proof.violations[0].detail if proof.violations else 'see gpuledger reconcile'}"
+        )
+    return wrong
+
+
+def _close(session: Session, order: _Order, totals: dict[str, Any]) -> CloseReport:
+    period = order.period
+    prices, owners = newest_prices(session), newest_owners(session)
+    period_id = len(closed_periods(session)) + 1
+    session.execute("corrections_insert", {"period_id": period_id})
+    corrected = integers(session.execute("corrections_totals", {"period_id": period_id}).to_pylist()[0])
+    bounds = {"period_id": period_id, "from_us": period.start_us, "to_us": period.end_us}
+    closed = ClosedPeriod(
+        **bounds,
+        label=period.label,
+        closed_us=order.at_us,
+        closed_by=order.closed_by,
+        exception=order.exception,
+        currency=prices.book.currency if prices else "",
+        price_version=prices.version.number if prices else None,
+        owner_version=owners.version.number if owners else None,
+        charge_count=totals["charge_count"],
+        charge_quanta=totals["charge_quanta"],
+        unpriced_part_us=totals["unpriced_part_us"],
+        unobserved_part_us=totals["unobserved_part_us"],
+        correction_count=corrected["correction_count"],
+        correction_quanta=corrected["correction_quanta"],
+        digest=digest_of(session, period_id, period.start_us, period.end_us),
+    )
+    session.execute("period_insert", closed._asdict())
+    invoices = _invoice(session, closed, bounds)
+    return CloseReport(
+        period_id=period_id,
+        label=period.label,
+        charges=closed.charge_count,
+        corrections=closed.correction_count,
+        invoices=len(invoices),
+        currency=closed.currency,
+        cost=money(closed.cost_quanta),
+        payable=cents(sum(invoice.payable_cents for invoice in invoices)),
+        digest=closed.digest.decode(),
+        exception=order.exception,
+    )
+
+
+def _invoice(session: Session, closed: ClosedPeriod, bounds: dict[str, int]) -> list[Invoice]:
+    rows = [integers(row) for row in session.execute("invoice_groups", bounds).to_pylist()]
+    first = session.execute("invoice_last").to_pylist()[0]["invoice_number"] + 1
+    invoices = make_invoices([Billed(**row) for row in rows], first)
+    billed = sum(invoice.cost_quanta for invoice in invoices)
+    if billed != closed.cost_quanta:
+        raise LedgerError(
+            f"the invoices of {closed.label} sum to {money(billed)}, its bill to {money(closed.cost_quanta)}",
+            hint="this is a fault of the ledger: report it; nothing was closed",
+        )
+    documents = [_document(invoice, closed) for invoice in invoices]
+    lines = [row for invoice in invoices for row in _lines(invoice)]
+    session.execute("insert_invoices", tables={"new_invoices": pa.Table.from_pylist(documents, schema=_INVOICES)})
+    session.execute("insert_invoice_lines", tables={"new_lines": pa.Table.from_pylist(lines, schema=_LINES)})
+    return invoices
+
+
+def _document(invoice: Invoice, closed: ClosedPeriod) -> dict[str, Any]:
+    organisation, department, team = invoice.owner
+    return {
+        "invoice_number": invoice.number,
+        "period_id": closed.period_id,
+        "kind": invoice.kind,
+        "organisation": organisation,
+        "department": department,
+        "team": team,
+        "currency": closed.currency,
+        "part_us": invoice.part_us,
+        "observed_part_us": invoice.observed_part_us,
+        "cost_quanta": invoice.cost_quanta,
+        "payable_cents": invoice.payable_cents,
+        "issued_us": closed.closed_us,
+    }
+
+
+def _lines(invoice: Invoice) -> list[dict[str, Any]]:
+    shown = ("kind", "project", "model", "mig_profile", "state", "corrects", "part_us", "cost_quanta")
+    return [
+        {
+            "invoice_number": invoice.number,
+            "line": number,
+            "payable_cents": line.payable_cents,
+            **{name: getattr(line.billed, name) for name in shown},
+        }
+        for number, line in enumerate(invoice.lines, start=1)
+    ]
+
+
+def cents(amount: int) -> str:
+    """Return whole cents as an amount with two decimals."""
+    sign = "-" if amount < 0 else ""
+    return f"{sign}{abs(amount) // 100}.{abs(amount) % 100:02d}"
+
+
+def _one(session: Session, name: str, period: Period) -> dict[str, Any]:
+    [row] = session.execute(name, {"from_us": period.start_us, "to_us": period.end_us}).to_pylist()
+    return dict(row)

@@ -1,0 +1,117 @@
+"""Invoices of a period: who is billed what, in whole cents that sum to the period's total. Pure.
+
+Money is exact in the ledger; a payable amount is whole cents. The period's total is rounded once, half to even, and its
+cents are split over invoices, and each invoice's over its lines, by largest remainder: nothing is lost to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Final, NamedTuple
+
+from gpuledger.accounting.split import split_exactly
+from gpuledger.model import UNWATCHED_STATES, State
+
+QUANTA_PER_CENT: Final = 10_000_000
+CORRECTION: Final = "correction"
+
+
+class Billed(NamedTuple):
+    """What one team (an empty one: the platform) had of one project, model and state; the columns of invoice_groups."""
+
+    organisation: str
+    department: str
+    team: str
+    kind: str  # charge, correction
+    project: str
+    model: str
+    mig_profile: str
+    state: int
+    corrects: str  # the label of the period that a correction is for
+    part_us: int
+    cost_quanta: int
+
+    @property
+    def owner(self) -> tuple[str, str, str]:
+        """Return who pays."""
+        return self.organisation, self.department, self.team
+
+
+class InvoiceLine(NamedTuple):
+    """One line, and what it makes payable."""
+
+    billed: Billed
+    payable_cents: int
+
+
+class Invoice(NamedTuple):
+    """The statement of one owner for one period; a credit note where it gives money back."""
+
+    number: int
+    lines: tuple[InvoiceLine, ...]
+    payable_cents: int
+
+    @property
+    def owner(self) -> tuple[str, str, str]:
+        """Return who pays."""
+        return self.lines[0].billed.owner
+
+    @property
+    def kind(self) -> str:
+        """Return what the document is."""
+        return "credit_note" if self.payable_cents < 0 else "invoice"
+
+    @property
+    def cost_quanta(self) -> int:
+        """Return the exact amount."""
+        return sum(line.billed.cost_quanta for line in self.lines)
+
+    @property
+    def part_us(self) -> int:
+        """Return the time that the invoice is about."""
+        return sum(line.billed.part_us for line in self.lines)
+
+    @property
+    def observed_part_us(self) -> int:
+        """Return the part of that time in which somebody saw whether work was done."""
+        return sum(line.billed.part_us for line in self.lines if State(line.billed.state) not in UNWATCHED_STATES)
+
+
+def make_invoices(billed: Sequence[Billed], first_number: int) -> list[Invoice]:
+    """Return the invoices of a period, numbered from `first_number`; `billed` stands in the order of its owners."""
+    groups = [tuple(lines) for _, lines in groupby(billed, key=lambda line: line.owner)]
+    amounts = [sum(line.cost_quanta for line in lines) for lines in groups]
+    payable = split_cents(amounts)
+    return [
+        Invoice(
+            first_number + at,
+            tuple(map(InvoiceLine, lines, split_cents([line.cost_quanta for line in lines], cents))),
+            cents,
+        )
+        for at, (lines, cents) in enumerate(zip(groups, payable, strict=True))
+    ]
+
+
+def split_cents(amounts: Sequence[int], total_cents: int | None = None) -> list[int]:
+    """Return whole cents for exact amounts that sum to `total_cents` (else to their sum, rounded half to even).
+
+    Each is its amount rounded down, and the cents that are left go to the largest remainders; where cents are missing
+    (a total below the sum of what was rounded down) the smallest remainders give them.
+    """
+    cents = total_cents if total_cents is not None else _half_even(sum(amounts))
+    found = [amount // QUANTA_PER_CENT for amount in amounts]
+    left = cents - sum(found)
+    rests = [amount % QUANTA_PER_CENT for amount in amounts]
+    if left < 0 or left > len(found):  # an invoice's cents may differ from its lines by more than one each
+        spread = split_exactly(abs(left), [1] * len(found))
+        return [each + (extra if left > 0 else -extra) for each, extra in zip(found, spread, strict=True)]
+    for at in sorted(range(len(found)), key=lambda at: (-rests[at], at))[:left]:
+        found[at] += 1
+    return found
+
+
+def _half_even(quanta: int) -> int:
+    cents, rest = divmod(quanta, QUANTA_PER_CENT)
+    twice = 2 * rest
+    return cents + (twice > QUANTA_PER_CENT or (twice == QUANTA_PER_CENT and cents % 2 == 1))

@@ -1,0 +1,77 @@
+"""`period`, `invoice`: billing periods, closing them, and the invoices that closing makes."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+
+from gpuledger.cli import billing_tables
+from gpuledger.cli.arguments import Commands, Parser, add_command, add_output, add_source
+from gpuledger.cli.exits import DONE
+from gpuledger.cli.output import emit
+from gpuledger.cli.sources import open_source
+from gpuledger.errors import ConfigError
+
+
+def register(commands: Commands) -> None:
+    """Add the commands."""
+    period = add_command(commands, "period", "billing periods: what is open, and closing a month for ever")
+    actions = period.add_subparsers(metavar="ACTION", parser_class=Parser, required=True)
+    listing = add_command(actions, "list", "show billing periods, open and closed")
+    listing.set_defaults(run=run_list)
+    closing = add_command(actions, "close", "close PERIOD: its charges become final and its invoices are made")
+    closing.add_argument("period", metavar="PERIOD", help="YYYY-MM, or FROM..TO (ISO 8601, UTC, TO excluded)")
+    closing.add_argument("--by", default="", metavar="NAME", help="who closes it (default: this user)")
+    closing.add_argument(
+        "--exception", default="", metavar="WHY", help="close it although it is not clean: who accepts that, and why"
+    )
+    closing.set_defaults(run=run_close)
+    invoice = add_command(commands, "invoice", "invoices and credit notes of closed periods")
+    documents = invoice.add_subparsers(metavar="ACTION", parser_class=Parser, required=True)
+    invoices = add_command(documents, "list", "show all invoices")
+    invoices.set_defaults(run=run_invoices)
+    showing = add_command(documents, "show", "show invoice NUMBER, line by line")
+    showing.add_argument("number", metavar="NUMBER")
+    showing.set_defaults(run=run_invoice)
+    for parser in (listing, closing, invoices, showing):
+        add_source(parser)
+        add_output(parser)
+
+
+def run_list(args: argparse.Namespace) -> int:
+    """Print billing periods."""
+    with open_source(args) as source:
+        answer = source.query("periods", {})
+    emit(args, answer, billing_tables.periods)
+    return DONE
+
+
+def run_close(args: argparse.Namespace) -> int:
+    """Close a period; say what it was closed with."""
+    with open_source(args) as source:
+        answer = source.close_period(args.period, by=args.by or _user(), exception=args.exception)
+    emit(args, answer, billing_tables.closed)
+    return DONE
+
+
+def run_invoices(args: argparse.Namespace) -> int:
+    """Print all invoices."""
+    with open_source(args) as source:
+        answer = source.query("invoices", {})
+    emit(args, answer, billing_tables.invoices)
+    return DONE
+
+
+def run_invoice(args: argparse.Namespace) -> int:
+    """Print one invoice."""
+    with open_source(args) as source:
+        answer = source.query("invoice", {"number": args.number})
+    emit(args, answer, billing_tables.invoice)
+    return DONE
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except OSError as error:
+        raise ConfigError("this user has no name", hint="say who closes the period with --by") from error

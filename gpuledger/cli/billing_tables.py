@@ -1,0 +1,143 @@
+"""Billing periods and invoices as people read them on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from dashboards import wording
+from gpuledger.cli.drawing import Line, draw, figures, words
+
+Answer = Mapping[str, Any]
+PLATFORM: Final = "Platform"  # pays for what no team owns
+
+
+def periods(answer: Answer) -> RenderableType:
+    """Draw billing periods."""
+    lines = [
+        Line(
+            (
+                row["label"],
+                row["state"],
+                _amount(row["charge_cost"]),
+                _amount(row["correction_cost"]) if row["corrections"] else wording.UNKNOWN,
+                _amount(row["cost"]),
+                wording.hours_column(row["unpriced_gpu_hours"]),
+                f"{wording.instant(row['closed_at'])}, {row['closed_by']}" if row["closed_at"] else "",
+            ),
+            "" if row["state"] == "closed" else "aside",
+        )
+        for row in answer["rows"]
+    ]
+    columns = (
+        words("Period"),
+        words("State"),
+        figures(f"Charges, {answer['currency']}"),
+        figures("Corrections"),
+        figures("Bill"),
+        figures("Unpriced GPU-hours"),
+        words("Closed"),
+    )
+    notes = [
+        f"! {row['label']} was closed with an exception: {row['exception']}"
+        for row in answer["rows"]
+        if row["exception"]
+    ]
+    if any(row["state"] == "closing" for row in answer["rows"]):
+        notes.append("A period that is closing has ended: gpuledger period close PERIOD makes its charges final.")
+    return draw("Billing periods", columns, lines, notes)
+
+
+def closed(answer: Answer) -> RenderableType:
+    """Say what a period was closed with."""
+    payable = wording.money(Decimal(answer["payable"]), answer["currency"])
+    lines = [
+        f"{answer['label']} is closed: {answer['charges']:,} charges, {answer['corrections']:,} corrections.",
+        f"Its {answer['invoices']:,} invoices come to {payable}.",
+        f"Digest of its bill: {answer['digest']}",
+    ]
+    if answer["exception"]:
+        lines.append(f"Closed with an exception: {answer['exception']}")
+    return Text("\n".join(lines))
+
+
+def invoices(answer: Answer) -> RenderableType:
+    """Draw the list of invoices."""
+    lines = [
+        Line(
+            (
+                str(row["number"]),
+                row["period"],
+                _owner(row),
+                _kind(row["kind"]),
+                wording.hours_column(row["gpu_hours"]),
+                _complete(row),
+                f"{Decimal(row['payable']):,} {row['currency']}",
+            )
+        )
+        for row in answer["rows"]
+    ]
+    columns = (
+        figures("Number"),
+        words("Period"),
+        words("Owner"),
+        words("Document"),
+        figures("GPU-hours"),
+        figures("Complete"),
+        figures("Payable"),
+    )
+    return draw("Invoices", columns, lines)
+
+
+def invoice(answer: Answer) -> RenderableType:
+    """Draw one invoice: what was had, in which state, and what each line makes payable."""
+    head = answer["invoice"]
+    lines = [
+        Line(
+            (
+                row["project"] or wording.UNKNOWN,
+                f"{row['model']} {row['mig_profile']}".strip(),
+                wording.STATE_WORDS.get(row["state"], row["state"]),
+                f"correction of {row['corrects']}" if row["corrects"] else "",
+                wording.hours_column(row["gpu_hours"]),
+                f"{Decimal(row['payable']):,}",
+            )
+        )
+        for row in answer["rows"]
+    ]
+    total = ("Total", "", "", "", wording.hours_column(head["gpu_hours"]), f"{Decimal(head['payable']):,}")
+    lines.append(Line(total, "total"))
+    columns = (
+        words("Project"),
+        words("GPU model"),
+        words("State"),
+        words("What for"),
+        figures("GPU-hours"),
+        figures(f"Payable, {head['currency']}"),
+    )
+    notes = [
+        f"Exact amount: {head['cost']} {head['currency']}, rounded once for the whole period.",
+        f"{_complete(head)} of its time was observed.",
+        f"Digest of the period's bill: {answer['period_digest']}",
+    ]
+    return draw(f"{_kind(head['kind'])} {head['number']} to {_owner(head)}, {head['period']}", columns, lines, notes)
+
+
+def _owner(row: Answer) -> str:
+    return wording.title(row["team"]) or PLATFORM
+
+
+def _kind(kind: str) -> str:
+    return kind.replace("_", " ").capitalize()
+
+
+def _complete(row: Answer) -> str:
+    return wording.UNKNOWN if row["complete_ratio"] is None else wording.share(row["complete_ratio"], 1)
+
+
+def _amount(text: str | None) -> str:
+    return wording.UNKNOWN if text is None else f"{Decimal(text):,.2f}"

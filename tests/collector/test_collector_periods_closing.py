@@ -1,0 +1,233 @@
+"""Closing: a closed period keeps its charges for ever, and whatever is learned later is corrected on the next bill."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from collector.ledger.store import Ledger
+from collector.periods.closing import CloseReport, PeriodError, close_period
+from collector.queries.billing import PeriodRow, invoice, invoices, periods
+from collector.queries.chargeback import chargeback
+from collector.queries.reconcile import reconcile
+from collector.rating import rate_dirty
+from gpuledger.accounting.periods import Period
+from gpuledger.accounting.units import US_PER_HOUR
+from gpuledger.errors import ConfigError
+from tests.collector.ask import ask
+from tests.collector.batches import START_US, frame, records
+from tests.collector.fleet import open_ledger, owners, prices
+
+HOUR = US_PER_HOUR
+FIRST = Period(START_US, START_US + 2 * HOUR, "first")
+SECOND = Period(START_US + 2 * HOUR, START_US + 4 * HOUR, "second")
+THIRD = Period(START_US + 4 * HOUR, START_US + 6 * HOUR, "third")
+BOOK = 'currency = "EUR"\n[[price]]\nmodel = "*"\nrate = "2.49"\n'
+OWNERS = '[[owner]]\nteam = "vision"\nproject = "p"\nmatch.namespace = "*"\n'
+WHO = "pod:uid-1/c"
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """Give a ledger with six hours: GPU 1 is held throughout; GPU 2 is free and silent in the second hour."""
+    with open_ledger(tmp_path) as found:
+        held = records("GPU-0001", START_US, START_US + 6 * HOUR, WHO)
+        free = [
+            *records("GPU-0002", START_US, START_US + HOUR),
+            *records("GPU-0002", START_US + 2 * HOUR, THIRD.end_us),
+        ]
+        assert found.ingest([frame(0, [*held, *free])])[0].taken
+        prices(found, BOOK)
+        owners(found, OWNERS)
+        yield found
+
+
+def close(ledger: Ledger, period: Period, **options: str) -> CloseReport:
+    return close_period(ledger, period, **{"closed_by": "ann", **options})
+
+
+def late(ledger: Ledger) -> None:
+    """Deliver the hour of GPU 2 that was missing: it was held."""
+    [result] = ledger.ingest([frame(1, records("GPU-0002", START_US + HOUR, START_US + 2 * HOUR, WHO))])
+    assert result.taken, result.detail
+
+
+def row(ledger: Ledger, label: str) -> PeriodRow:
+    [found] = [each for each in periods(ledger).rows if each.label == label]
+    return found
+
+
+def bill(ledger: Ledger, period: Period) -> tuple[dict[str, str | None], bool]:
+    rate_dirty(ledger)
+    found = chargeback(ledger, period)
+    return {each.key: each.cost for each in found.rows}, found.final
+
+
+def test_a_closed_period_is_final_and_invoiced_whole(ledger: Ledger) -> None:
+    """Its charges are final, its invoices sum to its cost to the cent, numbered from one without a gap."""
+    before, final = bill(ledger, FIRST)
+    assert final is False
+    report = close(ledger, FIRST)
+    assert (report.charges, report.corrections, report.cost, report.payable) == (4, 0, "9.96", "9.96")
+    assert bill(ledger, FIRST) == (before, True)
+    found = invoices(ledger).rows
+    assert [(each.number, each.team, each.payable) for each in found] == [(1, "", "4.98"), (2, "vision", "4.98")]
+    assert [each.complete_ratio for each in found] == [0.5, 1.0]
+    assert row(ledger, "first").state == "closed"
+    assert reconcile(ledger, FIRST).ok
+
+
+def test_late_data_corrects_the_next_bill_and_leaves_the_closed_one(ledger: Ledger) -> None:
+    """What arrives for a closed hour is a correction on the next bill, with its original hour; nothing is charged twice."""
+    close(ledger, FIRST)
+    digest = row(ledger, "first").digest
+    before = bill(ledger, FIRST)
+    late(ledger)
+    assert bill(ledger, FIRST) == before
+    assert reconcile(ledger, FIRST).ok, "what is known now is proven too"
+    waiting = periods(ledger).rows[1]
+    assert (waiting.corrections, waiting.correction_cost) == (2, "0.00")
+    report = close(ledger, SECOND)
+    assert (report.corrections, report.cost) == (2, "9.96")
+    assert row(ledger, "first").digest == digest
+    taken = ask(ledger, "SELECT hour_us, state, held_us, cost_quanta FROM corrections ORDER BY state")
+    assert taken == [(START_US + HOUR, 1, HOUR, 2_490_000_000), (START_US + HOUR, 5, -HOUR, -2_490_000_000)]
+    lines = [(line.corrects, line.payable) for line in invoice(ledger, number=4).rows]
+    assert lines == [("", "4.98"), ("first", "2.49")]
+    assert [each.payable for each in invoices(ledger).rows[2:]] == ["2.49", "7.47"]
+    assert close(ledger, THIRD).corrections == 0, "a correction is billed once"
+
+
+def test_a_new_price_or_mapping_leaves_closed_periods_alone(ledger: Ledger) -> None:
+    """Open hours are rated anew; closed ones keep price, owner and digest, and late data is priced as it was then."""
+    close(ledger, FIRST)
+    prices(ledger, BOOK.replace("2.49", "10"))
+    owners(ledger, OWNERS.replace("vision", "speech"))
+    assert bill(ledger, FIRST)[0] == {"vision": "4.98", "idle capacity": "2.49", "unobserved": "2.49"}
+    assert bill(ledger, SECOND)[0] == {"speech": "20.00", "idle capacity": "20.00"}
+    late(ledger)
+    close(ledger, SECOND)
+    corrected = ask(ledger, "SELECT o.team, c.cost_quanta FROM corrections c LEFT JOIN owners o USING (owner_id)")
+    assert sorted(corrected, key=str) == [("vision", 2_490_000_000), (None, -2_490_000_000)]
+    assert reconcile(ledger, Period(FIRST.start_us, SECOND.end_us, "both")).ok
+
+
+@pytest.mark.parametrize(
+    ("period", "words"),
+    [
+        (FIRST, "first is closed since"),
+        (Period(START_US + HOUR, START_US + 3 * HOUR, "overlapping"), "first is closed since"),
+        (THIRD, "are still open"),
+        (Period(START_US + 2 * HOUR, START_US + 10_000 * HOUR, "future"), "which is not yet"),
+        (Period(START_US + 2 * HOUR, START_US + 8 * HOUR, "unknown"), "data of c1 does not reach its end yet"),
+    ],
+)
+def test_what_cannot_be_closed(ledger: Ledger, period: Period, words: str) -> None:
+    """Closing twice, across a closed period, out of order, or before the end is refused, and nothing is changed."""
+    close(ledger, FIRST)
+    before = periods(ledger)
+    with pytest.raises(PeriodError, match=words):
+        close(ledger, period)
+    assert periods(ledger) == before
+
+
+def test_unpriced_time_closes_only_with_an_exception(tmp_path: Path) -> None:
+    """Nothing is silently free: unpriced hours block the close, and who accepts them stands on it."""
+    with open_ledger(tmp_path) as ledger:
+        assert ledger.ingest([frame(0, records("GPU-0001", START_US, FIRST.end_us, WHO))])[0].taken
+        prices(ledger, BOOK.replace('"*"', '"A100"'))
+        with pytest.raises(PeriodError, match=r"2\.0 GPU-hours have no price"):
+            close(ledger, FIRST)
+        report = close(ledger, FIRST, exception="loan cards, agreed with Ann")
+        assert report.exception == "loan cards, agreed with Ann; 2.0 GPU-hours have no price"
+        assert row(ledger, "first").exception == report.exception
+
+
+def test_an_exception_that_is_not_needed_is_not_kept(ledger: Ledger) -> None:
+    """A clean period is closed clean, whatever was said beforehand."""
+    assert close(ledger, FIRST, exception="just in case").exception == ""
+
+
+def test_two_that_close_at_once_close_once(ledger: Ledger) -> None:
+    """One closes, the other is told; there is one set of invoices."""
+    outcomes: list[str] = []
+
+    def attempt() -> None:
+        try:
+            outcomes.append(close(ledger, FIRST).label)
+        except PeriodError as error:
+            outcomes.append(error.message[:15])
+
+    threads = [threading.Thread(target=attempt) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["first", "first is closed"]
+    assert len(invoices(ledger).rows) == 2
+
+
+def test_a_bill_that_is_changed_behind_the_ledgers_back_is_found(ledger: Ledger) -> None:
+    """One quantum more on a closed charge breaks the digest."""
+    close(ledger, FIRST)
+    with ledger.transaction() as session:
+        session._connection.execute("UPDATE charges SET owner_id = NULL WHERE hour_us = ?", [START_US])
+    assert "closed" in {violation.code for violation in reconcile(ledger, FIRST).violations}
+
+
+def test_an_invoice_that_is_not_there(ledger: Ledger) -> None:
+    """Asking for it says where the others are."""
+    with pytest.raises(ConfigError, match="no invoice 7"):
+        invoice(ledger, number=7)
+
+
+GPUS = st.sampled_from(["GPU-0001", "GPU-0002", "GPU-0003"])
+ACTS = st.one_of(
+    st.tuples(st.just("usage"), GPUS, st.integers(0, 5), st.sampled_from([None, WHO, "pod:uid-2/c"])),
+    st.tuples(st.just("price"), st.integers(1, 9)),
+    st.tuples(st.just("owner"), st.sampled_from(["vision", "speech"])),
+    st.tuples(st.just("close")),
+)
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(ACTS, min_size=4, max_size=12))
+def test_any_history_conserves_and_closed_bills_stand(
+    tmp_path_factory: pytest.TempPathFactory, acts: list[tuple]
+) -> None:  # type: ignore[type-arg]
+    """Whatever arrives in whatever order: closed bills never change, and all bills sum to what is known now."""
+    with open_ledger(tmp_path_factory.mktemp("history")) as ledger:
+        prices(ledger, BOOK)
+        ledger.ingest([frame(0, records("GPU-0000", START_US, START_US + 6 * HOUR))])
+        hours, taken, kept = 0, set(), {}
+        for sequence, (act, *what) in enumerate(acts, start=1):
+            if act == "usage" and (key := tuple(what[:2])) not in taken:
+                taken.add(key)
+                start_us = START_US + what[1] * HOUR
+                usage = records(what[0], start_us, start_us + HOUR, what[2])
+                assert ledger.ingest([frame(sequence, usage)])[0].taken
+            elif act == "price":
+                prices(ledger, BOOK.replace("2.49", f"{what[0]}.37"))
+            elif act == "owner":
+                owners(ledger, OWNERS.replace("vision", what[0]))
+            elif act == "close" and hours < 6:
+                period = Period(START_US + hours * HOUR, START_US + (hours + 1) * HOUR, f"hour {hours}")
+                hours += 1
+                kept[period] = (close(ledger, period), bill(ledger, period))
+        rate_dirty(ledger)
+        for period, (report, first) in kept.items():
+            assert bill(ledger, period) == first
+            assert row(ledger, period.label).digest == report.digest
+        assert reconcile(ledger, Period(START_US, START_US + 6 * HOUR, "all")).ok
+        billed = sum(Decimal(each.cost or 0) for each in periods(ledger).rows)
+        [[known]] = ask(ledger, "SELECT coalesce(sum(cost_quanta), 0)::BIGINT FROM current_charges")
+        assert billed == Decimal(known).scaleb(-9)
+        assert sum(Decimal(each.cost or 0) for each in invoices(ledger).rows) == sum(
+            Decimal(each.cost or 0) for each in periods(ledger).rows if each.state == "closed"
+        )
