@@ -59,7 +59,7 @@ class ExporterSection(msgspec.Struct, frozen=True):
     """[exporter]: `/metrics`. Port 0 takes any free port and prints it."""
 
     enabled: bool = True
-    host: str = "127.0.0.1"
+    host: Annotated[str, msgspec.Meta(min_length=1)] = "127.0.0.1"  # empty would be every address of the machine
     port: _Port = 9470
     max_holders: _Positive = 2_000  # pairs of device and holder; more are counted together
 

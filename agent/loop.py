@@ -14,13 +14,13 @@ from agent.observe import Observation, Observer
 from agent.sampling import Sampling
 from agent.sealer import Sealer
 from gpuledger.accounting.meter import Meter, MeterCheckpoint, Metered
-from gpuledger.accounting.units import US_PER_MINUTE, US_PER_SECOND
+from gpuledger.accounting.units import US_PER_HOUR, US_PER_SECOND
 from gpuledger.clock import Clock
 from gpuledger.errors import SpoolError
 from gpuledger.model import Device, Event, Holder
 from gpuledger.wire import MAX_CLOCK_SKEW_US
 
-MAX_GAP_ROWS: Final = 200_000  # of one gap, at a row per device and minute; a longer one is left without records
+MAX_GAP_ROWS: Final = 200_000  # of one gap, at a row per device and hour; a longer one is left without records
 
 _log = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ class AgentLoop:
         if self._is_far_behind(at_us, break_us):
             event = f"the clock was ahead: for minutes it has shown {-break_us / 1e6:.0f} s less than was metered"
             return self._begin_anew(Event(at_us, "clock_jump", event, "error"))
-        if break_us // US_PER_MINUTE * self._meter.devices > MAX_GAP_ROWS:
+        if break_us // US_PER_HOUR * self._meter.devices > MAX_GAP_ROWS:
             event = f"nothing was sampled for {break_us / 1e6:.0f} s: too long for records of it"
             return self._begin_anew(Event(at_us, "gap_not_metered", event, "warning"))
         return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache, lru_cache
+from functools import lru_cache
 
 
 def is_glob(pattern: str) -> bool:
@@ -29,15 +29,14 @@ def literal_characters(pattern: str) -> int:
 
 def may_both_match(a: str, b: str) -> bool:
     """Return whether some text matches both patterns."""
-
-    @cache
-    def meet(i: int, j: int) -> bool:
-        if i < len(a) and a[i] == "*":
-            return meet(i + 1, j) or (j < len(b) and meet(i, j + 1))
-        if j < len(b) and b[j] == "*":
-            return meet(i, j + 1) or (i < len(a) and meet(i + 1, j))
-        if i == len(a) or j == len(b):
-            return i == len(a) and j == len(b)
-        return (a[i] == b[j] or "?" in (a[i], b[j])) and meet(i + 1, j + 1)
-
-    return meet(0, 0)
+    row = [True]  # for each beginning of b: whether it and the beginning of a so far may match one text
+    for other in b:
+        row.append(other == "*" and row[-1])
+    for one in a:
+        above, row = row, [one == "*" and row[0]]
+        for j, other in enumerate(b):
+            if "*" in (one, other):
+                row.append(above[j + 1] or row[j])
+            else:
+                row.append(above[j] and (one == other or "?" in (one, other)))
+    return row[-1]

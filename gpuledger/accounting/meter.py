@@ -2,8 +2,9 @@
 
 The interval between two snapshots belongs to the occupants of the earlier one; what the GPU did in it is what the
 later one says. Records are cut at every change of a device's holders, states, reasons or evidence and at every UTC
-minute, and are released when their minute is over: what one call releases is complete for `[from_us, until_us)`, and
-its energy is exactly that of its records. A checkpoint taken there holds all that it takes to go on without a seam.
+minute (in a gap that nobody observed: at every UTC hour), and are released when their minute is over: what one call
+releases is complete for `[from_us, until_us)`, and its energy is exactly that of its records. A checkpoint taken there
+holds all that it takes to go on without a seam.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import msgspec
 
 from gpuledger.accounting.energy import AFTER_RESET, EnergyAccount, EnergyMark, MeteredEnergy, first_mark
 from gpuledger.accounting.rows import OpenRow
-from gpuledger.accounting.sharing import UNREADABLE, Step, Stretch, cut_at_minutes, share_board
+from gpuledger.accounting.sharing import UNREADABLE, Step, Stretch, cut_at_hours, cut_at_minutes, share_board
 from gpuledger.accounting.snapshot import BoardSnapshot, DeviceSnapshot, Snapshot
 from gpuledger.accounting.units import US_PER_MINUTE
 from gpuledger.model import Event, UsageRecord
@@ -169,7 +170,7 @@ class Meter:
             step = Step(start_us, end_us, length_us, energy_mj, method, unobserved)
             for device, stretches in share_board(board, after, step):
                 for stretch in stretches:
-                    for piece in cut_at_minutes(stretch) if crosses else (stretch,):
+                    for piece in _pieces(stretch, horizon_us, watched=not unobserved) if crosses else (stretch,):
                         if piece.start_us < horizon_us:
                             self._extend(account, device, piece)
                         else:
@@ -239,6 +240,11 @@ class Meter:
             details={"last_us": str(last_us), "at_us": str(at_us)},
         )
         return self._release_nothing()._replace(events=[event])
+
+
+def _pieces(stretch: Stretch, horizon_us: int, *, watched: bool) -> list[Stretch]:
+    """Return a stretch as rows have it: by minutes, or by hours where nobody looked and a gap may be long."""
+    return cut_at_minutes(stretch) if watched else cut_at_hours(stretch, horizon_us)
 
 
 def _first(item: tuple[str, EnergyAccount]) -> str:

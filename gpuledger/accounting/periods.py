@@ -14,6 +14,8 @@ HINT: Final = (
     "write a month such as 2026-11, or FROM..TO such as 2026-11-01..2026-11-08 or"
     " 2026-11-01T06:00..2026-11-01T18:00 (UTC; TO itself is not included)"
 )
+_FIRST_YEAR: Final = 1970
+_LAST_YEAR: Final = 9998  # what follows it is on the calendar too
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MONTH: Final = re.compile(r"(\d{4})-(\d{2})")
 _INSTANT: Final = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}(:\d{2}(:\d{2}(\.\d{1,6})?)?)?(Z|[+-]\d{2}:?\d{2})?)?")
@@ -56,6 +58,8 @@ def parse_instant(text: str) -> int:
         found = datetime.fromisoformat(words)
     except ValueError as error:
         raise ConfigError(f'"{text}" is not on the calendar: {error}', hint=HINT) from error
+    if not _FIRST_YEAR <= found.year <= _LAST_YEAR:
+        raise ConfigError(f'"{text}" is not between {_FIRST_YEAR} and {_LAST_YEAR}', hint=HINT)
     if found.utcoffset():
         raise ConfigError(f'"{text}" is not in UTC', hint=f"write it in UTC: {iso(to_us(found))}")
     return to_us(found)
@@ -92,7 +96,7 @@ def require_hours(period: Period) -> Period:
 
 
 def _month(year: int, month: int, label: str) -> Period:
-    if not (1 <= month <= 12 and 1970 <= year <= 9998):
+    if not (1 <= month <= 12 and _FIRST_YEAR <= year <= _LAST_YEAR):
         raise ConfigError(f'"{label}" is not a month', hint=HINT)
     end = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
     return Period(to_us(datetime(year, month, 1, tzinfo=UTC)), to_us(end), label)

@@ -13,10 +13,10 @@ from typing import Final, NamedTuple
 import msgspec
 
 from gpuledger.accounting.energy import NO_ENERGY
-from gpuledger.accounting.intervals import cut
+from gpuledger.accounting.intervals import Interval, cut
 from gpuledger.accounting.snapshot import BoardSnapshot, DeviceSnapshot, Occupant
 from gpuledger.accounting.split import split_exactly, spread_exactly
-from gpuledger.accounting.units import US_PER_MINUTE
+from gpuledger.accounting.units import US_PER_HOUR, US_PER_MINUTE
 from gpuledger.accounting.work import NO_ACTIVITY, OF_HOLDERS, Work, share_work
 from gpuledger.errors import ConservationError
 from gpuledger.model import Confidence, Evidence, State
@@ -91,8 +91,19 @@ def _find(board: BoardSnapshot | None, key: str) -> DeviceSnapshot | None:
 
 def cut_at_minutes(stretch: Stretch) -> list[Stretch]:
     """Return the stretch cut at every UTC minute inside it; time, work and energy split exactly by time."""
-    start_us, end_us, shares = stretch
-    pieces = list(cut(start_us, end_us, US_PER_MINUTE))
+    return _cut(stretch, list(cut(stretch.start_us, stretch.end_us, US_PER_MINUTE)))
+
+
+def cut_at_hours(stretch: Stretch, also_us: int) -> list[Stretch]:
+    """Return the stretch cut at every UTC hour inside it, and at `also_us` where that lies inside."""
+    edges = (stretch.start_us, min(max(also_us, stretch.start_us), stretch.end_us), stretch.end_us)
+    return _cut(
+        stretch, [piece for start_us, end_us in pairwise(edges) for piece in cut(start_us, end_us, US_PER_HOUR)]
+    )
+
+
+def _cut(stretch: Stretch, pieces: list[Interval]) -> list[Stretch]:
+    shares = stretch.shares
     if len(pieces) == 1:
         return [stretch]
     lengths = [piece.length_us for piece in pieces]

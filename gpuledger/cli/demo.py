@@ -21,6 +21,7 @@ from gpuledger.cli.extras import require
 from gpuledger.cli.fleet import Fleet
 from gpuledger.cli.output import console, progress_console
 from gpuledger.cli.sources import Source, open_local
+from gpuledger.errors import ConfigError
 
 
 def register(commands: Commands) -> None:
@@ -42,7 +43,9 @@ def run(args: argparse.Namespace) -> int:
     say = progress_console()
     if not args.once and not args.simulated and _real_gpus():
         return _stopping_on_sigterm(lambda: _run_real(args.data_dir, say))
-    plan = demo_plan.settle(args.data_dir, demo_plan.make_plan(datetime.now(tz=UTC), args.days, args.seed, args.nodes))
+    wanted = demo_plan.make_plan(datetime.now(tz=UTC), args.days, args.seed, args.nodes)
+    _nodes(wanted)
+    plan = demo_plan.settle(args.data_dir, wanted)
     demo_plan.remember(args.data_dir, plan)
     build = _run_once if args.once else _run_live
     return _stopping_on_sigterm(lambda: build(args.data_dir, plan, say))
@@ -151,6 +154,11 @@ def _nodes(plan: DemoPlan) -> tuple[list[str], str]:
     from agent.devices.simulated.scenario_file import read_scenario
 
     scenario = read_scenario(demo_plan.SCENARIO)
+    if plan.nodes is not None and plan.nodes > len(scenario.node):
+        most = len(scenario.node)
+        raise ConfigError(
+            f"the demo's fleet has {most} nodes, not {plan.nodes}", hint=f"--nodes {most}, or leave it out"
+        )
     return [node.name for node in scenario.node][: plan.nodes], scenario.cluster
 
 

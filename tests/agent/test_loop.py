@@ -250,7 +250,7 @@ def test_a_gap_that_is_too_long_for_records_is_left_open(tmp_path: Path) -> None
     """After months away the agent does not write millions of rows about nothing: metering starts anew, and is said."""
     rig = Rig(tmp_path, busy).run(T0, T0 + MINUTE)
     rig.abandon()
-    later = T0 + 200_000 * MINUTE
+    later = T0 + 200_001 * 60 * MINUTE
     again = Rig(tmp_path, busy, start_us=later).run(later, later + MINUTE)
     (batch,) = again.batches()[-1:]
     assert batch.from_us == later
@@ -387,7 +387,7 @@ def test_a_gap_is_as_long_as_the_devices_that_were_there_are_many(tmp_path: Path
     """Rows of a gap are about the devices before it: a node that comes back with fewer writes no more of them."""
     many = node(*(board(number) for number in range(40)))
     Rig(tmp_path, lambda _: many).run(T0, T0 + MINUTE).abandon()
-    later = T0 + 10_000 * MINUTE
+    later = T0 + 10_000 * 60 * MINUTE
     again = Rig(tmp_path, lambda _: node(), start_us=later).run(later, later + MINUTE)
     assert [batch.rows for batch in again.batches()][1:] == [0]
 

@@ -13,7 +13,7 @@ from gpuledger.accounting.energy import MeteredEnergy, merge_energy
 from gpuledger.accounting.intervals import Interval, merge
 from gpuledger.accounting.meter import Meter, MeterCheckpoint
 from gpuledger.accounting.snapshot import BoardSnapshot, DeviceSnapshot, Occupant, Snapshot
-from gpuledger.accounting.units import US_PER_MINUTE
+from gpuledger.accounting.units import US_PER_HOUR, US_PER_MINUTE
 from gpuledger.model import Confidence, Device, Holder, State, UsageRecord
 from tests.gpuledger.snapshots import (
     GAP_US,
@@ -68,7 +68,9 @@ def test_every_device_is_accounted_for_to_the_microsecond(snapshots: list[Snapsh
         work[r.device, span] += r.active_us or 0
         assert min(r.held_us, r.active_us or 0, r.energy_mj or 0, r.memory_mean_bytes or 0) >= 0
         assert (r.memory_mean_bytes or 0) <= (r.memory_max_bytes or 0)
-        assert (r.end_us - 1) // US_PER_MINUTE == r.start_us // US_PER_MINUTE
+        unwatched = r.reason in ("no_samples", "agent_down")
+        longest_us = US_PER_HOUR if unwatched else US_PER_MINUTE
+        assert (r.end_us - 1) // longest_us == r.start_us // longest_us
     expected = lifetimes(accepted(snapshots))
     assert spans.keys() == expected.keys()
     for device, found in spans.items():
@@ -359,11 +361,21 @@ def test_a_counter_that_starts_again_counts_from_zero(epoch: str, reading: int) 
 
 
 def test_a_gap_is_unobserved_and_has_the_energy_of_its_time() -> None:
-    """Longer than the limit: nobody's, cut at minutes, with the counter's delta spread by time."""
-    found = rows(at(0, gpu("pod:a/1", energy=0)), at(600, gpu("pod:a/1", activity=1, energy=1_000)))
-    assert {(r.state, r.reason, r.holder, r.energy_mj) for r in found} == {(State.UNOBSERVED, "no_samples", None, 100)}
-    assert len(found) == 10
+    """Longer than the limit: nobody's, cut at hours and not at minutes, with the counter's delta spread by time."""
+    found = rows(at(-1800, gpu("pod:a/1", energy=0)), at(5400, gpu("pod:a/1", activity=1, energy=1_000)))
+    assert {(r.state, r.reason, r.holder) for r in found} == {(State.UNOBSERVED, "no_samples", None)}
+    assert [((r.start_us - T0) // S, (r.end_us - T0) // S, r.energy_mj) for r in found] == [
+        (-1800, 0, 250),
+        (0, 3600, 500),
+        (3600, 5400, 250),
+    ]
     assert found[0].evidence.confidence is Confidence.UNKNOWN
+
+
+def test_a_year_without_samples_is_a_row_an_hour() -> None:
+    """A node that was off for a year, or whose clock was never set, makes no millions of rows."""
+    hours = 365 * 24
+    assert len(rows(at(0, gpu(energy=0)), at(hours * 3600, gpu(energy=9)))) == hours
 
 
 def test_a_clock_that_goes_back_is_one_event_and_no_time_twice() -> None:

@@ -78,3 +78,12 @@ def test_an_instant_lies_in_its_month() -> None:
     assert month_of(NOVEMBER_US).label == "2026-11"
     assert month_of(NOVEMBER_US - 1) == (NOVEMBER_US - 31 * US_PER_DAY, NOVEMBER_US, "2026-10")
     assert month_of(NOVEMBER_US + US_PER_HOUR) == parse_period("2026-11")
+
+
+@pytest.mark.parametrize(
+    "text", ["0001-01-01T00:00+14:00", "1969-12-31", "2026-01-01..9999-12-31T23:30", "9999-01-01", "0001-01"]
+)
+def test_instants_off_the_calendar_are_refused_and_not_a_crash(text: str) -> None:
+    """What lies outside of the years that can be counted is an error with a hint, whatever its zone."""
+    with pytest.raises(ConfigError):
+        require_hours(parse_period(text if ".." in text or len(text) == 7 else f"{text}..9998-01-01"))

@@ -48,6 +48,7 @@ def test_without_a_command_it_says_what_to_do_first(capsys: pytest.CaptureFixtur
         ["import", "jobs", "x", "--source", "cobol"],
         ["price", "import", "no-such-file.toml"],
         ["demo", "--days", "0"],
+        ["demo", "--nodes", "99", "--simulated"],
     ],
 )
 def test_bad_usage_is_two_lines_and_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
