@@ -11,7 +11,9 @@ import msgspec
 from collector.api.parameters import Parameter, bounded, parse_optional_period, parse_period_or_current
 from collector.queries.billing import invoice, invoices, periods
 from collector.queries.books import owners, prices
+from collector.queries.charge_id import parse_charge_id
 from collector.queries.chargeback import chargeback
+from collector.queries.explain import explain
 from collector.queries.facts import DEFAULT_LIMIT, charges, devices, events, quarantine, usage
 from collector.queries.grouping import BY, VIEWS
 from collector.queries.idle import idle
@@ -51,6 +53,7 @@ GROUP: Final = Parameter("by", "what to group by", default="team", choices=BY)
 VIEW: Final = Parameter("view", "charge what was held, or what was active", default="allocation", choices=VIEWS)
 GRAIN: Final = Parameter("grain", "the length of a step", default="hour", choices=tuple(GRAINS))
 DEVICE: Final = Parameter("device", "the key of one device; absent: all", default="")
+CHARGE: Final = Parameter("charge", "the name of a charge, as /v1/charges has it", parse_charge_id)
 NUMBER: Final = Parameter("number", "the number of an invoice", bounded(1, 2**31 - 1))
 LIMIT: Final = Parameter("limit", "the most rows to return", bounded(1, MAX_LIMIT), default=str(DEFAULT_LIMIT))
 
@@ -62,6 +65,7 @@ QUESTIONS: Final[tuple[Question, ...]] = (
     Question("reconcile", "the conservation proof of a period", reconcile, (PERIOD,), rated=True),
     Question("timeline", "states and costs over time", timeline, (PERIOD, GRAIN), rated=True),
     Question("charges", "charges, hour by hour", charges, (PERIOD, DEVICE, LIMIT), rated=True),
+    Question("explain", "one charge down to its evidence", explain, (CHARGE,), rated=True),
     Question("usage", "usage records as reported", usage, (PERIOD, DEVICE, LIMIT)),
     Question("devices", "the devices that were ever seen", devices),
     Question("events", "what happened", events, (ANY_PERIOD, LIMIT)),

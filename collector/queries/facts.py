@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from collector.ledger.store import Ledger
+from collector.queries.charge_id import charge_id_of
 from collector.queries.figures import Span, instant, integers, money, span
 from gpuledger.accounting.periods import Period, iso
 from gpuledger.model import Confidence, State
@@ -71,6 +72,7 @@ class UsageRow(msgspec.Struct, frozen=True):
 class ChargeRow(msgspec.Struct, frozen=True):
     """One charge: a device's hour that one holder (or none) spent in one state, and the versions that priced it."""
 
+    charge: str  # its name, which gpuledger explain takes
     hour: str
     cluster: str
     node: str
@@ -181,6 +183,7 @@ def charges(ledger: Ledger, period: Period, *, device: str = "", limit: int = DE
     params = {"from_us": period.start_us, "to_us": period.end_us, "device": device, "max_rows": limit + 1}
     rows = ledger.execute("query_charges", params).to_pylist()
     for row in rows:
+        row["charge"] = str(charge_id_of(row))
         row["hour"] = iso(row.pop("hour_us"))
         row["state"] = State(row["state"]).label
         for name in ("rate", "cost", "active_cost"):

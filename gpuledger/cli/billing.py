@@ -1,4 +1,4 @@
-"""`period`, `invoice`: billing periods, closing them, and the invoices that closing makes."""
+"""`period`, `invoice`, `explain`: closing periods, the invoices that makes, and what is behind a charge."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ def register(commands: Commands) -> None:
     showing = add_command(documents, "show", "show invoice NUMBER, line by line")
     showing.add_argument("number", metavar="NUMBER")
     showing.set_defaults(run=run_invoice)
-    for parser in (listing, closing, invoices, showing):
+    explaining = add_command(commands, "explain", "why a charge is what it is, down to its usage records")
+    explaining.add_argument("charge", metavar="CHARGE", help="its name: the column charge of /v1/charges")
+    explaining.set_defaults(run=run_explain)
+    for parser in (listing, closing, invoices, showing, explaining):
         add_source(parser)
         add_output(parser)
 
@@ -67,6 +70,14 @@ def run_invoice(args: argparse.Namespace) -> int:
     with open_source(args) as source:
         answer = source.query("invoice", {"number": args.number})
     emit(args, answer, billing_tables.invoice)
+    return DONE
+
+
+def run_explain(args: argparse.Namespace) -> int:
+    """Print why a charge is what it is."""
+    with open_source(args) as source:
+        answer = source.query("explain", {"charge": args.charge})
+    emit(args, answer, billing_tables.explained)
     return DONE
 
 

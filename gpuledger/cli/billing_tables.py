@@ -127,6 +127,39 @@ def invoice(answer: Answer) -> RenderableType:
     return draw(f"{_kind(head['kind'])} {head['number']} to {_owner(head)}, {head['period']}", columns, lines, notes)
 
 
+def explained(answer: Answer) -> RenderableType:
+    """Draw the way from a charge to its usage records."""
+    currency = answer["currency"] or ""
+    cost = "unpriced" if answer["cost"] is None else f"{answer['cost']} {currency}"
+    lines = [
+        Line(
+            (
+                f"{row['start'][11:]} to {row['end'][11:]}",
+                f"{row['held_us'] / 1e6:,.3f}",
+                wording.UNKNOWN if row["active_us"] is None else f"{row['active_us'] / 1e6:,.3f}",
+                ", ".join(filter(None, (row["holder_method"], row["activity_method"], row["split_rule"]))),
+                row["confidence"],
+                f"{row['agent']} {row['sequence']}",
+            )
+        )
+        for row in answer["rows"]
+    ]
+    columns = (
+        words("Usage record"),
+        figures("Held, s"),
+        figures("Active, s"),
+        words("Found by"),
+        words("Trust"),
+        words("Batch"),
+    )
+    notes = [f"{number}. {step}." for number, step in enumerate(answer["steps"], start=1)]
+    notes += [
+        f"! corrected on {row['period']}: {row['held_us'] / 1e6:,.3f} s, {row['cost']} {currency}"
+        for row in answer["corrections"]
+    ]
+    return draw(f"{answer['charge']} cost {cost}", columns, lines, notes)
+
+
 def _owner(row: Answer) -> str:
     return wording.title(row["team"]) or PLATFORM
 

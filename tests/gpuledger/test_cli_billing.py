@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gpuledger.accounting.periods import iso
+from collector.queries.facts import charges
+from collector.rating import rate_dirty
+from gpuledger.accounting.periods import iso, parse_period
 from gpuledger.accounting.units import US_PER_HOUR
 from gpuledger.cli.main import main
 from tests.collector.batches import START_US, frame, records
@@ -46,6 +48,17 @@ def test_a_period_is_closed_and_its_invoice_read(folder: Path, capsys: pytest.Ca
     assert "captions" in shown
     assert "Exact amount: 2.495 EUR" in shown
     assert "Vision" in run(capsys, "invoice", "list", *where, "--format", "table")
+
+
+def test_a_charge_is_explained(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The name in the charges leads to the steps from usage records to money."""
+    with open_ledger(folder) as ledger:
+        rate_dirty(ledger)
+        [charge] = charges(ledger, parse_period(PERIOD)).rows
+    shown = run(capsys, "explain", charge.charge, "--ledger", str(folder), "--format", "table")
+    assert "cost 2.495 EUR" in shown
+    assert "1. pod:uid-1/c had GPU-0001 active" in shown
+    assert "provisional" in shown
 
 
 def test_closing_twice_is_a_failure_that_says_since_when(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,239 @@
+"""Why did I pay this? One charge down to its usage records, price entry, owner rule, batches and corrections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from collector.ledger.database import Session
+from collector.ledger.store import Ledger
+from collector.periods.closed import ClosedPeriod, closed_periods, period_of
+from collector.pricing.stored import owners_of_version, prices_of_version
+from collector.queries.charge_id import ChargeId, charge_id_of
+from collector.queries.figures import money
+from collector.rating import holder_attributes
+from gpuledger.accounting.money import cost_quanta
+from gpuledger.accounting.periods import iso
+from gpuledger.accounting.pricebook import PriceEntry
+from gpuledger.accounting.units import GPU_PARTS
+from gpuledger.errors import ConfigError
+from gpuledger.model import Confidence
+
+_ASKED: Final = frozenset({
+    "cluster", "pool", "kind", "namespace", "pod", "slurm_account", "slurm_partition", "user_name", "labels",
+    "workload_system", "workload_name", "team_claim",
+})  # fmt: skip  # what owner rules look at
+
+
+class PriceProof(msgspec.Struct, frozen=True):
+    """The price entry that a charge pins: of which version of the book, from which file, and what it says."""
+
+    version: int
+    source: str
+    imported_at: str
+    digest: str
+    entry: int
+    applies_to: str
+    rate: str | None  # of the entry, for a whole GPU or an instance of its profile
+    device_rate: str | None
+
+
+class OwnerProof(msgspec.Struct, frozen=True):
+    """The rule that says who pays: of which version of the mapping, from which file, and why it matches."""
+
+    version: int
+    source: str
+    imported_at: str
+    digest: str
+    because: str
+
+
+class EvidenceRow(msgspec.Struct, frozen=True):
+    """A usage record behind the charge, how it was found, and the batch that brought it."""
+
+    start: str
+    end: str
+    held_us: int
+    active_us: int | None
+    energy_mj: int | None
+    holder_method: str
+    activity_method: str
+    energy_method: str
+    split_rule: str
+    confidence: str
+    agent: str
+    boot: str
+    sequence: int
+    received_at: str
+    batch_digest: str
+
+
+class CorrectionRow(msgspec.Struct, frozen=True):
+    """What a later bill corrected."""
+
+    period: str
+    closed_at: str
+    held_us: int
+    cost: str | None
+
+
+class HourShare(msgspec.Struct, frozen=True):
+    """One charge of the device's hour beside the one that is explained: together they are all of it."""
+
+    charge: str
+    held_us: int
+    cost: str | None
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """A charge explained. `rows` are its usage records; `steps` say in words how its cost follows from them."""
+
+    charge: str
+    currency: str | None
+    cost: str | None
+    held_us: int
+    period: str | None  # the closed period that it is final in; None: it is provisional
+    period_digest: str
+    team: str | None
+    steps: list[str]
+    price: PriceProof | None
+    owner: OwnerProof | None
+    hour: list[HourShare]
+    corrections: list[CorrectionRow]
+    rows: list[EvidenceRow]
+
+
+def explain(ledger: Ledger, *, charge: ChargeId) -> Explanation:
+    """Return why a charge is what it is. Raises ConfigError where there is no such charge."""
+    with ledger.snapshot() as session:
+        hour = session.execute("explain_charges", _place(charge)).to_pylist()
+        mine = [row for row in hour if charge_id_of(row) == charge]
+        if not mine:
+            raise ConfigError(f"there is no charge {charge}", hint="is its hour rated, and its device spelled right?")
+        closed = period_of(closed_periods(session), charge.hour_us)
+        price, owner = _price(session, mine[0]), _owner(session, mine[0])
+        keys = {**_place(charge), "holder_key": charge.holder, "reason_text": charge.reason, "state": int(charge.state)}
+        evidence = [_evidence(row) for row in session.execute("explain_usage", keys).to_pylist()]
+        corrections = [_correction(row) for row in session.execute("explain_corrections", keys).to_pylist()]
+        books = session.execute("price_newest").to_pylist()
+    cost = None if mine[0]["cost_quanta"] is None else sum(row["cost_quanta"] for row in mine)
+    return Explanation(
+        charge=str(charge),
+        currency=books[0]["currency"] if books else None,
+        cost=money(cost),
+        held_us=sum(row["held_us"] for row in mine),
+        period=closed.label if closed else None,
+        period_digest=closed.digest.decode() if closed else "",
+        team=mine[0]["team"],
+        steps=[
+            _who_had_what(charge, hour, mine),
+            *_who_pays(mine, owner),
+            *_what_it_costs(hour, mine, price),
+            _how_final(closed),
+        ],
+        price=price,
+        owner=owner,
+        hour=[HourShare(str(charge_id_of(row)), row["held_us"], money(row["cost_quanta"])) for row in hour],
+        corrections=corrections,
+        rows=evidence,
+    )
+
+
+def _place(charge: ChargeId) -> dict[str, Any]:
+    return {
+        "hour_us": charge.hour_us,
+        "cluster": charge.cluster,
+        "node": charge.node,
+        "device": charge.device,
+    }
+
+
+def _price(session: Session, row: dict[str, Any]) -> PriceProof | None:
+    if row["price_entry"] is None:
+        return None
+    stored = prices_of_version(session, row["price_version"])
+    entry: PriceEntry = stored.book.entries[row["price_entry"]]
+    return PriceProof(
+        version=stored.version.number,
+        source=stored.version.source,
+        imported_at=iso(stored.version.imported_us),
+        digest=stored.version.digest.hex(),
+        entry=row["price_entry"] + 1,
+        applies_to=entry.describe(),
+        rate=money(entry.rate_quanta),
+        device_rate=money(row["rate_quanta"]),
+    )
+
+
+def _owner(session: Session, row: dict[str, Any]) -> OwnerProof | None:
+    if row["owner_version"] is None or row["holder_id"] is None:
+        return None
+    stored = owners_of_version(session, row["owner_version"])
+    attributes = holder_attributes({name: value for name, value in row.items() if name in _ASKED})
+    found = stored.rules.resolve(attributes, row["hour_us"])
+    return OwnerProof(
+        version=stored.version.number,
+        source=stored.version.source,
+        imported_at=iso(stored.version.imported_us),
+        digest=stored.version.digest.hex(),
+        because=found.explain() if found else "no rule matches: unattributed",
+    )
+
+
+def _evidence(row: dict[str, Any]) -> EvidenceRow:
+    return EvidenceRow(
+        start=iso(row["start_us"]),
+        end=iso(row["end_us"]),
+        held_us=row["held_us"],
+        active_us=row["active_us"],
+        energy_mj=row["energy_mj"],
+        holder_method=row["holder_method"],
+        activity_method=row["activity_method"],
+        energy_method=row["energy_method"],
+        split_rule=row["split_rule"],
+        confidence=Confidence(row["confidence"]).name.lower(),
+        agent=row["agent"],
+        boot=row["boot"],
+        sequence=row["sequence"],
+        received_at=iso(row["received_us"]),
+        batch_digest=row["digest"].hex(),
+    )
+
+
+def _correction(row: dict[str, Any]) -> CorrectionRow:
+    return CorrectionRow(row["label"], iso(row["closed_us"]), row["held_us"], money(row["cost_quanta"]))
+
+
+def _who_had_what(charge: ChargeId, hour: list[dict[str, Any]], mine: list[dict[str, Any]]) -> str:
+    held_us, all_us = sum(row["held_us"] for row in mine), sum(row["held_us"] for row in hour)
+    who = charge.holder or "nobody"
+    return f"{who} had {charge.device} {charge.state.label} for {held_us / 6e7:,.3f} of {all_us / 6e7:,.3f} minutes"
+
+
+def _who_pays(mine: list[dict[str, Any]], owner: OwnerProof | None) -> Iterator[str]:
+    if owner:
+        team = mine[0]["team"] or "nobody"
+        yield f"{team} pays by {owner.because} (version {owner.version} of the owner mapping, {owner.source})"
+
+
+def _what_it_costs(hour: list[dict[str, Any]], mine: list[dict[str, Any]], price: PriceProof | None) -> Iterator[str]:
+    if price is None:
+        yield "no price entry applied to the device in that hour: the time is unpriced, not free"
+        return
+    parts = mine[0]["parts"]
+    share = "" if parts == GPU_PARTS else f", of which the device is {parts}/{GPU_PARTS}"
+    yield (
+        f"price entry {price.entry} ({price.applies_to}) of version {price.version} ({price.source}) says {price.rate}"
+        f" an hour{share}: {price.device_rate}"
+    )
+    whole = cost_quanta(mine[0]["rate_quanta"], sum(row["held_us"] for row in hour))
+    share_quanta = sum(row["cost_quanta"] for row in mine)
+    yield f"the device's hour cost {money(whole)}, rounded once; this charge's share by time is {money(share_quanta)}"
+
+
+def _how_final(closed: ClosedPeriod | None) -> str:
+    if closed is None:
+        return "provisional: its period is open"
+    return f"final: {closed.label} was closed on {iso(closed.closed_us)} by {closed.closed_by}"
