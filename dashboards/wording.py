@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
 
+from analytics import words
 from gpuledger.model import UNWATCHED_STATES
 
+title: Final = words.title
 UNKNOWN: Final = "\N{EN DASH}"
 
 STATE_WORDS: Final = {
@@ -137,12 +139,6 @@ def month_name(period: str) -> str:
     if len(period) == 7 and year.isdigit() and month.isdigit():
         return f"{calendar.month_name[int(month)]} {year}"
     return period
-
-
-def title(key: str) -> str:
-    """Return a team's or namespace's identifier as a heading: `vision-research` becomes `Vision research`."""
-    words = key.replace("-", " ").replace("_", " ").strip()
-    return words[:1].upper() + words[1:]
 
 
 def state(name: str) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import getpass
+from pathlib import Path
 
 from gpuledger.cli import billing_tables
 from gpuledger.cli.arguments import Commands, Parser, add_command, add_output, add_source
 from gpuledger.cli.exits import DONE
-from gpuledger.cli.output import emit
+from gpuledger.cli.extras import needs
+from gpuledger.cli.output import emit, write_bytes
 from gpuledger.cli.sources import open_source
 from gpuledger.errors import ConfigError
 
@@ -33,6 +35,11 @@ def register(commands: Commands) -> None:
     showing = add_command(documents, "show", "show invoice NUMBER, line by line")
     showing.add_argument("number", metavar="NUMBER")
     showing.set_defaults(run=run_invoice)
+    printing = add_command(documents, "print", "write invoice NUMBER as a page (HTML) that prints well")
+    printing.add_argument("number", metavar="NUMBER")
+    printing.add_argument("--output", type=Path, metavar="FILE", help="write there instead of to standard output")
+    add_source(printing)
+    printing.set_defaults(run=run_print)
     explaining = add_command(commands, "explain", "why a charge is what it is, down to its usage records")
     explaining.add_argument("charge", metavar="CHARGE", help="its name: the column charge of /v1/charges")
     explaining.set_defaults(run=run_explain)
@@ -70,6 +77,16 @@ def run_invoice(args: argparse.Namespace) -> int:
     with open_source(args) as source:
         answer = source.query("invoice", {"number": args.number})
     emit(args, answer, billing_tables.invoice)
+    return DONE
+
+
+def run_print(args: argparse.Namespace) -> int:
+    """Write an invoice as HTML."""
+    with needs("analytics", "invoice print"):
+        from analytics.invoices import invoice_html
+    with open_source(args) as source:
+        answer = source.query("invoice", {"number": args.number})
+    write_bytes(args.output, invoice_html(answer).encode())
     return DONE
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
 from rich.console import RenderableType
 from rich.text import Text
 
+from analytics.words import PLATFORM
 from dashboards import wording
 from gpuledger.cli.drawing import Line, draw, figures, words
 
 Answer = Mapping[str, Any]
-PLATFORM: Final = "Platform"  # pays for what no team owns
 
 
 def periods(answer: Answer) -> RenderableType:

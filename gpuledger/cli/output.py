@@ -29,7 +29,7 @@ def emit(args: argparse.Namespace, answer: Answer, table: Callable[[Answer], Ren
         _write_text(args.output, table(answer))
     else:
         data = csv_bytes(*flat_rows(_rows_of(answer))) if chosen == "csv" else _json(answer)
-        _write_bytes(args.output, data)
+        write_bytes(args.output, data)
 
 
 def console() -> Console:
@@ -59,7 +59,8 @@ def _json(answer: Answer) -> bytes:
     return msgspec.json.format(msgspec.json.encode(answer), indent=2) + b"\n"
 
 
-def _write_bytes(path: Path | None, data: bytes) -> None:
+def write_bytes(path: Path | None, data: bytes) -> None:
+    """Write `data` to a file, or to standard output where there is none. Raises where it cannot be written."""
     if path is None:
         sys.stdout.write(data.decode())
         return
@@ -75,7 +76,7 @@ def _write_text(path: Path | None, drawn: RenderableType) -> None:
         return
     text = io.StringIO()
     Console(file=text, width=PLAIN_WIDTH, highlight=False).print(drawn)
-    _write_bytes(path, text.getvalue().encode())
+    write_bytes(path, text.getvalue().encode())
 
 
 def _write_parquet(path: Path | None, rows: Sequence[Row]) -> None:

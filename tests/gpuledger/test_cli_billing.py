@@ -50,6 +50,15 @@ def test_a_period_is_closed_and_its_invoice_read(folder: Path, capsys: pytest.Ca
     assert "Vision" in run(capsys, "invoice", "list", *where, "--format", "table")
 
 
+def test_an_invoice_is_printed_as_a_page(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The page goes to a file, or to standard output."""
+    where = ("--ledger", str(folder))
+    run(capsys, "period", "close", PERIOD, "--by", "ann", *where)
+    assert "<h1>Invoice 1</h1>" in run(capsys, "invoice", "print", "1", *where)
+    assert run(capsys, "invoice", "print", "1", "--output", str(folder / "one.html"), *where) == ""
+    assert "Captions" in (folder / "one.html").read_text()
+
+
 def test_a_charge_is_explained(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The name in the charges leads to the steps from usage records to money."""
     with open_ledger(folder) as ledger:

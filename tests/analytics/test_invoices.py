@@ -1,0 +1,79 @@
+"""An invoice as a page: what it says first, how its lines sum, and that no name in it becomes markup."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from analytics.invoices import invoice_html
+
+
+def line(payable: str, **changes: Any) -> dict[str, Any]:
+    fields = {
+        "line": 1, "kind": "charge", "project": "captions", "model": "NVIDIA L40S", "mig_profile": "", "state": "active",
+        "corrects": "", "gpu_hours": 10.0, "cost": payable, "payable": payable,
+    }  # fmt: skip
+    return {**fields, **changes}
+
+
+def answer(*rows: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    head = {
+        "number": 7, "kind": "invoice", "period": "2026-10", "organisation": "acme", "department": "research",
+        "team": "vision-research", "gpu_hours": 31.5, "complete_ratio": 0.975, "currency": "EUR", "cost": "1234.504999",
+        "payable": "1234.50", "issued_at": "2026-11-02T08:00:00Z",
+    }  # fmt: skip
+    return {"invoice": {**head, **changes}, "period_digest": "ab" * 32, "rows": list(rows)}
+
+
+WHOLE = answer(
+    line("900.00"),
+    line("250.00", state="held_idle"),
+    line("100.00", project="", model="NVIDIA A100-SXM4-40GB", mig_profile="2g.10gb", state="held_unobserved"),
+    line("-15.50", kind="correction", corrects="2026-09", state="unobserved", project=""),
+)
+
+
+def test_the_page_is_golden(golden: Callable[[str, str], None]) -> None:
+    """A whole invoice: amount, finding, a section for each project and each corrected period, the rounding rule."""
+    golden("invoice.html", invoice_html(WHOLE))
+
+
+def test_what_is_to_know_comes_first() -> None:
+    """The amount, and how much of it was for GPUs that were held and did nothing."""
+    page = invoice_html(WHOLE)
+    assert "1,234.50&nbsp;EUR" in page
+    assert "of which 250.00 (20 %) for GPUs that were held and did no work" in page
+    assert "October 2026" in page
+    assert "Vision research" in page
+    assert "Correction of 2026-09" in page
+    assert "98 %" in page
+
+
+def test_a_credit_note_and_the_platform_are_called_so() -> None:
+    """A negative amount is a credit note; an owner without a name is the platform."""
+    page = invoice_html(answer(line("-3.00", state="idle", project=""), kind="credit_note", team="", payable="-3.00"))
+    assert "<h1>Credit note 7</h1>" in page
+    assert "<strong>Platform</strong>" in page
+    assert "\N{MINUS SIGN}3.00&nbsp;EUR" in page
+    assert "Capacity that no team held" in page
+
+
+@pytest.mark.parametrize("field", ["team", "department", "organisation", "period"])
+def test_names_are_text_and_never_markup(field: str) -> None:
+    """A hostile name is shown, not run."""
+    page = invoice_html(answer(line("1.00", project="<b>x"), **{field: "<script>alert(1)</script>"}))
+    assert "<script" not in page.lower()
+    assert "<b>" not in page
+
+
+def test_sections_sum_to_the_invoice() -> None:
+    """The printed sums of the sections are the payable amount."""
+    page = invoice_html(WHOLE)
+    sums = [
+        text.replace(",", "").replace("\N{MINUS SIGN}", "-")
+        for text in re.findall(r'Sum.*?figure">.*?figure">([^<]*)<', page)
+    ]
+    assert sum(map(float, sums)) == 1234.5
