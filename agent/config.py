@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
@@ -19,6 +19,8 @@ _Seconds = Annotated[float, msgspec.Meta(gt=0, le=3_600)]
 _Gap = Annotated[int, msgspec.Meta(ge=1, le=86_400_000)]
 _Days = Annotated[float, msgspec.Meta(gt=0, le=36_500)]
 _Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
+
+LEAST_CHECK_INTERVAL_S: Final = 60  # a controller is shared by thousands of nodes
 
 
 class AgentSection(msgspec.Struct, frozen=True):
@@ -82,7 +84,22 @@ class KubernetesSection(msgspec.Struct, frozen=True):
 
 
 class SlurmSection(msgspec.Struct, frozen=True):
-    """[slurm]: what our prolog and epilog leave on the node, and the commands that check it."""
+    """[slurm]: what our prolog and epilog leave on the node, and the check with the controller.
+
+    `enabled` is by default whether Slurm is installed here; `gpu_order` states the devices in Slurm's order (UUIDs or
+    device files) where its configuration does not tell it.
+    """
+
+    enabled: bool | None = None
+    holders: Path = Path("/run/gpuledger/holders")
+    gres_conf: Path | None = None  # looked for where Slurm has it; slurm.conf lies beside it
+    node_name: str = ""  # as Slurm names this node: the short host name
+    gpu_order: tuple[str, ...] = ()
+    cgroups: Path = Path("/sys/fs/cgroup")
+    stale_after_s: Annotated[int, msgspec.Meta(ge=1, le=604_800)] = 900  # a job without epilog and without process
+    keep_ended_s: Annotated[int, msgspec.Meta(ge=0, le=604_800)] = 120  # longer than a batch takes to be sealed
+    check_interval_s: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 0  # 0: the controller is not asked
+    squeue: str = "squeue"
 
 
 class ContainersSection(msgspec.Struct, frozen=True):
@@ -136,6 +153,7 @@ class AgentSettings(msgspec.Struct, frozen=True):
         """Raise ConfigError on settings that contradict one another."""
         _check_interval(self)
         _check_simulation(self.simulation)
+        _check_slurm(self.slurm)
 
     @property
     def node(self) -> str:
@@ -190,6 +208,14 @@ def _check_interval(config: AgentSettings) -> None:
         raise ConfigError(
             f"[sampling] max_gap_ms: {config.sampling.max_gap_ms} ms is shorter than the interval between two samples",
             hint="leave it out: it is three intervals then",
+        )
+
+
+def _check_slurm(slurm: SlurmSection) -> None:
+    if 0 < slurm.check_interval_s < LEAST_CHECK_INTERVAL_S:
+        raise ConfigError(
+            f"[slurm] check_interval_s: {slurm.check_interval_s} s is too often for a controller of many nodes",
+            hint=f"give at least {LEAST_CHECK_INTERVAL_S}, or 0 for no check",
         )
 
 

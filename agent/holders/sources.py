@@ -7,9 +7,17 @@ from __future__ import annotations
 
 from agent.config import AgentSettings
 from agent.holders.grants import GrantSource
+from agent.holders.slurm.presence import is_wanted
 
 
 def grant_sources(settings: AgentSettings) -> tuple[GrantSource, ...]:
     """Return the sources of this node, strongest first."""
-    del settings  # no scheduler is asked yet
-    return ()
+    return (*_slurm(settings),)
+
+
+def _slurm(settings: AgentSettings) -> tuple[GrantSource, ...]:
+    if not is_wanted(settings.slurm):
+        return ()
+    from agent.holders.slurm.build import slurm_sources  # noqa: PLC0415 - a node without Slurm does not load it
+
+    return slurm_sources(settings)
