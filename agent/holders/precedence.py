@@ -16,6 +16,7 @@ from agent.holders.grants import Grant, Granted
 from gpuledger.model import Confidence, Holder
 
 TO_ANOTHER: Final = "granted_to_another"
+SLUID: Final = "slurm_sluid"  # the label under which a grant has the SLUID of its job
 TO_NOBODY: Final = "granted_to_nobody"
 
 
@@ -96,7 +97,7 @@ def covers(granted: Holder, holder: Holder) -> bool:
             same_pod = bool(granted.pod) and (granted.namespace, granted.pod) == (holder.namespace, holder.pod)
         return same_pod and (holder.kind != "pod" or _same(granted.container, holder.container))
     if granted.kind == "slurm_job":
-        return holder.kind == "slurm_job" and granted.slurm_job == holder.slurm_job
+        return holder.kind == "slurm_job" and _same_job(granted, holder)
     return granted.key == holder.key
 
 
@@ -205,6 +206,17 @@ def _once(places: Iterable[Place]) -> Iterable[Place]:
             present = before.present or place.present
             found[place.holder.key] = before._replace(weight=before.weight + place.weight, present=present)
     return found.values()
+
+
+def _same_job(granted: Holder, holder: Holder) -> bool:
+    """Compare jobs by the SLUID in the path of a process, where that is how Slurm names it, else by number.
+
+    The number of such a process is only what its own environment says.
+    """
+    sluid = granted.labels.get(SLUID, "")
+    if sluid and holder.key.startswith("slurm:s"):
+        return holder.key.removeprefix("slurm:").partition(".")[0] == sluid
+    return bool(granted.slurm_job) and granted.slurm_job == holder.slurm_job
 
 
 def _same(a: str, b: str) -> bool:

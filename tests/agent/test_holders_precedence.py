@@ -100,6 +100,16 @@ def test_slurm_inside_a_pod_is_covered_by_the_pod() -> None:
     assert on(seen(job), grants=(grant(POD),)) == {"slurm:7": (1, True, "")}
 
 
+def test_a_job_that_its_path_names_by_sluid_is_the_one_that_was_granted() -> None:
+    """The path says which job a process is of; a number in its own environment cannot make it another's."""
+    granted = process_of(JOB, labels={"slurm_sluid": "s8FXKTA79XAR00"})
+    step = process_of(JOB, key="slurm:s8FXKTA79XAR00.0", slurm_job="")
+    liar = process_of(JOB, key="slurm:sEKNKTV3WPV500.0")
+    assert covers(granted, step)
+    assert not covers(granted, liar)
+    assert not covers(process_of(JOB, slurm_job=""), step)
+
+
 def test_the_strongest_source_decides_and_a_weaker_one_is_a_conflict() -> None:
     """Sources that name the same tenancy agree; another tenancy is reported, not counted."""
     strong = Granted((grant(JOB, method="slurm_prolog"),))
