@@ -14,12 +14,15 @@ from agent.config import AgentSettings
 from agent.devices.base import DeviceSource
 from agent.devices.idle_power import IdlePower
 from agent.exporter import Exporter, MetricsServer, Vitals
+from agent.holders.containers import Containers, InMemoryContainers
 from agent.holders.grants import GrantSource
 from agent.holders.pods import PodLogDirectories, PodNames
 from agent.holders.processes import ProcessTable, ProcFs, boot_instant_us
 from agent.holders.resolve import HolderResolver
 from agent.holders.sources import grant_sources
 from agent.holders.standing import Standing
+from agent.identity.identify import Identifier
+from agent.identity.rulebook import RuleBook
 from agent.loop import AgentLoop, LoopSettings
 from agent.observe import Observer
 from agent.sampling import Sampling
@@ -46,6 +49,8 @@ class NodeInputs(NamedTuple):
     pods: PodNames
     pool: str
     grants: tuple[GrantSource, ...] = ()  # strongest first
+    identifier: Identifier = Identifier()
+    containers: Containers = InMemoryContainers()
 
 
 def run(settings: AgentSettings, *, stop: threading.Event | None = None) -> int:
@@ -89,7 +94,13 @@ class Agent:
         self._spool = spool
         self._sampling = Sampling(inputs.source)
         closing.callback(self._sampling.close)
-        self._resolver = HolderResolver(inputs.processes, inputs.pods, node=settings.node)
+        self._resolver = HolderResolver(
+            inputs.processes,
+            inputs.pods,
+            node=settings.node,
+            identifier=inputs.identifier,
+            containers=inputs.containers,
+        )
         standing = Standing(inputs.grants)
         closing.callback(standing.close)
         checkpoint = read_checkpoint(spool)
@@ -208,14 +219,18 @@ def _replay(settings: AgentSettings, spool: Spool, shipper: Shipper, stop: threa
 
 def _this_node(settings: AgentSettings) -> NodeInputs:
     from agent.devices.nvml import NvmlSource  # noqa: PLC0415 - a simulation has its own way to the driver
+    from agent.holders.runtimes import container_names  # noqa: PLC0415 - a simulation has no container runtimes
 
     proc = settings.holders.proc
+    rules = RuleBook(settings.identity.rules)
     return NodeInputs(
         NvmlSource(settings.nvml.library, gauges=settings.exporter.enabled),
-        ProcFs(proc, boot_us=boot_instant_us() if proc == _HOST_PROC else None),
+        ProcFs(proc, boot_us=boot_instant_us() if proc == _HOST_PROC else None, rules=rules),
         PodLogDirectories(settings.holders.pod_logs),
         settings.agent.pool,
         grant_sources(settings),
+        Identifier(rules),
+        container_names(settings.containers, rules.container_labels),
     )
 
 

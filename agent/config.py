@@ -103,11 +103,19 @@ class SlurmSection(msgspec.Struct, frozen=True):
 
 
 class ContainersSection(msgspec.Struct, frozen=True):
-    """[containers]: names of containers that no scheduler runs."""
+    """[containers]: who tells the names of containers. A socket or a folder that is not there is not asked."""
+
+    enabled: bool = True
+    docker: Path = Path("/run/docker.sock")
+    podman: Path = Path("/run/podman/podman.sock")
+    containerd: Path = Path("/run/containerd/io.containerd.runtime.v2.task")
+    crio: Path = Path("/run/containers/storage/overlay-containers")
 
 
 class IdentitySection(msgspec.Struct, frozen=True):
-    """[identity]: by which rules a holder's workload is told."""
+    """[identity]: by which rules a holder's workload is told. Files of your own go over the built-in table, live."""
+
+    rules: tuple[Path, ...] = ()
 
 
 class HealthSection(msgspec.Struct, frozen=True):

@@ -8,28 +8,27 @@ from __future__ import annotations
 import os
 import pwd
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
+from agent.identity.rulebook import RuleBook
+from agent.identity.unpack import read_file_of
 from gpuledger.errors import HolderError
 
-ALLOWED_ENVIRON: Final = frozenset(
-    {
-        "SLURM_JOB_ID",
-        "SLURM_JOB_ACCOUNT",
-        "SLURM_JOB_PARTITION",
-        "SLURM_JOB_USER",
-        "GPULEDGER_TEAM",
-        "GPULEDGER_WORKLOAD",
-    }
-)  # no other variable of somebody's process is ever kept
+READABLE: Final = "readable"
+UNREADABLE: Final = "unreadable"  # no right to read it, or it was gone: what stands in it is not known
+WIPED: Final = "wiped"  # the process overwrote it with its title: what stood in it is not known any more
+NO_LOGIN: Final = 2**32 - 1  # the kernel's mark for a process that nobody's login started
+
 _MAX_ENVIRON_BYTES: Final = 2 * 1024 * 1024
-_MAX_VALUE_LENGTH: Final = 256
+_MANY_NULS: Final = b"\0" * 64  # between two variables stands one
+_REMEMBERED: Final = 1_024
 
 
 class ProcessFacts(NamedTuple):
-    """A process at the moment it was read."""
+    """A process at the moment it was read. Of its environment and command line only what rules ask for is kept."""
 
     pid: int
     start_us: int
@@ -37,8 +36,12 @@ class ProcessFacts(NamedTuple):
     uid: int
     user: str = ""  # empty: the uid has no name here
     comm: str = ""
-    environ: Mapping[str, str] = {}  # of ALLOWED_ENVIRON only
-    environ_readable: bool = True
+    environ: Mapping[str, str] = {}  # of the rules' vocabulary only
+    environ_state: str = READABLE
+    ppid: int | None = None
+    login_uid: int | None = None  # whose login started it, whatever it runs as; None: nobody's
+    login_user: str = ""
+    command: Mapping[str, Mapping[str, str]] = {}  # what the rules' patterns captured of the command line
 
 
 class ProcessTable(Protocol):
@@ -76,7 +79,9 @@ class ProcFs:
     """The processes of this node, from the proc filesystem at `root` (the host's: drivers list the host's pids).
 
     `boot_us` is the instant from which start times count; without it `btime` of `<root>/stat` serves, which is whole
-    seconds. `user_name` names a uid, or returns an empty string.
+    seconds. `user_name` names a uid, or returns an empty string. `rules` say what may be read of a process.
+
+    What a process showed at first sight is remembered by pid and start time: it may wipe its environment later.
     """
 
     def __init__(
@@ -86,12 +91,16 @@ class ProcFs:
         boot_us: int | None = None,
         ticks_per_second: int | None = None,
         user_name: Callable[[int], str] | None = None,
+        rules: RuleBook | None = None,
     ) -> None:
         self._root = str(root)
         self._boot_us = _read_boot_us(root) if boot_us is None else boot_us
         self._us_per_tick = 1_000_000 // (ticks_per_second or os.sysconf("SC_CLK_TCK"))
         self._user_name = user_name or name_of_user
+        self._rules = rules or RuleBook()
+        self._seen: OrderedDict[int, tuple[int, ProcessFacts]] = OrderedDict()  # generation of the rules, facts
         self.environ_unreadable = 0  # processes whose environment could not be read: an identity may lack its account
+        self.environ_wiped = 0  # processes that had overwritten theirs before it was ever read
 
     def start_us(self, pid: int) -> int | None:
         """Return when the process started (to a clock tick), or None where it has ended."""
@@ -100,37 +109,82 @@ class ProcFs:
 
     def facts(self, pid: int) -> ProcessFacts | None:
         """Return what is known of the process, or None where it ended meanwhile, its pid perhaps taken by another."""
-        stat, status, cgroup = self._read(pid, "stat"), self._read(pid, "status"), self._read(pid, "cgroup")
-        if stat is None or status is None or cgroup is None:
+        stat, cgroup = self._read(pid, "stat"), self._read(pid, "cgroup")
+        if stat is None or cgroup is None:
             return None
-        environ = self._environ(pid)
-        start_us = self._started_us(stat)
-        if self.start_us(pid) != start_us:
+        start_us, comm, ppid = self._started_us(stat), parse_comm(stat), parse_ppid(stat)
+        generation, known = self._seen.get(pid, (0, None))
+        if known is not None and known.start_us != start_us:
+            known = None
+        settled = known is not None and known.comm == comm and known.environ_state != UNREADABLE
+        seen = (
+            known if settled and generation == self._rules.generation else self._read_anew(pid, start_us, comm, known)
+        )
+        if seen is None or self.start_us(pid) != start_us:
             return None
-        uid = parse_uid(status)
+        self._remember(seen)
+        return seen._replace(cgroup=cgroup.decode("utf-8", "replace"), ppid=ppid)
+
+    def _read_anew(self, pid: int, start_us: int, comm: str, before: ProcessFacts | None) -> ProcessFacts | None:
+        """Read all of a process; what it has wiped since it was first read stays as it was then."""
+        status = self._read(pid, "status")
+        if status is None:
+            return None
+        uid, login_uid = parse_uid(status), self._login_uid(pid)
+        state, environ = self._environ(pid)
+        command = self._rules.vocabulary.read_command(self._allowed(pid, "cmdline", 65_536) or b"")
+        if state != READABLE and before is not None:
+            environ, command = dict(before.environ), {**before.command, **command}
+        elif state != READABLE:
+            self.environ_unreadable += state == UNREADABLE
+            self.environ_wiped += state == WIPED
         return ProcessFacts(
             pid=pid,
             start_us=start_us,
-            cgroup=cgroup.decode("utf-8", "replace"),
+            cgroup="",
             uid=uid,
             user=self._user_name(uid),
-            comm=parse_comm(stat),
-            environ=environ or {},
-            environ_readable=environ is not None,
+            comm=comm,
+            environ=environ,
+            environ_state=state,
+            login_uid=login_uid,
+            login_user="" if login_uid is None else self._user_name(login_uid),
+            command=command,
         )
+
+    def _remember(self, facts: ProcessFacts) -> None:
+        self._seen[facts.pid] = (self._rules.generation, facts)
+        self._seen.move_to_end(facts.pid)
+        if len(self._seen) > _REMEMBERED:
+            self._seen.popitem(last=False)
 
     def _started_us(self, stat: bytes) -> int:
         return self._boot_us + parse_start_ticks(stat) * self._us_per_tick
 
-    def _environ(self, pid: int) -> dict[str, str] | None:
-        try:
-            block = self._read(pid, "environ", _MAX_ENVIRON_BYTES)
-        except HolderError:
-            block = None
+    def _environ(self, pid: int) -> tuple[str, dict[str, str]]:
+        block = self._allowed(pid, "environ", _MAX_ENVIRON_BYTES)
         if block is None:
-            self.environ_unreadable += 1
+            return UNREADABLE, {}
+        if is_wiped(block):
+            return WIPED, {}
+        return READABLE, self._rules.vocabulary.read_environ(block, lambda path: self._file_of(pid, path))
+
+    def _login_uid(self, pid: int) -> int | None:
+        text = self._allowed(pid, "loginuid", 64)
+        return int(text) if text and text.strip().isdigit() and int(text) != NO_LOGIN else None
+
+    def _file_of(self, pid: int, path: str) -> bytes | None:
+        try:
+            return read_file_of(f"{self._root}/{pid}/root", path)
+        except OSError:
             return None
-        return parse_environ(block)
+
+    def _allowed(self, pid: int, name: str, limit: int) -> bytes | None:
+        """Return a file of the process, or None where we may not read it: an identity then lacks what it would tell."""
+        try:
+            return self._read(pid, name, limit)
+        except HolderError:
+            return None
 
     def _read(self, pid: int, name: str, limit: int = 65_536) -> bytes | None:
         path = f"{self._root}/{pid}/{name}"
@@ -175,15 +229,15 @@ def parse_uid(status: bytes) -> int:
     raise HolderError("a /proc/<pid>/status has no Uid line", hint="mount the host's /proc into the agent")
 
 
-def parse_environ(block: bytes) -> dict[str, str]:
-    """Return the allow-listed variables of `/proc/<pid>/environ`; values are cut at 256 characters."""
-    found: dict[str, str] = {}
-    for entry in block.split(b"\0"):
-        name, equals, value = entry.partition(b"=")
-        decoded = name.decode("ascii", "replace")
-        if equals and decoded in ALLOWED_ENVIRON:
-            found.setdefault(decoded, value.decode("utf-8", "replace")[:_MAX_VALUE_LENGTH])
-    return found
+def parse_ppid(stat: bytes) -> int | None:
+    """Return the parent's pid in `/proc/<pid>/stat`; None where there is none: 0 is no process."""
+    words = stat[stat.rindex(b")") + 2 :].split(None, 2)
+    return int(words[1]) or None if len(words) > 1 and words[1].isdigit() else None
+
+
+def is_wiped(environ: bytes) -> bool:
+    """Return whether the process has written its title over its environment, and left NULs where it was."""
+    return bool(environ) and (not environ.strip(b"\0") or _MANY_NULS in environ)
 
 
 def name_of_user(uid: int) -> str:

@@ -7,16 +7,22 @@ dropped and never guessed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from agent.holders.ancestry import ancestry
 from agent.holders.cgroup import CgroupIdentity, parse_identity
+from agent.holders.containers import Containers, InMemoryContainers
 from agent.holders.pods import PodName, PodNames
 from agent.holders.processes import ProcessFacts, ProcessTable
+from agent.identity.facts import ContainerFacts, PodMetadata
+from agent.identity.identify import NOTHING_FOUND, Identifier, Identity
 from gpuledger.errors import HolderError
-from gpuledger.model import Holder, Workload
+from gpuledger.model import Holder
 
 BY_CGROUP: Final = "process_cgroup"
 BY_USER: Final = "process_user"
+BY_LOGIN: Final = "login_uid"
 VANISHED: Final = "process_vanished"
 UNREADABLE: Final = "process_unreadable"
 
@@ -37,19 +43,35 @@ class HolderResolver:
     changed is another process and is resolved anew.
     """
 
-    def __init__(self, processes: ProcessTable, pods: PodNames, *, node: str) -> None:
+    def __init__(
+        self,
+        processes: ProcessTable,
+        pods: PodNames,
+        *,
+        node: str,
+        identifier: Identifier | None = None,
+        containers: Containers | None = None,
+        metadata: Callable[[str], PodMetadata | None] | None = None,
+    ) -> None:
         self._processes = processes
         self._pods = pods
         self._node = node
+        self._identifier = identifier or Identifier()
+        self._containers = containers or InMemoryContainers()
+        self._metadata = metadata
         self._current: dict[int, Resolved] = {}
         self._previous: dict[int, Resolved] = {}
         self.vanished = 0  # processes that ended before anything about them could be read
         self.unreadable = 0  # processes that run and may not be read
         self.pods_unreadable = 0  # look-ups of a pod's name that failed
+        self.containers_unreadable = 0  # look-ups of a container's name that failed
+        self.ancestors_unreadable = 0  # processes of which an ancestor could not be read
 
     def begin_reading(self) -> None:
         """Start a new reading: what neither this nor the previous one lists is forgotten."""
         self._previous, self._current = self._current, {}
+        if self._identifier.refresh():
+            self._previous = {pid: known._replace(settled=False) for pid, known in self._previous.items()}
 
     def resolve(self, pid: int) -> Resolved:
         """Return the holder of a process that the driver lists now."""
@@ -66,7 +88,14 @@ class HolderResolver:
 
     def failures(self) -> dict[str, int]:
         """Return how many look-ups found nothing, by reason."""
-        return {"vanished": self.vanished, "unreadable": self.unreadable, "pod_unreadable": self.pods_unreadable}
+        return {
+            "vanished": self.vanished,
+            "unreadable": self.unreadable,
+            "pod_unreadable": self.pods_unreadable,
+            "container_unreadable": self.containers_unreadable,
+            "ancestor_unreadable": self.ancestors_unreadable,
+            "rules_rejected": self._identifier.rejected,
+        }
 
     @property
     def remembered(self) -> int:
@@ -95,9 +124,32 @@ class HolderResolver:
             return _unattributed(self._node, VANISHED)
         identity = parse_identity(facts.cgroup)
         pod, pod_settled = self._pod_name(identity.pod_uid)
-        holder = holder_of(facts, identity, pod)
-        method = BY_CGROUP if identity.names_tenant else BY_USER
-        return Resolved(holder, method, facts.start_us, settled=pod_settled)
+        container, container_settled = self._container(identity)
+        described, described_settled = self._described(identity.pod_uid, pod)
+        ancestors, complete = ancestry(facts, self._processes)
+        self.ancestors_unreadable += not complete
+        found = self._identifier.identify(facts, ancestors, described, container)
+        holder = holder_of(facts, identity, pod, container, found)
+        method = BY_CGROUP if identity.names_tenant else BY_LOGIN if holder.uid != facts.uid else BY_USER
+        settled = pod_settled and container_settled and described_settled
+        return Resolved(holder, method, facts.start_us, settled=settled)
+
+    def _described(self, pod_uid: str, pod: PodName | None) -> tuple[PodMetadata | None, bool]:
+        """Return what the API server says of a pod, else its name alone; and whether that is all there will be."""
+        named = PodMetadata(namespace=pod.namespace, name=pod.pod) if pod is not None else None
+        if not pod_uid or self._metadata is None:
+            return named, True
+        found = self._metadata(pod_uid)
+        return (named, False) if found is None else (found, found.owners_settled)
+
+    def _container(self, identity: CgroupIdentity) -> tuple[ContainerFacts | None, bool]:
+        if not identity.container_id:
+            return None, True
+        try:
+            return self._containers.find(identity.container_id), True
+        except HolderError:
+            self.containers_unreadable += 1
+            return None, False
 
     def _pod_name(self, pod_uid: str) -> tuple[PodName | None, bool]:
         if not pod_uid:
@@ -110,38 +162,48 @@ class HolderResolver:
         return pod, pod is not None
 
 
-def holder_of(facts: ProcessFacts, identity: CgroupIdentity, pod: PodName | None = None) -> Holder:
-    """Return the holder that a process belongs to."""
+def holder_of(
+    facts: ProcessFacts,
+    identity: CgroupIdentity,
+    pod: PodName | None = None,
+    container: ContainerFacts | None = None,
+    found: Identity = NOTHING_FOUND,
+) -> Holder:
+    """Return the holder that a process belongs to, with the workload that was found for it."""
     environ = facts.environ
     job = identity.slurm_job or identity.slurm_sluid
-    container = pod.only_container if pod else ""
-    key, kind = _key(identity, job, facts.uid, container)
-    uid = _uid(facts, identity, kind)
+    person, name = person_behind(facts)
+    name_in_pod = pod.only_container if pod else ""
+    if identity.pod_uid and container is not None:
+        name_in_pod = name_in_pod or container.name
+    key, kind = _key(identity, job, person, name_in_pod)
+    uid = _uid(facts, identity, kind, person)
     return Holder(
         key=key,
         kind=kind,
         namespace=pod.namespace if pod else "",
         pod=pod.pod if pod else "",
         pod_uid=identity.pod_uid,
-        container=container,
+        container=name_in_pod or (container.name if container else ""),
         container_id=identity.container_id,
         slurm_job=identity.slurm_job or (_digits(environ.get("SLURM_JOB_ID", "")) if job else ""),
         slurm_step=identity.slurm_step,
         slurm_account=environ.get("SLURM_JOB_ACCOUNT", "") if job else "",
         slurm_partition=environ.get("SLURM_JOB_PARTITION", "") if job else "",
-        user=(facts.user if uid == facts.uid else "") or (environ.get("SLURM_JOB_USER", "") if job else ""),
+        user=(name if uid == person else "") or (environ.get("SLURM_JOB_USER", "") if job else ""),
         uid=uid,
-        workload=parse_workload(environ.get("GPULEDGER_WORKLOAD", "")),
-        team_claim=environ.get("GPULEDGER_TEAM", ""),
+        labels=found.labels(),
+        workload=found.workload,
+        team_claim=found.team_claim,
+        team_source=found.team_source,
     )
 
 
-def parse_workload(text: str) -> Workload | None:
-    """Return the workload that `GPULEDGER_WORKLOAD` claims: `<system>:<name>`, or a bare name."""
-    if not text:
-        return None
-    system, colon, name = text.partition(":")
-    return Workload(system=system, name=name, id=name) if colon else Workload(system="claim", name=text, id=text)
+def person_behind(facts: ProcessFacts) -> tuple[int, str]:
+    """Return whose a process is, with the name: what runs as root from a person's login (sudo) is that person's."""
+    if facts.uid == 0 and facts.login_uid:
+        return facts.login_uid, facts.login_user
+    return facts.uid, facts.user
 
 
 def _key(identity: CgroupIdentity, job: str, uid: int, container: str) -> tuple[str, str]:
@@ -155,11 +217,11 @@ def _key(identity: CgroupIdentity, job: str, uid: int, container: str) -> tuple[
     return f"user:{uid}", "user"
 
 
-def _uid(facts: ProcessFacts, identity: CgroupIdentity, kind: str) -> int | None:
+def _uid(facts: ProcessFacts, identity: CgroupIdentity, kind: str, person: int) -> int | None:
     """Return whose the holder is. A uid inside a pod or a container is nobody's on this node: its session's may be."""
     if kind == "slurm_job":
         return facts.uid if identity.slurm_uid is None else identity.slurm_uid
-    return facts.uid if kind == "user" else identity.session_uid
+    return person if kind == "user" else identity.session_uid
 
 
 def _digits(text: str) -> str:

@@ -9,12 +9,17 @@ from typing import NamedTuple
 class PodOwner(NamedTuple):
     """One link of a pod's chain of owners."""
 
+    api_version: str
     kind: str  # ReplicaSet, Job, PyTorchJob, ...
     name: str
     uid: str = ""
-    api_version: str = ""
     labels: Mapping[str, str] = {}
     annotations: Mapping[str, str] = {}
+
+    @property
+    def title(self) -> str:
+        """Return it as people write it: Deployment/llama."""
+        return f"{self.kind}/{self.name}"
 
 
 class PodMetadata(NamedTuple):
@@ -28,8 +33,15 @@ class PodMetadata(NamedTuple):
     owners: tuple[PodOwner, ...] = ()
     namespace: str = ""
     name: str = ""
+    uid: str = ""
+    owners_settled: bool = True  # False: more of the chain may become known
     namespace_labels: Mapping[str, str] = {}
     namespace_annotations: Mapping[str, str] = {}
+
+    @property
+    def controller(self) -> str:
+        """Return the top of the chain of owners, or an empty string where it is not known (yet) or there is none."""
+        return self.owners[-1].title if self.owners and self.owners_settled else ""
 
 
 class ContainerFacts(NamedTuple):

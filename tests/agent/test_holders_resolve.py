@@ -12,7 +12,6 @@ from agent.holders.resolve import (
     UNREADABLE,
     VANISHED,
     HolderResolver,
-    parse_workload,
 )
 from gpuledger.errors import HolderError
 from gpuledger.model import Holder, Workload
@@ -59,6 +58,7 @@ def test_a_pods_process_is_held_by_its_container() -> None:
         container="main",
         container_id=CONTAINER,
         team_claim="vision",
+        team_source="env:GPULEDGER_TEAM",
     )
 
 
@@ -79,6 +79,10 @@ def test_a_slurm_step_is_held_by_the_job_with_its_account() -> None:
         slurm_partition="gpu",
         user="ada",
         uid=1000,
+        labels={"workload_source": "cgroup:slurm_job"},
+        workload=Workload("slurm", "job", "77", "job 77"),
+        team_claim="astro",
+        team_source="env:SLURM_JOB_ACCOUNT",
     )
 
 
@@ -215,14 +219,14 @@ def test_names_that_cannot_be_read_are_counted_and_not_fatal() -> None:
     ("text", "expected"),
     [
         ("", None),
-        ("nightly", Workload("claim", "", "nightly", "nightly")),
-        ("mlflow:run-1", Workload("mlflow", "", "run-1", "run-1")),
-        ("kfp:a:b", Workload("kfp", "", "a:b", "a:b")),
+        ("nightly", Workload("claim", "claim", "nightly", "nightly")),
+        ("mlflow:run-1", Workload("mlflow", "claim", "run-1", "run-1")),
+        ("kfp:a:b", Workload("kfp", "claim", "a:b", "a:b")),
     ],
 )
 def test_a_claimed_workload_may_name_its_tool(text: str, expected: Workload | None) -> None:
-    """`<system>:<name>` or a bare name."""
-    assert parse_workload(text) == expected
+    """`<system>:<name>` or a bare name; that it is claimed is said."""
+    assert named(process(1, environ={"GPULEDGER_WORKLOAD": text})).workload == expected
 
 
 def test_the_cgroup_constant_is_a_real_form() -> None:

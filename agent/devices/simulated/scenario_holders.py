@@ -10,7 +10,9 @@ from agent.devices.simulated.scenario_file import NodeSpec, WorkloadSpec
 from agent.devices.simulated.scenario_hardware import Slot, stable_uuid
 from agent.devices.simulated.scenario_schedule import Run
 from agent.holders.pods import PodName
-from agent.holders.processes import ALLOWED_ENVIRON, ProcessFacts
+from agent.holders.processes import ProcessFacts
+from agent.identity.rulebook import built_in
+from agent.identity.vocabulary import ALWAYS_READ
 from gpuledger.errors import ConfigError
 
 _FIRST_PID = 4_000
@@ -51,10 +53,11 @@ def check_holder(workload: WorkloadSpec) -> None:
     for name in needed:
         if not getattr(workload, name):
             raise ConfigError(f'workload {workload.name} has no "{name}"', hint=f"{workload.platform} always knows one")
-    unread = sorted(set(workload.environ) - ALLOWED_ENVIRON)
+    read = built_in().keys("env") | ALWAYS_READ
+    unread = sorted(set(workload.environ) - read)
     if unread:
         raise ConfigError(
-            f"workload {workload.name}: no agent reads {unread[0]}", hint=f"one of {', '.join(sorted(ALLOWED_ENVIRON))}"
+            f"workload {workload.name}: no agent reads {unread[0]}", hint=f"one of {', '.join(sorted(read))}"
         )
 
 
