@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SQL := collector/ledger
+TOOLS := .venv-tools
 
-.PHONY: demo test check bench lock format help clean
+.PHONY: demo test test-tools check bench lock format help clean
 
 help: ## show what there is to make
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 $(STAMP): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gpuledger needs Python 3.11 or newer: make PYTHON=python3.11")'
@@ -22,6 +23,14 @@ demo: $(STAMP) ## a simulated fleet (or this machine's GPUs): 30 days of history
 
 test: $(STAMP) ## all tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
+
+$(TOOLS)/.installed: requirements/tools.txt
+	test -x $(TOOLS)/bin/python || $(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/tools.txt
+	@touch $@
+
+test-tools: $(STAMP) $(TOOLS)/.installed ## who holds a device, told of processes that real MLOps tools start
+	GPULEDGER_TOOLS=$(CURDIR)/$(TOOLS) $(BIN)/python -m pytest tests/tools $(TESTS)
 
 check: $(STAMP) ## format, lint, types, imports, SQL
 	$(BIN)/ruff format --check .
@@ -40,6 +49,8 @@ format: $(STAMP) ## format the code
 lock: ## pin requirements/dev.txt again from pyproject.toml (needs uv)
 	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
 	  --all-extras --group dev --python-version 3.11 --output-file requirements/dev.txt pyproject.toml
+	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
+	  --python-version 3.11 --output-file requirements/tools.txt requirements/tools.in
 
 clean: ## remove the environment and the demo's data
-	rm -rf $(VENV) demo-data
+	rm -rf $(VENV) $(TOOLS) demo-data
