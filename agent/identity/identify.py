@@ -82,7 +82,8 @@ class Identifier:
         `ancestors` begin with the parent and stay within the process's tenancy.
         """
         around = Surroundings(pod, container, parse_identity(process.cgroup if process else ""))
-        layers = [Layer(around, facts) for facts in (process, *ancestors)]
+        telling = [facts for facts in ancestors if facts.environ or facts.command]
+        layers = [Layer(around, facts) for facts in (process, *telling)]
         found = list(self._workloads(layers))
         main = next((one for one in found if not one.rule.context_only), None)
         team, source = self._team(layers)
@@ -106,7 +107,7 @@ class Identifier:
 
     def _team(self, layers: Sequence[Layer]) -> tuple[str, str]:
         for claim in self._rules.table.claims:
-            for depth, layer in enumerate(layers):
+            for depth, layer in enumerate(layers if claim.of_process else layers[:1]):
                 team = _claimed(claim, layer)
                 if team:
                     return team, _source(claim.team, claim.when, depth)
@@ -114,7 +115,7 @@ class Identifier:
 
 
 def _apply(rule: Rule, layers: Sequence[Layer]) -> _Found | None:
-    for depth, layer in enumerate(layers):
+    for depth, layer in enumerate(layers if rule.of_process else layers[:1]):
         captured = layer.required(rule)
         if captured is None or not layer.agrees(rule):
             continue

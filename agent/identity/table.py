@@ -106,6 +106,15 @@ class Rule(NamedTuple):
     agree: tuple[tuple[str, str], ...]
     note: str = ""
     context_only: bool = False
+    of_process: bool = True  # False: all that it looks at is around a process, and the same for its ancestors
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """Return all that the rule looks at; `command` and the groups of its patterns are among it."""
+        texts = (self.system, *self.ids, *self.names)
+        conditions = (condition.fact for condition in (*self.when, *self.find))
+        pairs = (fact for pair in self.agree for fact in pair)
+        return (*conditions, *pairs, *(fact for text in texts for fact in text.facts))
 
 
 class Claim(NamedTuple):
@@ -116,6 +125,12 @@ class Claim(NamedTuple):
     team: Template
     when: tuple[Condition, ...]
     note: str = ""
+    of_process: bool = True
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """Return all that the claim looks at, the groups of its patterns among it."""
+        return (*(condition.fact for condition in self.when), *self.team.facts)
 
 
 class RuleTable(NamedTuple):
@@ -130,7 +145,7 @@ class RuleTable(NamedTuple):
     def facts(self) -> frozenset[str]:
         """Return every fact that a rule or a claim looks at (`env:X`, `label:y`), commands aside."""
         entries: list[Rule | Claim] = [*self.rules, *self.claims]
-        return frozenset(fact for entry in entries for fact in _facts_of(entry) if ":" in fact)
+        return frozenset(fact for entry in entries for fact in entry.facts if ":" in fact)
 
     def keys(self, kind: str) -> frozenset[str]:
         """Return the names that are looked at of one kind of fact."""
@@ -190,8 +205,8 @@ def _rule(key: str, spec: RuleSpec, context_levels: list[str]) -> Rule:
         spec.note,
         spec.level in context_levels,
     )
-    _check_facts(_facts_of(rule), _groups(rule.when) | _groups(rule.find))
-    return rule
+    _check_facts(rule.facts, _groups(rule.when) | _groups(rule.find))
+    return rule._replace(of_process=_of_process(rule.facts))
 
 
 def _claim(key: str, spec: ClaimSpec) -> Claim:
@@ -201,8 +216,8 @@ def _claim(key: str, spec: ClaimSpec) -> Claim:
         raise ValueError("team names no fact: a claim says where a team is read")
     if any(condition.fact == COMMAND for condition in claim.when):
         raise ValueError("a claim is not read from a command line")
-    _check_facts(_facts_of(claim), _groups(claim.when))
-    return claim
+    _check_facts(claim.facts, _groups(claim.when))
+    return claim._replace(of_process=_of_process(claim.facts))
 
 
 def _templates(texts: str | list[str]) -> tuple[Template, ...]:
@@ -219,14 +234,8 @@ def _conditions(written: Mapping[str, str]) -> tuple[Condition, ...]:
     return tuple(conditions)
 
 
-def _facts_of(entry: Rule | Claim) -> list[str]:
-    conditions = [condition.fact for condition in entry.when]
-    if isinstance(entry, Claim):
-        return [*conditions, *entry.team.facts]
-    conditions += [condition.fact for condition in entry.find]
-    texts = (entry.system, *entry.ids, *entry.names)
-    pairs = [fact for pair in entry.agree for fact in pair]
-    return [*conditions, *pairs, *(fact for text in texts for fact in text.facts)]
+def _of_process(facts: Iterable[str]) -> bool:
+    return any(fact == COMMAND or fact.startswith("env:") for fact in facts)
 
 
 def _groups(conditions: Iterable[Condition]) -> set[str]:

@@ -7,10 +7,11 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import textwrap
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -123,7 +124,7 @@ def running(*command: str | Path, cwd: Path, **environ: str) -> Iterator[subproc
     try:
         yield process
     except BaseException:
-        print(log.read_text("utf-8", "replace")[-6_000:])
+        sys.stdout.write(log.read_text("utf-8", "replace")[-6_000:])
         raise
     finally:
         stop(process)
@@ -141,10 +142,8 @@ def stop(process: subprocess.Popen[bytes]) -> None:
             break
         except subprocess.TimeoutExpired:
             continue
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def done(*command: str | Path, cwd: Path, **environ: str) -> str:

@@ -26,7 +26,7 @@ setproctitle.setproctitle("VLLM::Worker_TP0")
 
 
 def test_a_wiped_environment_is_told_from_an_empty_one(tmp_path: Path, meet: Meeting) -> None:
-    """setproctitle leaves only NULs: that is no lack of variables, and the parent's environment speaks."""
+    """A title from setproctitle leaves only NULs: that is no lack of variables, and the parent's environment speaks."""
     child = "\n    ".join(meet.code().strip().splitlines())
     (tmp_path / "serve.py").write_text(_FORKS.format(child=child))
     with running(PYTHON, "serve.py", cwd=tmp_path, MLFLOW_RUN_ID="a" * 32, GPULEDGER_TEAM="search") as own:
