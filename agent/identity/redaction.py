@@ -23,6 +23,7 @@ _MARKS: Final = re.compile(
 )
 _LEGACY_KEY: Final = re.compile(r"[0-9a-f]{40}")  # how several services wrote their API keys; no id of a run has 40
 _RUN_OF_LETTERS: Final = re.compile(r"[A-Za-z0-9+/=]{32,}")
+_LENGTH_OF_CLOUD_KEYS: Final = 40
 _SECRET_NAME: Final = re.compile(r"(?:^|_)(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|PWD|CREDENTIALS?|AUTH|COOKIE)S?(?:_|$)")
 _PLACES: Final = frozenset({"DAGSTER_RUN_STEP_KEY"})  # a key in the sense of a name
 
@@ -41,8 +42,9 @@ def names_a_secret(variable: str) -> bool:
 
 def _is_random(run: str) -> bool:
     """Return whether a long run mixes capitals, small letters and digits, as encoded keys do."""
-    if "/" in run and max(map(len, run.split("/"))) < 32:
-        return False  # a path
     digits = sum(character.isdigit() for character in run)
     changes = sum(a.isupper() != b.isupper() for a, b in pairwise(run) if a.isalpha() and b.isalpha())
-    return digits >= 3 and changes >= 6
+    if len(run) == _LENGTH_OF_CLOUD_KEYS:
+        return digits >= 1 and changes >= 8
+    is_path = max(map(len, run.split("/"))) < 32
+    return not is_path and digits >= 3 and changes >= 6

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import zlib
 from pathlib import Path
 
 import pytest
@@ -10,23 +12,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.holders.processes import (
-    ALLOWED_ENVIRON,
+    READABLE,
+    UNREADABLE,
+    WIPED,
     InMemoryProcesses,
     ProcessFacts,
     ProcFs,
     boot_instant_us,
+    is_wiped,
     parse_comm,
-    parse_environ,
+    parse_ppid,
     parse_start_ticks,
 )
+from agent.identity.rulebook import RuleBook, built_in
+from agent.identity.vocabulary import Vocabulary
 from gpuledger.errors import HolderError
 
 BOOT_S = 1_700_000_000
 
 
-def stat_line(pid: int, comm: str, start_ticks: int) -> str:
-    fields = " ".join(str(n) for n in range(4, 22))
-    return f"{pid} ({comm}) S {fields} {start_ticks} 999 888\n"
+def stat_line(pid: int, comm: str, start_ticks: int, ppid: int = 4) -> str:
+    fields = " ".join(str(n) for n in range(5, 22))
+    return f"{pid} ({comm}) S {ppid} {fields} {start_ticks} 999 888\n"
 
 
 @pytest.fixture
@@ -44,17 +51,28 @@ def add_process(
     uid: int = 1000,
     environ: bytes = b"",
     cgroup: str = "",
+    ppid: int = 4,
+    command: bytes = b"",
+    login: str = "",
 ) -> None:
     folder = proc / str(pid)
     folder.mkdir(exist_ok=True)
-    (folder / "stat").write_text(stat_line(pid, comm, ticks))
+    (folder / "stat").write_text(stat_line(pid, comm, ticks, ppid))
+    (folder / "cmdline").write_bytes(command)
+    if login:
+        (folder / "loginuid").write_text(login)
     (folder / "status").write_text(f"Name:\t{comm}\nUid:\t{uid}\t0\t0\t0\nGid:\t1\t1\t1\t1\n")
     (folder / "cgroup").write_text(cgroup or "0::/user.slice\n")
     (folder / "environ").write_bytes(environ)
 
 
-def table(proc: Path) -> ProcFs:
-    return ProcFs(proc, ticks_per_second=100, user_name={1000: "ada"}.get)  # type: ignore[arg-type]
+def table(proc: Path, rules: RuleBook | None = None) -> ProcFs:
+    return ProcFs(proc, ticks_per_second=100, user_name=lambda uid: "ada" if uid == 1000 else "", rules=rules)
+
+
+def known(facts: ProcessFacts | None) -> ProcessFacts:
+    assert facts is not None
+    return facts
 
 
 def test_a_process_is_read_as_it_is(proc: Path) -> None:
@@ -68,6 +86,7 @@ def test_a_process_is_read_as_it_is(proc: Path) -> None:
         user="ada",
         comm="python",
         environ={"SLURM_JOB_ID": "7"},
+        ppid=4,
     )
 
 
@@ -109,20 +128,21 @@ def test_a_reused_pid_shows_another_start_time(proc: Path) -> None:
 def test_no_variable_is_kept_that_is_not_on_the_list() -> None:
     """Environments hold secrets: only the listed names are ever kept, each value cut at a sane length."""
     block = b"AWS_SECRET_ACCESS_KEY=x\0SLURM_JOB_ID=7\0HOME=/root\0GPULEDGER_TEAM=" + b"t" * 999 + b"\0broken\0=y\0"
-    found = parse_environ(block)
+    found = Vocabulary(built_in()).read_environ(block)
     assert set(found) == {"SLURM_JOB_ID", "GPULEDGER_TEAM"}
     assert len(found["GPULEDGER_TEAM"]) == 256
 
 
 def test_the_first_of_two_equal_variables_counts() -> None:
     """A variable that stands twice has the value that the process itself would read."""
-    assert parse_environ(b"SLURM_JOB_ID=1\0SLURM_JOB_ID=2\0") == {"SLURM_JOB_ID": "1"}
+    assert Vocabulary(built_in()).read_environ(b"SLURM_JOB_ID=1\0SLURM_JOB_ID=2\0") == {"SLURM_JOB_ID": "1"}
 
 
 @given(st.binary(max_size=300))
 def test_any_environment_yields_listed_names_only(block: bytes) -> None:
     """Whatever bytes a process puts there, parsing ends and keeps nothing else."""
-    assert set(parse_environ(block)) <= ALLOWED_ENVIRON
+    vocabulary = Vocabulary(built_in())
+    assert set(vocabulary.read_environ(block)) <= vocabulary.names
 
 
 def test_an_environment_that_may_not_be_read_is_counted_and_not_fatal(proc: Path) -> None:
@@ -133,7 +153,7 @@ def test_an_environment_that_may_not_be_read_is_counted_and_not_fatal(proc: Path
     processes = table(proc)
     facts = processes.facts(42)
     assert facts is not None
-    assert (facts.environ_readable, dict(facts.environ), processes.environ_unreadable) == (False, {}, 1)
+    assert (facts.environ_state, dict(facts.environ), processes.environ_unreadable) == (UNREADABLE, {}, 1)
 
 
 def test_a_process_that_may_not_be_read_is_an_error_with_a_hint(proc: Path) -> None:
@@ -199,3 +219,112 @@ def test_facts_that_make_no_sense_are_unreadable(proc: Path, name: str, content:
     (proc / "41" / name).write_bytes(content)
     with pytest.raises(HolderError, match=r"/proc/<pid>/stat"):
         table(proc).facts(41)
+
+
+def test_a_login_is_kept_and_none_is_none(proc: Path) -> None:
+    """Whose login started a process is a fact of its own; the kernel's mark for nobody's is not a uid."""
+    add_process(proc, 41, uid=0, login="1000")
+    add_process(proc, 42, login="4294967295")
+    add_process(proc, 43)
+    found = [known(table(proc).facts(pid)) for pid in (41, 42, 43)]
+    assert [(facts.login_uid, facts.login_user) for facts in found] == [(1000, "ada"), (None, ""), (None, "")]
+
+
+@pytest.mark.parametrize(("ppid", "expected"), [(1, 1), (77, 77), (0, None)])
+def test_a_parent_is_a_process_or_none(ppid: int, expected: int | None) -> None:
+    """The parent's pid stands behind the command, whatever that looks like; 0 is no process."""
+    assert parse_ppid(stat_line(9, "x) S 3 (y", 5, ppid).encode()) == expected
+
+
+def test_only_what_a_pattern_captures_of_a_command_line_is_kept(proc: Path) -> None:
+    """The rest of the line, with the token that stands in it, is never there."""
+    command = b"/opt/vllm serve\0meta/llama\0--api-key\0s3cret-of-the-team\0--served-model-name\0llama\0"
+    add_process(proc, 42, command=command.replace(b"/opt/vllm serve", b"/opt/vllm\0serve"))
+    facts = known(table(proc).facts(42))
+    assert {key: dict(found) for key, found in facts.command.items()} == {
+        "vllm-model": {"model": "meta/llama"},
+        "vllm-model?": {"served": "llama"},
+    }
+    assert "s3cret" not in repr(facts)
+
+
+@pytest.mark.parametrize(
+    ("environ", "wiped"),
+    [
+        (b"", False),
+        (b"\0" * 900, True),
+        (b"A=1\0B=2\0", False),
+        (b"ne that did not fit" + b"\0" * 500, True),
+        (b"A=\0\0\0B=2\0", False),
+    ],
+)
+def test_a_wiped_environment_is_not_an_empty_one(environ: bytes, wiped: bool) -> None:
+    """A title leaves NULs where the variables were; an environment without variables has no length."""
+    assert is_wiped(environ) is wiped
+
+
+def test_a_process_that_wiped_its_environment_says_so(proc: Path) -> None:
+    """The state tells it from a process that has no variables, and it is counted."""
+    add_process(proc, 42, environ=b"\0" * 900)
+    add_process(proc, 43)
+    processes = table(proc)
+    assert [known(processes.facts(pid)).environ_state for pid in (42, 43)] == [WIPED, READABLE]
+    assert (processes.environ_wiped, processes.environ_unreadable) == (1, 0)
+
+
+def test_what_was_seen_first_is_remembered(proc: Path) -> None:
+    """Variables that were read before a process took a title stay known; its new title does not hide them."""
+    add_process(proc, 42, environ=b"MLFLOW_RUN_ID=r1\0")
+    processes = table(proc)
+    processes.facts(42)
+    add_process(proc, 42, comm="VLLM::Engine", environ=b"\0" * 64)
+    facts = known(processes.facts(42))
+    assert (facts.environ_state, dict(facts.environ)) == (WIPED, {"MLFLOW_RUN_ID": "r1"})
+    add_process(proc, 42, ticks=900, environ=b"\0" * 64)
+    assert dict(known(processes.facts(42)).environ) == {}
+
+
+def test_a_process_that_becomes_another_program_is_read_again(proc: Path) -> None:
+    """Between fork and exec a process shows its parent: what the program itself shows replaces that."""
+    add_process(proc, 42, comm="bash", environ=b"MLFLOW_RUN_ID=old\0")
+    processes = table(proc)
+    processes.facts(42)
+    add_process(proc, 42, comm="python", environ=b"MLFLOW_RUN_ID=new\0")
+    assert dict(known(processes.facts(42)).environ) == {"MLFLOW_RUN_ID": "new"}
+
+
+def test_a_process_that_moves_is_seen_where_it_is(proc: Path) -> None:
+    """Cgroup and parent are read each time: a scheduler moves processes after they start."""
+    add_process(proc, 42, cgroup="0::/a\n")
+    processes = table(proc)
+    processes.facts(42)
+    add_process(proc, 42, cgroup="0::/b\n", ppid=9)
+    facts = known(processes.facts(42))
+    assert (facts.cgroup, facts.ppid) == ("0::/b\n", 9)
+
+
+def test_the_memory_of_processes_has_an_end(proc: Path) -> None:
+    """Processes that are not asked for any more make room."""
+    processes = table(proc)
+    for pid in range(100, 1_300):
+        add_process(proc, pid)
+        processes.facts(pid)
+    assert len(processes._seen) == 1_024
+
+
+def test_a_document_is_read_as_the_process_sees_it(proc: Path) -> None:
+    """A variable may name a file of the process; a link in its path is not followed, and no pipe is waited for."""
+    context = base64.b64encode(zlib.compress(b'{"path": "/tmp/context"}'))
+    add_process(proc, 42, environ=b"DAGSTER_PIPES_CONTEXT=" + context + b"\0")
+    root = proc / "42" / "root" / "tmp"
+    root.mkdir(parents=True)
+    (root / "context").write_text('{"run_id": "r1", "job_name": "train", "asset_keys": ["a", "b"], "token": "t"}')
+    expected = {"run_id": "r1", "job_name": "train", "asset_keys": "a,b"}
+    found = dict(known(table(proc).facts(42)).environ)
+    assert found == {f"DAGSTER_PIPES_CONTEXT.{field}": value for field, value in expected.items()}
+    (root / "context").rename(root / "elsewhere")
+    (root / "context").symlink_to("elsewhere")
+    assert dict(known(table(proc).facts(42)).environ) == {}
+    (root / "context").unlink()
+    os.mkfifo(root / "context")
+    assert dict(known(table(proc).facts(42)).environ) == {}

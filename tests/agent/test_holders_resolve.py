@@ -5,14 +5,16 @@ from __future__ import annotations
 import pytest
 
 from agent.holders.pods import InMemoryPods, PodName
-from agent.holders.processes import ProcessFacts
+from agent.holders.processes import InMemoryProcesses, ProcessFacts
 from agent.holders.resolve import (
     BY_CGROUP,
+    BY_LOGIN,
     BY_USER,
     UNREADABLE,
     VANISHED,
     HolderResolver,
 )
+from agent.identity.facts import PodMetadata, PodOwner
 from gpuledger.errors import HolderError
 from gpuledger.model import Holder, Workload
 from tests.agent.nodes import CONTAINER, NAMELESS_POD_KEY, POD_CGROUP, POD_KEY, POD_UID, T0, process, resolver
@@ -232,3 +234,63 @@ def test_a_claimed_workload_may_name_its_tool(text: str, expected: Workload | No
 def test_the_cgroup_constant_is_a_real_form() -> None:
     """The fixture used above is what a kubelet writes."""
     assert POD_CGROUP.startswith("0::/kubepods/")
+
+
+def test_what_runs_as_root_through_sudo_is_the_persons() -> None:
+    """The login that started a process tells whose it is where the process runs as root; the evidence says so."""
+    facts = process(
+        1, "0::/user.slice/user-7.slice/session-1.scope\n", uid=0, user="root", login_uid=7, login_user="ada"
+    )
+    resolved = resolver(facts).resolve(1)
+    assert (resolved.holder.key, resolved.holder.user, resolved.holder.uid) == ("user:7", "ada", 7)
+    assert resolved.method == BY_LOGIN
+
+
+@pytest.mark.parametrize(("uid", "login_uid"), [(0, None), (0, 0), (33, 7), (7, 7)])
+def test_other_processes_are_their_users(uid: int, login_uid: int | None) -> None:
+    """A service has no login, root's own login is root, and what became another user is that user's."""
+    resolved = resolver(process(1, "0::/\n", uid=uid, user="u", login_uid=login_uid, login_user="l")).resolve(1)
+    assert (resolved.holder.key, resolved.holder.user, resolved.method) == (f"user:{uid}", "u", BY_USER)
+
+
+def test_a_login_does_not_reach_into_a_tenant() -> None:
+    """A job that root starts from somebody's login is still the job's user's."""
+    holder = named(process(1, SLURM_V1, uid=0, login_uid=7, login_user="ada"))
+    assert (holder.uid, holder.user) == (1000, "")
+
+
+def test_a_workload_is_found_at_an_ancestor() -> None:
+    """Resolving walks from the process that the driver lists to the one that the tool started."""
+    child = process(2, ppid=1, environ_state="wiped")
+    parent = process(1, environ={"MLFLOW_RUN_ID": "r1", "GPULEDGER_TEAM": "nlp"})
+    holder = resolver(child, parent).resolve(2).holder
+    assert holder.workload == Workload("mlflow", "run", "r1", "r1")
+    assert (holder.team_claim, holder.team_source) == ("nlp", "env:GPULEDGER_TEAM@ancestor")
+    assert holder.labels == {"workload_source": "env:MLFLOW_RUN_ID@ancestor"}
+
+
+def test_what_the_api_server_says_of_a_pod_is_used() -> None:
+    """Labels outrank the environment; while the chain of owners may still grow, the pod is asked for again."""
+    known: dict[str, PodMetadata] = {}
+    table = InMemoryProcesses({1: process(1, environ={"GPULEDGER_TEAM": "mine"})})
+    pods = InMemoryPods({POD_UID: PodName("ns", "p", ("main",))})
+    found = HolderResolver(table, pods, node="n", metadata=known.get)
+    assert found.resolve(1).holder.team_claim == "mine"
+    known[POD_UID] = PodMetadata({"team": "theirs", "jobset.sigs.k8s.io/jobset-name": "a"}, owners_settled=False)
+    found.begin_reading()
+    holder = found.resolve(1).holder
+    assert (holder.team_claim, holder.team_source) == ("theirs", "label:team")
+    assert holder.workload is not None
+    assert holder.workload.system == "jobset"
+    known[POD_UID] = PodMetadata(owners=(PodOwner("v1", "TrainJob", "bert", "u"),))
+    found.begin_reading()
+    assert found.resolve(1).holder.workload == Workload("kubeflow", "TrainJob", "u", "bert")
+
+
+def test_an_ancestor_that_cannot_be_read_is_counted() -> None:
+    """The holder stands; that its workload may lack something is visible."""
+    table = ChangingTable(process(2, ppid=1))
+    table.processes[1] = HolderError("no right")
+    found = HolderResolver(table, InMemoryPods({}), node="n")
+    assert found.resolve(2).holder.pod_uid == POD_UID
+    assert found.failures()["ancestor_unreadable"] == 1

@@ -11,8 +11,8 @@ from agent.devices.simulated.scenario import Fleet, load
 from agent.devices.simulated.scenario_holders import user_id_of
 from agent.devices.simulated.world import World
 from agent.holders.cgroup import parse_identity
-from agent.identity.vocabulary import ALWAYS_READ
 from agent.holders.resolve import HolderResolver
+from agent.identity.vocabulary import ALWAYS_READ
 from gpuledger.accounting.intervals import Interval
 from gpuledger.accounting.units import US_PER_DAY, US_PER_HOUR, US_PER_MINUTE
 from gpuledger.errors import ConfigError
