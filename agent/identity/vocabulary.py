@@ -23,7 +23,7 @@ ALWAYS_READ: Final = frozenset(
     }
 )  # what a holder is made from, whatever the rules say
 MAX_VALUE_LENGTH: Final = 256
-_MAX_COMMAND: Final = 16 * 1024
+_MAX_COMMAND: Final = 8 * 1024
 
 
 class Vocabulary:

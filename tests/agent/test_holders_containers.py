@@ -172,12 +172,12 @@ def test_a_source_that_fails_does_not_hide_the_next(tmp_path: Path) -> None:
 
 def test_a_pods_container_is_named_by_its_bundle(tmp_path: Path) -> None:
     """Containerd and CRI-O write the container's name into its annotations."""
-    for folder, annotations in (
+    for folder, names in (
         (f"k8s.io/{CONTAINER}", {"io.kubernetes.cri.container-name": "main", "io.kubernetes.cri.image-name": "i:1"}),
         (f"overlay/{CONTAINER}/userdata", {"io.kubernetes.container.name": "main"}),
     ):
         (tmp_path / folder).mkdir(parents=True)
-        (tmp_path / folder / "config.json").write_text(json.dumps({"annotations": {**annotations, "team": "nlp"}}))
+        (tmp_path / folder / "config.json").write_text(json.dumps({"annotations": {**names, "team": "nlp"}}))
     containerd = bundles("containerd", f"{tmp_path}/{{namespace}}/{{id}}/config.json", lambda: LABELS)
     crio = bundles("cri-o", f"{tmp_path}/overlay/{{id}}/userdata/config.json", lambda: LABELS)
     assert containerd.find(CONTAINER) == ContainerFacts(
@@ -219,7 +219,7 @@ def test_a_label_that_holds_a_secret_is_dropped() -> None:
 
 def test_the_memory_of_containers_has_an_end() -> None:
     """Containers come and go; the oldest is forgotten."""
-    names = ContainerNames([ContainerSource("given", lambda wanted: ContainerFacts(wanted))])
+    names = ContainerNames([ContainerSource("given", ContainerFacts)])
     for number in range(600):
         names.find(f"{number:064x}")
     assert len(names._known) == 512

@@ -258,7 +258,7 @@ def test_only_what_a_pattern_captures_of_a_command_line_is_kept(proc: Path) -> N
         (b"A=\0\0\0B=2\0", False),
     ],
 )
-def test_a_wiped_environment_is_not_an_empty_one(environ: bytes, wiped: bool) -> None:
+def test_a_wiped_environment_is_not_an_empty_one(environ: bytes, *, wiped: bool) -> None:
     """A title leaves NULs where the variables were; an environment without variables has no length."""
     assert is_wiped(environ) is wiped
 

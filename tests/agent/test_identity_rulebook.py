@@ -107,7 +107,7 @@ def test_an_edit_takes_effect_while_the_agent_runs(tmp_path: Path) -> None:
     assert not book.refresh()
     replacement = tmp_path / "new.toml"
     replacement.write_text(OURS.replace("labtool", "labtool2"))
-    os.replace(replacement, path)
+    replacement.replace(path)
     assert identifier.refresh()
     assert book.generation == 1
     assert not book.refresh()

@@ -29,7 +29,9 @@ PROCESSES = {
         ("mlflow", "run", RUN, f"nightly/{RUN}"),
     ),
     "mlflow model, worker": (
-        started("uvicorn", "mlflow.pyfunc.scoring_server.app:app", __pyfunc_model_path__=f"/m/models/m-{RUN}/artifacts"),
+        started(
+            "uvicorn", "mlflow.pyfunc.scoring_server.app:app", __pyfunc_model_path__=f"/m/models/m-{RUN}/artifacts"
+        ),
         ("mlflow", "model", f"m-{RUN}", ""),
     ),
     "mlflow model, parent": (
@@ -59,11 +61,20 @@ PROCESSES = {
     ),
     "kfp launcher": (
         started(
-            "launcher-v2", "--executor_type", "container", "--pipeline_name", "fraud", "--run_id", UUID,
-            "--execution_id", "7", "--executor_input", '{"secret":"x"}',
+            "launcher-v2",
+            "--executor_type",
+            "container",
+            "--pipeline_name",
+            "fraud",
+            "--run_id",
+            UUID,
+            "--execution_id",
+            "7",
+            "--executor_input",
+            '{"secret":"x"}',
         ),
         ("kfp", "task", UUID, "fraud"),
-    ),  # fmt: skip
+    ),
     "argo": (
         started(ARGO_NODE_ID=ARGO_NODE, ARGO_WORKFLOW_NAME="train-x7k2p"),
         ("argo", "node", ARGO_NODE, "train-x7k2p"),
@@ -75,22 +86,28 @@ PROCESSES = {
     ),
     "jupyter kernel": (
         started(
-            "python", "-m", "ipykernel_launcher", "-f", f"/root/.local/share/jupyter/runtime/kernel-{UUID}.json",
+            "python",
+            "-m",
+            "ipykernel_launcher",
+            "-f",
+            f"/root/.local/share/jupyter/runtime/kernel-{UUID}.json",
             JPY_SESSION_NAME="/home/ana/exp.ipynb",
         ),
         ("jupyter", "kernel", UUID, "/home/ana/exp.ipynb"),
-    ),  # fmt: skip
+    ),
     "jupyterhub": (
         started("jupyterhub-singleuser", JUPYTERHUB_USER="ana@x.org", JUPYTERHUB_SERVER_NAME="big"),
         ("jupyterhub", "server", "ana@x.org/big", "ana@x.org"),
     ),
     "airflow, what a task starts": (
         started(
-            AIRFLOW_CTX_DAG_ID="train_llm", AIRFLOW_CTX_TASK_ID="fit",
-            AIRFLOW_CTX_DAG_RUN_ID="manual__2026-11-23T04:03:43.980000+00:00", AIRFLOW_CTX_TRY_NUMBER="2",
+            AIRFLOW_CTX_DAG_ID="train_llm",
+            AIRFLOW_CTX_TASK_ID="fit",
+            AIRFLOW_CTX_DAG_RUN_ID="manual__2026-11-23T04:03:43.980000+00:00",
+            AIRFLOW_CTX_TRY_NUMBER="2",
         ),
         ("airflow", "task", "train_llm/manual__2026-11-23T04:03:43.980000+00:00/fit", "train_llm/fit"),
-    ),  # fmt: skip
+    ),
     "airflow 3, title": (started(f"airflow worker -- {UUID}"), ("airflow", "task", UUID, "")),
     "airflow 3, executor": (started(f"airflow worker -- LocalExecutor: {UUID}"), None),
     "airflow 2, title": (
@@ -114,10 +131,15 @@ PROCESSES = {
         ("dagster", "step", f"{UUID}/a", "train/a"),
     ),
     "dagster run worker": (
-        started("dagster", "api", "execute_run", '{"__class__": "ExecuteRunArgs", "run_id": "' + UUID + '"}',
-                DAGSTER_RUN_JOB_NAME="train"),
+        started(
+            "dagster",
+            "api",
+            "execute_run",
+            '{"__class__": "ExecuteRunArgs", "run_id": "' + UUID + '"}',
+            DAGSTER_RUN_JOB_NAME="train",
+        ),
         ("dagster", "run", UUID, "train"),
-    ),  # fmt: skip
+    ),
     "kserve": (
         started("python", "-m", "sklearnserver", INFERENCE_SERVICE_NAME="iris"),
         ("kserve", "InferenceService", "iris", "iris"),
@@ -175,7 +197,7 @@ PROCESSES = {
     "claim": (started(GPULEDGER_WORKLOAD="nightly"), ("claim", "claim", "nightly", "nightly")),
     "claim with its tool": (started(GPULEDGER_WORKLOAD="kfp:a:b"), ("kfp", "claim", "a:b", "a:b")),
     "nothing": (started("python", "train.py", PATH="/bin", USER="ana"), None),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("facts", "expected"), PROCESSES.values(), ids=PROCESSES)
@@ -188,9 +210,15 @@ def test_a_process_is_recognised(facts: ProcessFacts, expected: tuple[str, str, 
 PODS = {
     "airflow, raw annotations": (
         pod(
-            dag_id="train_llm", task_id="teamnlpfit-2a26ca1bc", run_id="manual__2026-11-23T040343.980000-0e15c0ede",
+            dag_id="train_llm",
+            task_id="teamnlpfit-2a26ca1bc",
+            run_id="manual__2026-11-23T040343.980000-0e15c0ede",
             try_number="1",
-            annotations={"dag_id": "train_llm", "task_id": "team.nlp.fit", "run_id": "manual__2026-11-23T04:03:43.98+00:00"},
+            annotations={
+                "dag_id": "train_llm",
+                "task_id": "team.nlp.fit",
+                "run_id": "manual__2026-11-23T04:03:43.98+00:00",
+            },
         ),
         ("airflow", "task", "train_llm/manual__2026-11-23T04:03:43.98+00:00/team.nlp.fit", "train_llm/team.nlp.fit"),
     ),
@@ -201,8 +229,12 @@ PODS = {
     "a label that is called like Airflow's": (pod(dag_id="d", task_id="t", run_id="r"), None),
     "argo": (
         pod(
-            owner("Workflow", "train-x7k2p"), **{"workflows.argoproj.io/workflow": "train-x7k2p"},
-            annotations={"workflows.argoproj.io/node-id": ARGO_NODE, "workflows.argoproj.io/node-name": "train-x7k2p.fit"},
+            owner("Workflow", "train-x7k2p"),
+            **{"workflows.argoproj.io/workflow": "train-x7k2p"},
+            annotations={
+                "workflows.argoproj.io/node-id": ARGO_NODE,
+                "workflows.argoproj.io/node-name": "train-x7k2p.fit",
+            },
         ),
         ("argo", "node", f"ns/{ARGO_NODE}", "train-x7k2p.fit"),
     ),
@@ -214,7 +246,10 @@ PODS = {
         ("kfp", "task", UUID, "w.root.train"),
     ),
     "katib": (
-        pod(owner("Job", "darts-abc"), **{"katib.kubeflow.org/trial": "darts-abc", "katib.kubeflow.org/experiment": "darts"}),
+        pod(
+            owner("Job", "darts-abc"),
+            **{"katib.kubeflow.org/trial": "darts-abc", "katib.kubeflow.org/experiment": "darts"},
+        ),
         ("katib", "trial", "ns/darts-abc", "darts/darts-abc"),
     ),
     "training operator": (
@@ -227,7 +262,9 @@ PODS = {
     ),
     "trainer v2": (
         pod(
-            owner("Job", "bert-node-0", "u-3"), owner("JobSet", "bert", "u-2"), owner("TrainJob", "bert", "u-1"),
+            owner("Job", "bert-node-0", "u-3"),
+            owner("JobSet", "bert", "u-2"),
+            owner("TrainJob", "bert", "u-1"),
             **{"jobset.sigs.k8s.io/jobset-name": "bert", "jobset.sigs.k8s.io/jobset-uid": "u-2"},
         ),
         ("kubeflow", "TrainJob", "u-1", "bert"),
@@ -264,21 +301,32 @@ PODS = {
         ("wandb", "run", "abc", "abc"),
     ),
     "kserve": (
-        pod(owner("Deployment", "iris-predictor"), **{"serving.kserve.io/inferenceservice": "iris", "component": "predictor"}),
+        pod(
+            owner("Deployment", "iris-predictor"),
+            **{"serving.kserve.io/inferenceservice": "iris", "component": "predictor"},
+        ),
         ("kserve", "InferenceService", "ns/iris/predictor", "iris"),
     ),
     "kserve over knative": (
-        pod(**{
-            "serving.kserve.io/inferenceservice": "iris", "serving.knative.dev/service": "iris-predictor",
-            "serving.knative.dev/revision": "iris-predictor-00001",
-        }),
+        pod(
+            **{
+                "serving.kserve.io/inferenceservice": "iris",
+                "serving.knative.dev/service": "iris-predictor",
+                "serving.knative.dev/revision": "iris-predictor-00001",
+            }
+        ),
         ("kserve", "InferenceService", "ns/iris", "iris"),
     ),
     "kserve, llm": (
-        pod(owner("Deployment", "qwen-kserve"), **{
-            "app.kubernetes.io/name": "qwen", "app.kubernetes.io/part-of": "llminferenceservice",
-            "app.kubernetes.io/component": "llminferenceservice-workload", "kserve.io/component": "workload",
-        }),
+        pod(
+            owner("Deployment", "qwen-kserve"),
+            **{
+                "app.kubernetes.io/name": "qwen",
+                "app.kubernetes.io/part-of": "llminferenceservice",
+                "app.kubernetes.io/component": "llminferenceservice-workload",
+                "kserve.io/component": "workload",
+            },
+        ),
         ("kserve", "LLMInferenceService", "ns/qwen/llminferenceservice-workload", "qwen"),
     ),
     "knative": (
@@ -310,11 +358,15 @@ PODS = {
         ("ray", "RayCluster", "u-2", "c-1"),
     ),
     "jobset": (
-        pod(owner("Job", "a-0"), owner("JobSet", "a", "u-1"), **{"jobset.sigs.k8s.io/jobset-name": "a"}),
+        pod(owner("Job", "a-0"), owner("JobSet", "a"), **{"jobset.sigs.k8s.io/jobset-name": "a"}),
         ("jobset", "JobSet", "ns/a", "a"),
     ),
     "leaderworkerset": (
-        pod(owner("StatefulSet", "vllm"), owner("LeaderWorkerSet", "vllm", "u-1"), **{"leaderworkerset.sigs.k8s.io/name": "vllm"}),
+        pod(
+            owner("StatefulSet", "vllm"),
+            owner("LeaderWorkerSet", "vllm", "u-1"),
+            **{"leaderworkerset.sigs.k8s.io/name": "vllm"},
+        ),
         ("lws", "LeaderWorkerSet", "u-1", "vllm"),
     ),
     "volcano": (
@@ -322,7 +374,11 @@ PODS = {
         ("volcano", "job", "ns/v", "v"),
     ),
     "cron job": (
-        pod(owner("Job", "nightly-289", "u-2"), owner("CronJob", "nightly"), **{"batch.kubernetes.io/job-name": "nightly-289"}),
+        pod(
+            owner("Job", "nightly-289", "u-2"),
+            owner("CronJob", "nightly"),
+            **{"batch.kubernetes.io/job-name": "nightly-289"},
+        ),
         ("kubernetes", "Job", "u-2", "nightly"),
     ),
     "deployment": (
@@ -334,7 +390,7 @@ PODS = {
         ("flyte", "node", "p/prod/f1/n0", "train"),
     ),
     "bare": (pod(), None),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("metadata", "expected"), PODS.values(), ids=PODS)
@@ -364,15 +420,36 @@ def test_containers_without_an_orchestrator_are_named_by_their_labels() -> None:
 
 
 TORCHRUN = {
-    "OMP_NUM_THREADS": "1", "TORCHELASTIC_SIGNALS_TO_HANDLE": "SIGTERM,SIGINT,SIGHUP,SIGQUIT", "RANK": "0",
-    "GROUP_RANK": "0", "ROLE_RANK": "0", "ROLE_NAME": "default", "LOCAL_WORLD_SIZE": "2", "WORLD_SIZE": "2",
-    "GROUP_WORLD_SIZE": "1", "ROLE_WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "35139",
-    "TORCHELASTIC_RESTART_COUNT": "0", "TORCHELASTIC_MAX_RESTARTS": "0", "TORCHELASTIC_RUN_ID": "job42",
-    "TORCHELASTIC_USE_AGENT_STORE": "True", "TORCH_NCCL_ASYNC_ERROR_HANDLING": "1", "LOCAL_RANK": "0",
+    "OMP_NUM_THREADS": "1",
+    "TORCHELASTIC_SIGNALS_TO_HANDLE": "SIGTERM,SIGINT,SIGHUP,SIGQUIT",
+    "RANK": "0",
+    "GROUP_RANK": "0",
+    "ROLE_RANK": "0",
+    "ROLE_NAME": "default",
+    "LOCAL_WORLD_SIZE": "2",
+    "WORLD_SIZE": "2",
+    "GROUP_WORLD_SIZE": "1",
+    "ROLE_WORLD_SIZE": "2",
+    "MASTER_ADDR": "localhost",
+    "MASTER_PORT": "35139",
+    "TORCHELASTIC_RESTART_COUNT": "0",
+    "TORCHELASTIC_MAX_RESTARTS": "0",
+    "TORCHELASTIC_RUN_ID": "job42",
+    "TORCHELASTIC_USE_AGENT_STORE": "True",
+    "TORCH_NCCL_ASYNC_ERROR_HANDLING": "1",
+    "LOCAL_RANK": "0",
     "TORCHELASTIC_ERROR_FILE": "/tmp/torchelastic_dnkzraia/job42_lz6fqrla/attempt_0/0/error.json",
-}  # recorded of rank 0 under torch 2.13.0: torchrun --nproc-per-node 2 --rdzv-id job42 --rdzv-backend c10d  # fmt: skip
-DEEPSPEED = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "4", "CROSS_RANK": "0", "CROSS_SIZE": "2", "LOCAL_SIZE": "2",
-             "MASTER_ADDR": "n1", "MASTER_PORT": "29500"}  # fmt: skip
+}  # recorded of rank 0 under torch 2.13.0: torchrun --nproc-per-node 2 --rdzv-id job42 --rdzv-backend c10d
+DEEPSPEED = {
+    "RANK": "1",
+    "LOCAL_RANK": "1",
+    "WORLD_SIZE": "4",
+    "CROSS_RANK": "0",
+    "CROSS_SIZE": "2",
+    "LOCAL_SIZE": "2",
+    "MASTER_ADDR": "n1",
+    "MASTER_PORT": "29500",
+}
 
 
 @pytest.mark.parametrize(
