@@ -1,4 +1,4 @@
-"""The reference page of the rules, made from the table itself: `python -m agent.identity.page > docs/reference/identity.md`."""
+"""The reference page of the rules, docs/reference/identity.md, made from the table itself: run this module."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ _HEAD = """# How a workload is recognised
 
 This page is made from `agent/identity/rules.toml`; a test holds it in step.
 
-A process on a GPU is told by what its tool left on it: variables that it was *started* with, its command line, the labels,
-annotations and owners of its pod, the labels of its container. Of all rules that match, the most specific **level** bills:
-{levels}.
-Within a level the order below decides. The others are kept as context (label `workload_context`), in the same order;
-`workload_source` names the fact that decided. {context} are context only.
+A process on a GPU is told by what its tool left on it: variables that it was *started* with, its command line, the
+labels, annotations and owners of its pod, the labels of its container. Of all rules that match, the most specific
+**level** bills: {levels}. Within a level the order below decides. The others are kept as context (label
+`workload_context`), in the same order; `workload_source` names the fact that decided. {context} are context only.
 
-A rule looks at the process first, then at its ancestors within the same pod, container, job or login, nearest first: tools
-mark what they start, and what that starts often lacks the mark. `@ancestor` in a source says so. An environment that was
-overwritten by a title (state `wiped`) is not an empty one: what was read before stays known, else an ancestor or the command
-line tells. Values that may be secrets are dropped and counted, whatever a rule says.
+A rule looks at the process first, then at its ancestors within the same pod, container, job or login, nearest first:
+tools mark what they start, and what that starts often lacks the mark. `@ancestor` in a source says so. An environment
+that was overwritten by a title (state `wiped`) is not an empty one: what was read before stays known, else an
+ancestor or the command line tells. Values that may be secrets are dropped and counted, whatever a rule says.
 
-`scope` is the kind of thing that bills, `id` tells one from another, `name` is for people. In the texts below `{{fact}}` must
-be known, what stands in `[ ]` may be left out, and of several texts the first that can be filled counts.
+`scope` is the kind of thing that bills, `id` tells one from another, `name` is for people. In the texts below
+`{{fact}}` must be known, what stands in `[ ]` may be left out, and of several texts the first that can be filled
+counts.
 """
 
 _TAIL = """
 ## What a rule may look at
 
 {kinds}
-- `command`: a pattern over the command line (words joined by blanks) that need match only a part of it. Only what its named
-  groups capture is ever kept. A group is used like a fact: `{{model}}`.
+- `command`: a pattern over the command line (words joined by blanks) that need match only a part of it. Only what its
+  named groups capture is ever kept. A group is used like a fact: `{{model}}`.
 
 Other patterns must match the whole value.
 
@@ -66,9 +66,9 @@ encoding = "json"
 fields = ["run"]
 ```
 
-`agree = {{ "env:A" = "cgroup:slurm_job" }}` leaves a rule out where both facts are known and differ. A variable whose name
-says that it holds a secret is refused. Errors name the file, the entry and the nearest known word; an edit that cannot be
-used is counted under `rules_rejected` among the failed look-ups.
+`agree = {{ "env:A" = "cgroup:slurm_job" }}` leaves a rule out where both facts are known and differ. A variable whose
+name says that it holds a secret is refused. Errors name the file, the entry and the nearest known word; an edit that
+cannot be used is counted under `rules_rejected` among the failed look-ups.
 """
 
 

@@ -80,6 +80,9 @@ RECOGNISED = {
     "live__runai_fractional_pod.yaml": [
         ("runai", "workload", "027397ab-4c3c-45f7-87d0-8b3bae4ded65", "frac-1", "pa"),
     ],
+    "live__runai_mig_1g5gb_pod.yaml": [
+        ("runai", "workload", "a369bc70-fa23-4181-a163-c749f2e49ba1", "job-2", "team-a"),
+    ],
     "live_metadata__kserve_knative.yaml": [
         ("knative", "revision",
          "tenant-84e585-dev/stable-diffusion-predictor-default/stable-diffusion-predictor-default-00001",
