@@ -14,7 +14,7 @@ from agent.config import AgentSettings
 from agent.devices.base import DeviceSource
 from agent.devices.idle_power import IdlePower
 from agent.exporter import Exporter, MetricsServer, Vitals
-from agent.holders.containers import Containers, InMemoryContainers
+from agent.holders.containers import Containers
 from agent.holders.grants import GrantSource
 from agent.holders.pods import PodLogDirectories, PodNames
 from agent.holders.processes import ProcessTable, ProcFs, boot_instant_us
@@ -49,8 +49,8 @@ class NodeInputs(NamedTuple):
     pods: PodNames
     pool: str
     grants: tuple[GrantSource, ...] = ()  # strongest first
-    identifier: Identifier = Identifier()
-    containers: Containers = InMemoryContainers()
+    identifier: Identifier | None = None
+    containers: Containers | None = None
 
 
 def run(settings: AgentSettings, *, stop: threading.Event | None = None) -> int:
@@ -74,6 +74,11 @@ def run(settings: AgentSettings, *, stop: threading.Event | None = None) -> int:
             sealed = agent.finish()
         shipper.finish(settings.agent.shutdown_s)
         return DONE if sealed and not shipper.stats.refused else FAILED
+
+
+def check(settings: AgentSettings) -> None:
+    """Raise ConfigError where a file that the settings name cannot be used."""
+    RuleBook(settings.identity.rules)
 
 
 class Agent:

@@ -58,6 +58,10 @@ class ProcessTable(Protocol):
         """
         ...
 
+    def failures(self) -> dict[str, int]:
+        """Return of how many processes something was not to be learned, by reason."""
+        ...
+
 
 class InMemoryProcesses:
     """A process table that is given, for simulations and tests."""
@@ -73,6 +77,10 @@ class InMemoryProcesses:
     def facts(self, pid: int) -> ProcessFacts | None:
         """Return the process as given."""
         return self._processes.get(pid)
+
+    def failures(self) -> dict[str, int]:
+        """Return nothing: all that is given is there."""
+        return {}
 
 
 class ProcFs:
@@ -124,6 +132,10 @@ class ProcFs:
             return None
         self._remember(seen)
         return seen._replace(cgroup=cgroup.decode("utf-8", "replace"), ppid=ppid)
+
+    def failures(self) -> dict[str, int]:
+        """Return how many environments could not be read, and how many were wiped before they ever were."""
+        return {"environ_unreadable": self.environ_unreadable, "environ_wiped": self.environ_wiped}
 
     def _read_anew(self, pid: int, start_us: int, comm: str, before: ProcessFacts | None) -> ProcessFacts | None:
         """Read all of a process; what it has wiped since it was first read stays as it was then."""

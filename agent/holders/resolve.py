@@ -94,7 +94,8 @@ class HolderResolver:
             "pod_unreadable": self.pods_unreadable,
             "container_unreadable": self.containers_unreadable,
             "ancestor_unreadable": self.ancestors_unreadable,
-            "rules_rejected": self._identifier.rejected,
+            **self._processes.failures(),
+            **self._identifier.failures(),
         }
 
     @property

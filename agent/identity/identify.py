@@ -57,10 +57,9 @@ class Identifier:
         """Read the site's rules again if their files changed; return whether the rules did."""
         return self._rules.refresh()
 
-    @property
-    def rejected(self) -> int:
-        """Return how many edits of the rules could not be used."""
-        return self._rules.rejected
+    def failures(self) -> dict[str, int]:
+        """Return how many edits of the rules could not be used, and how many values looked like secrets."""
+        return {"rules_rejected": self._rules.rejected, "secret_dropped": self._rules.vocabulary.dropped}
 
     def label_patterns(self) -> frozenset[str]:
         """Return the labels of pods, owners and namespaces that rules look at."""

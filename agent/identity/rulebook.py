@@ -34,7 +34,7 @@ class RuleBook:
         self._stamps = self._look()
         self.generation = 0
         self.rejected = 0  # edits that could not be used
-        self.table = load_table(self._paths)
+        self.table = load_table(self._paths) if self._paths else built_in()
         self.vocabulary = Vocabulary(self.table)
 
     def refresh(self) -> bool:

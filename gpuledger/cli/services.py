@@ -43,6 +43,7 @@ def run_agent(args: argparse.Namespace) -> int:
         from agent.config import AgentSettings
     settings = load_config(AgentSettings, args.config, os.environ)
     if args.check_config:
+        app.check(settings)
         return _show(settings)
     return app.run(settings)
 

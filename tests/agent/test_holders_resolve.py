@@ -36,6 +36,9 @@ class ChangingTable:
             raise found
         return found.start_us if found else None
 
+    def failures(self) -> dict[str, int]:
+        return {}
+
     def facts(self, pid: int) -> ProcessFacts | None:
         self.reads += 1
         found = self.processes.get(pid)
