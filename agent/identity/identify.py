@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
+import msgspec
+
 from agent.holders.cgroup import parse_identity
 from agent.holders.processes import ProcessFacts
 from agent.identity.facts import ContainerFacts, PodMetadata
@@ -12,7 +14,7 @@ from agent.identity.layers import Layer, Surroundings
 from agent.identity.rulebook import RuleBook
 from agent.identity.table import COMMAND, Claim, Condition, Rule
 from agent.identity.templates import Template
-from gpuledger.model import Workload
+from gpuledger.model import Holder, Workload
 
 OF_ANCESTOR: Final = "@ancestor"
 
@@ -39,6 +41,17 @@ class Identity(NamedTuple):
 
 
 NOTHING_FOUND: Final = Identity()
+
+
+def described(holder: Holder, found: Identity) -> Holder:
+    """Return a holder that a scheduler named, with the identity that was found for its pod or container."""
+    return msgspec.structs.replace(
+        holder,
+        workload=found.workload,
+        team_claim=found.team_claim,
+        team_source=found.team_source,
+        labels={**holder.labels, **found.labels()},
+    )
 
 
 class _Found(NamedTuple):

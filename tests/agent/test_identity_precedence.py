@@ -6,6 +6,8 @@ import pytest
 
 from agent.identity.facts import ContainerFacts, PodMetadata
 from agent.identity.identify import Identifier, Identity
+from agent.identity.identify import described as with_identity
+from gpuledger.model import Holder
 from tests.agent.identities import BOOK, identify, owner, pod, started
 
 AIRFLOW = {"AIRFLOW_CTX_DAG_ID": "d", "AIRFLOW_CTX_TASK_ID": "t", "AIRFLOW_CTX_DAG_RUN_ID": "r"}
@@ -136,3 +138,16 @@ def test_context_and_source_are_kept_as_labels_of_the_holder() -> None:
     """What a holder has no field for is text, in the stated order."""
     found = identify(started(MLFLOW_RUN_ID="m1", **AIRFLOW))
     assert found.labels() == {"workload_source": "env:MLFLOW_RUN_ID", "workload_context": "airflow:task:d/r/t"}
+
+
+def test_a_holder_that_a_scheduler_named_gets_its_identity() -> None:
+    """A grant's holder keeps its key and labels, and says what it runs although no process runs yet."""
+    found = Identifier(BOOK).identify(None, (), pod(owner("TrainJob", "bert", "u-1"), team="nlp"))
+    holder = with_identity(Holder("pod:u/main", "pod", labels={"app": "x"}), found)
+    assert (holder.key, holder.workload, holder.team_claim, holder.team_source) == (
+        "pod:u/main",
+        found.workload,
+        "nlp",
+        "label:team",
+    )
+    assert holder.labels == {"app": "x", "workload_source": "owner_uid:TrainJob"}
