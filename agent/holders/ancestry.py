@@ -34,7 +34,7 @@ def ancestry(process: ProcessFacts, table: ProcessTable, *, max_depth: int = MAX
         if parent is None or parent.start_us > child.start_us:
             break  # it has ended, and its pid may be another's by now
         if tenancy_of(parent) != tenancy:
-            if parent.uid == 0 and parent.command:
+            if parent.uid == 0 and parent.captured:
                 chain.append(parent._replace(environ={}))
             break
         chain.append(parent)

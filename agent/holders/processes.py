@@ -25,6 +25,8 @@ NO_LOGIN: Final = 2**32 - 1  # the kernel's mark for a process that nobody's log
 _MAX_ENVIRON_BYTES: Final = 2 * 1024 * 1024
 _MANY_NULS: Final = b"\0" * 64  # between two variables stands one
 _REMEMBERED: Final = 1_024
+_MAX_CHILDREN: Final = 64
+_MAX_OPEN_FILES: Final = 256
 
 
 class ProcessFacts(NamedTuple):
@@ -41,7 +43,7 @@ class ProcessFacts(NamedTuple):
     ppid: int | None = None
     login_uid: int | None = None  # whose login started it, whatever it runs as; None: nobody's
     login_user: str = ""
-    command: Mapping[str, Mapping[str, str]] = {}  # what the rules' patterns captured of the command line
+    captured: Mapping[str, Mapping[str, str]] = {}  # by the rules' patterns, of the command line and children's files
 
 
 class ProcessTable(Protocol):
@@ -130,6 +132,9 @@ class ProcFs:
         )
         if seen is None or self.start_us(pid) != start_us:
             return None
+        files = self._files_of_children(pid)
+        if files:
+            seen = seen._replace(captured={**seen.captured, **files})
         self._remember(seen)
         return seen._replace(cgroup=cgroup.decode("utf-8", "replace"), ppid=ppid)
 
@@ -144,9 +149,9 @@ class ProcFs:
             return None
         uid, login_uid = parse_uid(status), self._login_uid(pid)
         state, environ = self._environ(pid)
-        command = self._rules.vocabulary.read_command(self._allowed(pid, "cmdline", 65_536) or b"")
+        captured = self._rules.vocabulary.read_command(self._allowed(pid, "cmdline", 65_536) or b"")
         if state != READABLE and before is not None:
-            environ, command = dict(before.environ), {**before.command, **command}
+            environ, captured = dict(before.environ), {**before.captured, **captured}
         elif state != READABLE:
             self.environ_unreadable += state == UNREADABLE
             self.environ_wiped += state == WIPED
@@ -161,7 +166,7 @@ class ProcFs:
             environ_state=state,
             login_uid=login_uid,
             login_user="" if login_uid is None else self._user_name(login_uid),
-            command=command,
+            captured=captured,
         )
 
     def _remember(self, facts: ProcessFacts) -> None:
@@ -184,6 +189,25 @@ class ProcFs:
     def _login_uid(self, pid: int) -> int | None:
         text = self._allowed(pid, "loginuid", 64)
         return int(text) if text and text.strip().isdigit() and int(text) != NO_LOGIN else None
+
+    def _files_of_children(self, pid: int) -> dict[str, Mapping[str, str]]:
+        """Return what the open files of a process's children tell: of those children only that a rule names."""
+        vocabulary = self._rules.vocabulary
+        found: dict[str, Mapping[str, str]] = {}
+        children = (self._allowed(pid, f"task/{pid}/children", 4_096) or b"").split()
+        for child in map(int, children[:_MAX_CHILDREN]) if vocabulary.children else ():
+            name = (self._allowed(child, "comm", 64) or b"").decode("utf-8", "replace").rstrip("\n")
+            if name in vocabulary.children:
+                for path in self._open_files(child):
+                    found.update(vocabulary.read_file_name(name, path))
+        return found
+
+    def _open_files(self, pid: int) -> list[str]:
+        folder = f"{self._root}/{pid}/fd"
+        try:
+            return [os.readlink(f"{folder}/{name}") for name in os.listdir(folder)[:_MAX_OPEN_FILES]]  # noqa: PTH115, PTH208
+        except OSError:
+            return []  # it ended, or may not be read: the run that it writes stays unknown
 
     def _file_of(self, pid: int, path: str) -> bytes | None:
         try:

@@ -24,6 +24,7 @@ BY_CGROUP: Final = "process_cgroup"
 BY_USER: Final = "process_user"
 BY_LOGIN: Final = "login_uid"
 VANISHED: Final = "process_vanished"
+_LOOK_AGAIN: Final = frozenset({1, 2, 4, 8, 16, 32, 64})  # readings after the first
 UNREADABLE: Final = "process_unreadable"
 
 
@@ -36,11 +37,21 @@ class Resolved(NamedTuple):
     settled: bool = True  # False: ask again next time, more may be known then
 
 
+class _Evidence(NamedTuple):
+    """What an identity was made from: the same evidence gives the same identity."""
+
+    facts: ProcessFacts
+    ancestors: tuple[ProcessFacts, ...]
+    pod: PodName | None
+    described: PodMetadata | None
+    container: ContainerFacts | None
+
+
 class HolderResolver:
     """Resolves pids, remembering those of the last two readings.
 
     A process that has just ended can so still be named when its last activity is reported. A pid whose start time
-    changed is another process and is resolved anew.
+    changed is another process and is resolved anew. A young process is looked at again, ever more seldom.
     """
 
     def __init__(
@@ -61,6 +72,8 @@ class HolderResolver:
         self._metadata = metadata
         self._current: dict[int, Resolved] = {}
         self._previous: dict[int, Resolved] = {}
+        self._evidence: dict[int, _Evidence] = {}
+        self._age: dict[int, int] = {}  # readings since a process was first listed
         self.vanished = 0  # processes that ended before anything about them could be read
         self.unreadable = 0  # processes that run and may not be read
         self.pods_unreadable = 0  # look-ups of a pod's name that failed
@@ -70,7 +83,10 @@ class HolderResolver:
     def begin_reading(self) -> None:
         """Start a new reading: what neither this nor the previous one lists is forgotten."""
         self._previous, self._current = self._current, {}
+        self._age = {pid: self._age.get(pid, 0) + 1 for pid in self._previous}
+        self._evidence = {pid: one for pid, one in self._evidence.items() if pid in self._previous}
         if self._identifier.refresh():
+            self._evidence.clear()
             self._previous = {pid: known._replace(settled=False) for pid, known in self._previous.items()}
 
     def resolve(self, pid: int) -> Resolved:
@@ -112,7 +128,17 @@ class HolderResolver:
             return known
         if start_us is None:
             return known  # it ended after the driver listed it: it is still who it was
-        return known if start_us == known.start_us and known.settled else self._fresh(pid)
+        if start_us != known.start_us:
+            return self._fresh(pid)
+        return known if known.settled and self._age.get(pid) not in _LOOK_AGAIN else self._again(pid, known)
+
+    def _again(self, pid: int, known: Resolved) -> Resolved:
+        """Look at a process again: a young one may yet be moved by its scheduler, or open what tells its run."""
+        try:
+            facts = self._processes.facts(pid)
+        except HolderError:
+            return known
+        return known if facts is None else self._found(facts, known)
 
     def _fresh(self, pid: int) -> Resolved:
         try:
@@ -123,17 +149,28 @@ class HolderResolver:
         if facts is None:
             self.vanished += 1
             return _unattributed(self._node, VANISHED)
+        return self._found(facts)
+
+    def _found(self, facts: ProcessFacts, known: Resolved | None = None) -> Resolved:
         identity = parse_identity(facts.cgroup)
+        evidence, settled = self._gather(facts, identity)
+        if known is not None and self._evidence.get(facts.pid) == evidence:
+            return known if known.settled is settled else known._replace(settled=settled)
+        self._evidence[facts.pid] = evidence
+        found = self._identifier.identify(facts, evidence.ancestors, evidence.described, evidence.container)
+        holder = holder_of(facts, identity, evidence.pod, evidence.container, found)
+        method = BY_CGROUP if identity.names_tenant else BY_LOGIN if holder.uid != facts.uid else BY_USER
+        return Resolved(holder, method, facts.start_us, settled=settled)
+
+    def _gather(self, facts: ProcessFacts, identity: CgroupIdentity) -> tuple[_Evidence, bool]:
+        """Return all that is known around a process, and whether that is all there will be."""
         pod, pod_settled = self._pod_name(identity.pod_uid)
         container, container_settled = self._container(identity)
         described, described_settled = self._described(identity.pod_uid, pod)
         ancestors, complete = ancestry(facts, self._processes)
         self.ancestors_unreadable += not complete
-        found = self._identifier.identify(facts, ancestors, described, container)
-        holder = holder_of(facts, identity, pod, container, found)
-        method = BY_CGROUP if identity.names_tenant else BY_LOGIN if holder.uid != facts.uid else BY_USER
-        settled = pod_settled and container_settled and described_settled
-        return Resolved(holder, method, facts.start_us, settled=settled)
+        evidence = _Evidence(facts, ancestors, pod, described, container)
+        return evidence, pod_settled and container_settled and described_settled
 
     def _described(self, pod_uid: str, pod: PodName | None) -> tuple[PodMetadata | None, bool]:
         """Return what the API server says of a pod, else its name alone; and whether that is all there will be."""

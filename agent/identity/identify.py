@@ -12,7 +12,7 @@ from agent.holders.processes import ProcessFacts
 from agent.identity.facts import ContainerFacts, PodMetadata
 from agent.identity.layers import Layer, Surroundings
 from agent.identity.rulebook import RuleBook
-from agent.identity.table import COMMAND, Claim, Condition, Rule
+from agent.identity.table import CHILD, COMMAND, Claim, Condition, Rule
 from agent.identity.templates import Template
 from gpuledger.model import Holder, Workload
 
@@ -94,7 +94,7 @@ class Identifier:
         `ancestors` begin with the parent and stay within the process's tenancy.
         """
         around = Surroundings(pod, container, parse_identity(process.cgroup if process else ""))
-        telling = [facts for facts in ancestors if facts.environ or facts.command]
+        telling = [facts for facts in ancestors if facts.environ or facts.captured]
         layers = [Layer(around, facts) for facts in (process, *telling)]
         found = list(self._workloads(layers))
         main = next((one for one in found if not one.rule.context_only), None)
@@ -177,7 +177,7 @@ def _source(template: Template, conditions: Sequence[Condition], depth: int) -> 
     """Return the fact that decided: the first that the text needs, or what the pattern that captured it looked at."""
     facts = [_origin(fact, conditions) for fact in template.required]
     fact = next((fact for fact in facts if not fact.startswith("pod:")), "")
-    return f"{fact}{OF_ANCESTOR}" if depth and fact.startswith(("env:", COMMAND)) else fact
+    return f"{fact}{OF_ANCESTOR}" if depth and fact.startswith(("env:", COMMAND, CHILD)) else fact
 
 
 def _origin(fact: str, conditions: Sequence[Condition]) -> str:

@@ -8,8 +8,8 @@ from typing import Final
 from agent.holders.cgroup import CgroupIdentity
 from agent.holders.processes import ProcessFacts
 from agent.identity.facts import ContainerFacts, PodMetadata, PodOwner
-from agent.identity.table import COMMAND, Condition, Rule
-from agent.identity.vocabulary import command_key
+from agent.identity.table import CHILD, COMMAND, Condition, Rule
+from agent.identity.vocabulary import capture_key
 
 _NO_POD: Final = PodMetadata()
 _NO_CONTAINER: Final = ContainerFacts("")
@@ -57,7 +57,7 @@ class Layer:
     def __init__(self, around: Surroundings, process: ProcessFacts | None) -> None:
         self._around = around
         self._environ = process.environ if process else _NO_CAPTURES
-        self._command = process.command if process else {}
+        self._captured = process.captured if process else {}
 
     def get(self, fact: str) -> str:
         """Return a fact, or an empty string where it is not known."""
@@ -73,7 +73,7 @@ class Layer:
         """Return what the rule's conditions capture, or None where one of them is not met."""
         captured: dict[str, str] = {}
         for condition in rule.when:
-            found = self.captures(condition, command_key(rule.key, required=True))
+            found = self.captures(condition, capture_key(rule.key, condition.fact, required=True))
             if found is None:
                 return None
             captured.update(found)
@@ -83,12 +83,13 @@ class Layer:
         """Return what the rule's optional patterns capture."""
         captured: dict[str, str] = {}
         for condition in rule.find:
-            captured.update(self.captures(condition, command_key(rule.key, required=False)) or _NO_CAPTURES)
+            found = self.captures(condition, capture_key(rule.key, condition.fact, required=False))
+            captured.update(found or _NO_CAPTURES)
         return captured
 
     def captures(self, condition: Condition, key: str) -> Mapping[str, str] | None:
-        """Return the named groups of a condition that is met, or None. Commands were matched when they were read."""
-        if condition.fact == COMMAND:
-            return self._command.get(key)
+        """Return the named groups of a condition that is met, or None. What is not kept was matched when read."""
+        if condition.fact == COMMAND or condition.fact.startswith(CHILD):
+            return self._captured.get(key)
         match = condition.pattern.fullmatch(self.get(condition.fact))
         return None if match is None else match.groupdict(default="")

@@ -27,9 +27,11 @@ FACT_KINDS: Final = {
     "pod": "`namespace` or `name` of the pod",
     "container": "`id`, `name`, `image`, `namespace` or `runtime` of a container",
     "container_label": "a label of a container, as docker, podman or containerd keep it",
+    "child": "the path of a file that a child process of that name has open, where its tool tells by that alone",
     "cgroup": "what the cgroup says: `slurm_job`, `slurm_sluid`, `slurm_step`, `slurm_task`, `pod_uid`, `container_id`",
 }
 COMMAND: Final = "command"
+CHILD: Final = "child:"
 _FIELDS: Final = {
     "pod": ("namespace", "name"),
     "container": ("id", "name", "image", "namespace", "runtime"),
@@ -205,6 +207,8 @@ def _rule(key: str, spec: RuleSpec, context_levels: list[str]) -> Rule:
         spec.note,
         spec.level in context_levels,
     )
+    if any(fact.startswith(CHILD) for text in (rule.system, *rule.ids, *rule.names) for fact in text.facts):
+        raise ValueError("a file of a child is matched by a pattern, and only what that captures is kept")
     _check_facts(rule.facts, _groups(rule.when) | _groups(rule.find))
     return rule._replace(of_process=_of_process(rule.facts))
 
@@ -214,8 +218,8 @@ def _claim(key: str, spec: ClaimSpec) -> Claim:
     claim = Claim(key, spec.tier, Template(spec.team), _conditions(spec.when), spec.note)
     if not claim.team.required:
         raise ValueError("team names no fact: a claim says where a team is read")
-    if any(condition.fact == COMMAND for condition in claim.when):
-        raise ValueError("a claim is not read from a command line")
+    if any(condition.fact == COMMAND or condition.fact.startswith(CHILD) for condition in claim.when):
+        raise ValueError("a claim is not read from a command line or a file")
     _check_facts(claim.facts, _groups(claim.when))
     return claim._replace(of_process=_of_process(claim.facts))
 
@@ -235,7 +239,7 @@ def _conditions(written: Mapping[str, str]) -> tuple[Condition, ...]:
 
 
 def _of_process(facts: Iterable[str]) -> bool:
-    return any(fact == COMMAND or fact.startswith("env:") for fact in facts)
+    return any(fact == COMMAND or fact.startswith(("env:", CHILD)) for fact in facts)
 
 
 def _groups(conditions: Iterable[Condition]) -> set[str]:

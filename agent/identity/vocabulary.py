@@ -5,11 +5,12 @@ Environments and command lines hold secrets. What comes out of here is all that 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
 from agent.identity.redaction import looks_secret
-from agent.identity.table import COMMAND, RuleTable
+from agent.identity.table import CHILD, COMMAND, RuleTable
 from agent.identity.unpack import OpenFile, unpacked
 
 ALWAYS_READ: Final = frozenset(
@@ -36,13 +37,15 @@ class Vocabulary:
         self.names = (asked | ALWAYS_READ) - {
             f"{name}.{field}" for name, how in table.unpack.items() for field in how.fields
         }
-        self._commands = {
-            command_key(rule.key, required=required): condition.pattern
+        patterns = {
+            (condition.fact, capture_key(rule.key, condition.fact, required=required)): condition.pattern
             for rule in table.rules
             for required, conditions in ((True, rule.when), (False, rule.find))
             for condition in conditions
-            if condition.fact == COMMAND
         }
+        self._commands = {key: pattern for (fact, key), pattern in patterns.items() if fact == COMMAND}
+        self._files = {(fact, key): pattern for (fact, key), pattern in patterns.items() if fact.startswith(CHILD)}
+        self.children = frozenset(fact.removeprefix(CHILD) for fact, _ in self._files)  # whose files tell something
 
     def read_environ(self, block: bytes, open_file: OpenFile = lambda _: None) -> dict[str, str]:
         """Return the allowed variables of `/proc/<pid>/environ`; of two with the same name the first, as libc does.
@@ -63,7 +66,7 @@ class Vocabulary:
         return found
 
     def read_command(self, line: bytes) -> dict[str, Mapping[str, str]]:
-        """Return what the rules' patterns capture in `/proc/<pid>/cmdline`, by `command_key`; never the line itself."""
+        """Return what the rules' patterns capture in `/proc/<pid>/cmdline`, by `capture_key`; never the line itself."""
         text = line[:_MAX_COMMAND].rstrip(b"\0").replace(b"\0", b" ").decode("utf-8", "replace")
         found: dict[str, Mapping[str, str]] = {}
         if not text:
@@ -71,11 +74,23 @@ class Vocabulary:
         for key, pattern in self._commands.items():
             match = pattern.search(text)
             if match is not None:
-                captured: dict[str, str] = {}
-                for group, value in match.groupdict(default="").items():
-                    self._keep(captured, group, value)
-                found[key] = captured
+                found[key] = self._groups(match)
         return found
+
+    def read_file_name(self, child: str, path: str) -> dict[str, Mapping[str, str]]:
+        """Return what the rules' patterns capture of the path of a file that a child process has open."""
+        found: dict[str, Mapping[str, str]] = {}
+        for (fact, key), pattern in self._files.items():
+            match = pattern.fullmatch(path) if fact == f"{CHILD}{child}" else None
+            if match is not None:
+                found[key] = self._groups(match)
+        return found
+
+    def _groups(self, match: re.Match[str]) -> dict[str, str]:
+        captured: dict[str, str] = {}
+        for group, value in match.groupdict(default="").items():
+            self._keep(captured, group, value)
+        return captured
 
     def _keep(self, found: dict[str, str], name: str, value: str) -> None:
         if name in found or not value:
@@ -86,6 +101,6 @@ class Vocabulary:
             found[name] = value[:MAX_VALUE_LENGTH]
 
 
-def command_key(rule: str, *, required: bool) -> str:
-    """Return under which key the captures of a rule's command pattern are kept."""
-    return rule if required else f"{rule}?"
+def capture_key(rule: str, fact: str, *, required: bool) -> str:
+    """Return under which key the captures of a rule's pattern over a command or a file are kept."""
+    return f"{rule} {'when' if required else 'find'} {fact}"

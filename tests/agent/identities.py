@@ -18,7 +18,7 @@ def started(*command: str, cgroup: str = "0::/\n", pid: int = 2, **environ: str)
     block = b"\0".join(f"{name}={value}".encode() for name, value in environ.items())
     line = b"\0".join(word.encode() for word in command)
     return process(
-        pid, cgroup, environ=vocabulary.read_environ(block), command=vocabulary.read_command(line), comm="python"
+        pid, cgroup, environ=vocabulary.read_environ(block), captured=vocabulary.read_command(line), comm="python"
     )
 
 

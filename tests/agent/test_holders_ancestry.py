@@ -49,10 +49,12 @@ def test_steps_of_one_job_are_one_tenancy() -> None:
 
 def test_who_stands_just_outside_is_known_by_its_command_only() -> None:
     """A daemon of root's may tell by its title; its environment, and what a user started outside, say nothing."""
-    shim = process(0, "0::/\n", uid=0, command={"slurm-job?": {"job": "2"}}, environ={"MLFLOW_RUN_ID": "x"})
+    shim = process(
+        0, "0::/\n", uid=0, captured={"slurm-job find command": {"job": "2"}}, environ={"MLFLOW_RUN_ID": "x"}
+    )
     found = walked(process(0, "0::/\n"), shim, process(0))
     assert pids(found) == [2]
-    assert (dict(found.chain[0].environ), found.chain[0].command) == ({}, shim.command)
+    assert (dict(found.chain[0].environ), found.chain[0].captured) == ({}, shim.captured)
     assert pids(walked(shim._replace(uid=1000), process(0))) == []
 
 

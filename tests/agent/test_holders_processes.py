@@ -241,9 +241,9 @@ def test_only_what_a_pattern_captures_of_a_command_line_is_kept(proc: Path) -> N
     command = b"/opt/vllm serve\0meta/llama\0--api-key\0s3cret-of-the-team\0--served-model-name\0llama\0"
     add_process(proc, 42, command=command.replace(b"/opt/vllm serve", b"/opt/vllm\0serve"))
     facts = known(table(proc).facts(42))
-    assert {key: dict(found) for key, found in facts.command.items()} == {
-        "vllm-model": {"model": "meta/llama"},
-        "vllm-model?": {"served": "llama"},
+    assert {key: dict(found) for key, found in facts.captured.items()} == {
+        "vllm-model when command": {"model": "meta/llama"},
+        "vllm-model find command": {"served": "llama"},
     }
     assert "s3cret" not in repr(facts)
 

@@ -7,7 +7,6 @@ import pytest
 from agent.holders.pods import InMemoryPods, PodName
 from agent.holders.processes import InMemoryProcesses, ProcessFacts
 from agent.holders.resolve import (
-    BY_CGROUP,
     BY_LOGIN,
     BY_USER,
     UNREADABLE,
@@ -154,14 +153,25 @@ def test_an_unreadable_process_is_unattributed_for_another_reason() -> None:
     assert found.failures()["unreadable"] == 1
 
 
-def test_a_known_process_is_not_read_again() -> None:
-    """While pid and start time stay the same, the holder is remembered."""
+def test_a_known_process_is_read_ever_more_seldom() -> None:
+    """While pid and start time stay the same, the holder is remembered; after a while it is not looked at again."""
     table = ChangingTable(process(1))
     found = HolderResolver(table, InMemoryPods({POD_UID: PodName("ns", "p")}), node="node-a")
-    for _ in range(5):
+    first = found.resolve(1)
+    for _ in range(300):
         found.begin_reading()
-        assert found.resolve(1).method == BY_CGROUP
-    assert table.reads == 1
+        assert found.resolve(1) is first
+    assert table.reads == 1 + 7
+
+
+def test_a_young_process_that_is_moved_is_seen_where_it_went() -> None:
+    """A scheduler may adopt a process after it started: from then on it is the job's."""
+    table = ChangingTable(process(1, "0::/\n", uid=7))
+    found = HolderResolver(table, InMemoryPods({}), node="node-a")
+    assert found.resolve(1).holder.key == "user:7"
+    table.processes[1] = process(1, SLURM_V1, uid=7)
+    found.begin_reading()
+    assert found.resolve(1).holder.key == "slurm:77.0"
 
 
 def test_a_reused_pid_is_another_holder() -> None:

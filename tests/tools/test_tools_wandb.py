@@ -32,3 +32,16 @@ def test_a_preset_run_is_found_in_the_trainer_and_its_children(tmp_path: Path, m
         assert (identity.team_claim, identity.team_source) == ("nlp-team", "env:WANDB_ENTITY")
         assert [(one.scope, one.id) for one in identity.context] == [("sweep", "nlp-team/bert/s7")]
     assert _KEY not in repr((found, facts))
+
+
+def test_a_run_that_plain_init_began_is_found_by_its_open_file(tmp_path: Path, meet: Meeting) -> None:
+    """Nothing stands in the environment; the helper process that W&B starts keeps the run's file open."""
+    main = "\n    ".join(f'open("run", "w").write(wandb.run.id)\n{meet.code("main").strip()}'.splitlines())
+    (tmp_path / "train.py").write_text(_TRAIN.format(child=meet.code("child"), main=main))
+    with running(PYTHON, "train.py", cwd=tmp_path) as own:
+        found = {role: identify(pid) for pid, role in [meet.wait(own) for _ in range(2)]}
+    for role, source in (("main", "child:wandb-core"), ("child", "child:wandb-core@ancestor")):
+        workload = found[role].workload
+        assert workload is not None
+        assert (workload.system, workload.scope, workload.id) == ("wandb", "run", (tmp_path / "run").read_text())
+        assert found[role].workload_source == source
