@@ -13,8 +13,8 @@ from typing import Final
 _MARKS: Final = re.compile(
     r"eyJ[\w-]{6,}\.[\w-]{6,}"  # a JSON web token
     r"|-----BEGIN"
-    r"|\b(?:hf|ghp|gho|ghu|ghs|ghr|pypi|npm|dckr_pat|github_pat|wandb_v\d|whsec|rk_live|sk_live|sk_test|dop_v1)[_-][\w-]{12,}"
-    r"|\b(?:sk|glpat|dapi|xox[abeoprs]|pat)-[\w-]{12,}|\bdapi[0-9a-f]{30,}"
+    r"|\b(?:hf|gh[opusr]|npm|dckr_pat|github_pat|wandb_v\d|whsec|[rs]k_live|[rs]k_test|dop_v1)_[a-z0-9]{16,}"
+    r"|\b(?:sk|glpat|pypi|xox[abeoprs])-(?:[\w-]*-)?(?=[a-z]*\d)[a-z0-9_]{16,}|\bdapi[0-9a-f]{30,}"
     r"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bAIza[\w-]{30,}"
     r"|\b(?:bearer|basic|digest)\s+[\w+/.=-]{8,}"
     r"|://[^/\s:@]*:[^/\s@]+@"  # a password in an address

@@ -30,6 +30,7 @@ SECRETS = [
     "hf_abcdefGHIJKLmnopQRST",
     "ghp_0123456789abcdefghijABCDEFGHIJ012345",
     "glpat-abcdefghij0123456789",
+    "xoxb-123456789012-abcdefABCDEF1234567890",
     "sk-proj-abcdefghij0123456789",
     "AKIAIOSFODNN7EXAMPLE",
     "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
@@ -56,6 +57,10 @@ NAMES = [
     "models:/gpumodel/1",
     "ana.souza@example.org",
     "tokenizer-training",
+    "hf-finetune-llama-2-70b-instruct",
+    "sk-learn-hyperparameter-search-7",
+    "npm-build-of-the-frontend",
+    "design: signals",
     "Wortschatzerweiterungsexperiment",
     "train-x7k2p-1234567890",
 ]
