@@ -207,6 +207,8 @@ def _rule(key: str, spec: RuleSpec, context_levels: list[str]) -> Rule:
         spec.note,
         spec.level in context_levels,
     )
+    if not rule.when and any(not text.required for text in rule.ids):
+        raise ValueError("an id that needs no fact, without `when`, would match every process")
     if any(fact.startswith(CHILD) for text in (rule.system, *rule.ids, *rule.names) for fact in text.facts):
         raise ValueError("a file of a child is matched by a pattern, and only what that captures is kept")
     _check_facts(rule.facts, _groups(rule.when) | _groups(rule.find))
