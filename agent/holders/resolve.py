@@ -215,6 +215,8 @@ def holder_of(
     if identity.pod_uid and container is not None:
         name_in_pod = name_in_pod or container.name
     key, kind = _key(identity, job, person, name_in_pod)
+    if kind == "user" and found.workload is not None and found.workload.id:
+        key = f"{key}/{found.workload.system}:{found.workload.id}"  # one person's runs are told apart
     uid = _uid(facts, identity, kind, person)
     return Holder(
         key=key,

@@ -272,6 +272,14 @@ def test_a_login_does_not_reach_into_a_tenant() -> None:
     assert (holder.uid, holder.user) == (1000, "")
 
 
+def test_the_runs_of_one_person_are_told_apart() -> None:
+    """On a bare host two runs of one user are two holders, so that each has its own time, work and cost."""
+    runs = [process(n, "0::/\n", uid=7, user="ada", environ={"MLFLOW_RUN_ID": f"run{n}" * 8}) for n in (1, 2)]
+    found = resolver(*runs)
+    keys = [found.resolve(n).holder.key for n in (1, 2)]
+    assert keys == [f"user:7/mlflow:{'run1' * 8}", f"user:7/mlflow:{'run2' * 8}"]
+
+
 def test_a_workload_is_found_at_an_ancestor() -> None:
     """Resolving walks from the process that the driver lists to the one that the tool started."""
     child = process(2, ppid=1, environ_state="wiped")
