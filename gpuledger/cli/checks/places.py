@@ -1,0 +1,32 @@
+"""Where a check looks: the places that the agent's settings name, and those that are the same on every node."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from agent.config import AgentSettings
+
+
+class Places(NamedTuple):
+    """Files and folders of a node."""
+
+    proc: Path = Path("/proc")
+    pod_logs: Path = Path("/var/log/pods")
+    container_logs: Path = Path("/var/log/containers")
+    pod_resources: Path = Path("/var/lib/kubelet/pod-resources/kubelet.sock")
+    device_plugin: Path = Path("/var/lib/kubelet/device-plugins/kubelet_internal_checkpoint")
+    cgroup: Path = Path("/sys/fs/cgroup")
+    kernel_log: Path = Path("/dev/kmsg")
+    slurm_holders: Path = Path("/run/gpuledger/holders")
+    service_account: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+    driver_device: Path = Path("/dev/nvidiactl")
+    driver_module: Path = Path("/sys/module/nvidia/version")
+    driver_capabilities: Path = Path("/proc/driver/nvidia/capabilities")
+    capability_devices: Path = Path("/dev/nvidia-caps")
+
+
+def places_of(settings: AgentSettings) -> Places:
+    """Return where the agent of these settings would look."""
+    return Places(proc=settings.holders.proc, pod_logs=settings.holders.pod_logs)
