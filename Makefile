@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SQL := collector/ledger
 
-.PHONY: demo test check bench lock format help clean
+.PHONY: demo test check bench lock image-requirements format help clean
 
 help: ## show what there is to make
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
 
 $(STAMP): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gpuledger needs Python 3.11 or newer: make PYTHON=python3.11")'
@@ -40,6 +40,9 @@ format: $(STAMP) ## format the code
 lock: ## pin requirements/dev.txt again from pyproject.toml (needs uv)
 	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
 	  --all-extras --group dev --python-version 3.11 --output-file requirements/dev.txt pyproject.toml
+
+image-requirements: $(STAMP) ## cut what each image installs out of requirements/dev.txt; after `make lock`
+	$(BIN)/python deploy/docker/pins.py
 
 clean: ## remove the environment and the demo's data
 	rm -rf $(VENV) demo-data
