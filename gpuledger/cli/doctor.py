@@ -62,6 +62,8 @@ def machine_of(settings: AgentSettings, url: str | None = None, spool: Path | No
         library=settings.nvml.library,
         token_file=settings.collector.token_file,
         places=places_of(settings),
+        api=getattr(settings.kubernetes, "api", True),
+        api_url=getattr(settings.kubernetes, "api_url", ""),
     )
 
 

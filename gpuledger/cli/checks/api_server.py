@@ -48,30 +48,33 @@ RIGHTS: Final = (
 
 
 class ApiServer(NamedTuple):
-    """Where the API server is, and where this account's token and the server's certificate authority lie."""
+    """Where the API server is, and the files of this account's token and of the server's certificate authority."""
 
     url: str
-    account: Path
+    token: Path
+    authority: Path
 
 
 class _RefusedError(Exception):
     """The server does not take our word; the text says how."""
 
 
-def api_server(environ: Mapping[str, str], account: Path) -> ApiServer | None:
-    """Return the API server that the kubelet tells a pod of, or None outside a pod."""
+def api_url(environ: Mapping[str, str]) -> str:
+    """Return the address of the API server that the kubelet tells a pod of, or an empty string outside a pod."""
     host, port = environ.get("KUBERNETES_SERVICE_HOST"), environ.get("KUBERNETES_SERVICE_PORT", "443")
     if not host:
-        return None
-    return ApiServer(f"https://{f'[{host}]' if ':' in host else host}:{port}", account)
+        return ""
+    return f"https://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def check_api_server(server: ApiServer | None) -> list[Finding]:
     """Return whether the API server answers, and which rights are missing."""
     if server is None:
-        return [Finding("API server", "absent", "this is not a pod", NO_KUBERNETES)]
+        return [
+            Finding("API server", "absent", "not asked: this is not a pod, or [kubernetes] api is off", NO_KUBERNETES)
+        ]
     try:
-        token = (server.account / "token").read_text("ascii").strip()
+        token = server.token.read_text("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         step = "mount the account's token: automountServiceAccountToken: true in the agent's pod"
         return [Finding("API server", "warning", f"no token of a service account: {error}", step, _NAMES_LOST)]
@@ -120,5 +123,5 @@ def _connect(server: ApiServer) -> HTTPConnection:
     parts = urlsplit(server.url)
     if parts.scheme == "http":
         return HTTPConnection(parts.hostname or "", parts.port, timeout=_TIMEOUT_S)
-    context = ssl.create_default_context(cafile=str(server.account / "ca.crt"))
+    context = ssl.create_default_context(cafile=server.authority)
     return HTTPSConnection(parts.hostname or "", parts.port, timeout=_TIMEOUT_S, context=context)

@@ -10,7 +10,7 @@ from typing import Final
 from gpuledger.cli.checks.finding import Finding
 from gpuledger.cli.checks.surroundings import Surroundings
 
-_SHORT_LOST: Final = "jobs that live for less than one sampling interval, where no scheduler reports them"
+_CGROUPS_LOST: Final = "which pods and jobs still live, where the API server and Slurm do not tell"
 _LOG_LOST: Final = "XIDs from while the agent was not there; the driver still reports those of now"
 
 
@@ -20,9 +20,9 @@ def check_cgroups(root: Path, around: Surroundings) -> Finding:
     version = _version(root)
     if not version:
         step = mount if around.in_pod else "mount the cgroup filesystem: systemd does, at boot"
-        return Finding("cgroups", "warning", f"no cgroups at {root}", step, _SHORT_LOST)
+        return Finding("cgroups", "warning", f"no cgroups at {root}", step, _CGROUPS_LOST)
     if version == 2 and (root / "cgroup.events").exists():  # the root of the machine has no such file
-        return Finding("cgroups", "warning", f"{root} shows this container's own cgroup", mount, _SHORT_LOST)
+        return Finding("cgroups", "warning", f"{root} shows this container's own cgroup", mount, _CGROUPS_LOST)
     return Finding("cgroups", "ok", f"version {version} at {root}")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from gpuledger.cli.checks.api_server import api_server, check_api_server
+from gpuledger.cli.checks.api_server import ApiServer, api_url, check_api_server
 from gpuledger.cli.checks.delivery import check_collector, check_token
 from gpuledger.cli.checks.driver import check_driver
 from gpuledger.cli.checks.finding import Finding
@@ -32,6 +32,8 @@ class Machine(NamedTuple):
     token_file: Path | None = None
     places: Places = Places()
     around: Surroundings | None = None
+    api: bool = True
+    api_url: str = ""  # as the settings name it; empty: as a pod's environment does
     environ: Mapping[str, str] = os.environ
 
 
@@ -45,7 +47,7 @@ def machine_checks(machine: Machine) -> list[Finding]:
         check_host_processes(places.proc, around),
         check_environments(places.proc, around),
         *check_kubelet(places, around),
-        *check_api_server(api_server(machine.environ, places.service_account)),
+        *check_api_server(_api_server(machine)),
         *check_slurm(machine.environ.get("PATH", ""), places.slurm_holders),
         check_cgroups(places.cgroup, around),
         check_kernel_log(places.kernel_log, around),
@@ -53,3 +55,8 @@ def machine_checks(machine: Machine) -> list[Finding]:
         check_token(machine.token_file),
         check_spool(machine.spool, around),
     ]
+
+
+def _api_server(machine: Machine) -> ApiServer | None:
+    url = (machine.api_url or api_url(machine.environ)) if machine.api else ""
+    return ApiServer(url, machine.places.api_token, machine.places.api_authority) if url else None

@@ -20,7 +20,8 @@ class Places(NamedTuple):
     cgroup: Path = Path("/sys/fs/cgroup")
     kernel_log: Path = Path("/dev/kmsg")
     slurm_holders: Path = Path("/run/gpuledger/holders")
-    service_account: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+    api_token: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+    api_authority: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt")
     driver_device: Path = Path("/dev/nvidiactl")
     driver_module: Path = Path("/sys/module/nvidia/version")
     driver_capabilities: Path = Path("/proc/driver/nvidia/capabilities")
@@ -28,5 +29,16 @@ class Places(NamedTuple):
 
 
 def places_of(settings: AgentSettings) -> Places:
-    """Return where the agent of these settings would look."""
-    return Places(proc=settings.holders.proc, pod_logs=settings.holders.pod_logs)
+    """Return where the agent of these settings would look; what they do not name has its default."""
+    named: dict[str, Path | None] = {
+        "proc": settings.holders.proc,
+        "pod_logs": settings.holders.pod_logs,
+        "container_logs": getattr(settings.holders, "container_logs", None),
+        "pod_resources": getattr(settings.kubernetes, "socket", None),
+        "device_plugin": getattr(settings.kubernetes, "checkpoint", None),
+        "cgroup": getattr(settings.kubernetes, "cgroups", None),
+        "api_token": getattr(settings.kubernetes, "token_file", None),
+        "api_authority": getattr(settings.kubernetes, "ca_file", None),
+        "slurm_holders": getattr(settings.slurm, "holders", None),
+    }
+    return Places()._replace(**{name: path for name, path in named.items() if path is not None})
