@@ -11,7 +11,7 @@ from gpuledger.cli.checks.finding import Finding
 from gpuledger.cli.checks.surroundings import Surroundings
 
 _CGROUPS_LOST: Final = "which pods and jobs still live, where the API server and Slurm do not tell"
-_LOG_LOST: Final = "XIDs from while the agent was not there; the driver still reports those of now"
+_LOG_LOST: Final = "a second source of XIDs; the driver's own events remain"
 
 
 def check_cgroups(root: Path, around: Surroundings) -> Finding:
@@ -32,9 +32,13 @@ def _version(root: Path) -> int:
     return 1 if (root / "memory").is_dir() or (root / "devices").is_dir() else 0
 
 
-def check_kernel_log(path: Path, around: Surroundings) -> Finding:
-    """Return whether the kernel's log can be read."""
+def check_kernel_log(path: Path | None, around: Surroundings) -> Finding:
+    """Return whether the kernel's log can be read; None where the settings say not to."""
     name = "kernel log"
+    if path is None:
+        return Finding(
+            name, "absent", "not read: [health] kernel_log is empty", "fine, unless you want a second source"
+        )
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:

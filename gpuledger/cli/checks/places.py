@@ -18,7 +18,7 @@ class Places(NamedTuple):
     pod_resources: Path = Path("/var/lib/kubelet/pod-resources/kubelet.sock")
     device_plugin: Path = Path("/var/lib/kubelet/device-plugins/kubelet_internal_checkpoint")
     cgroup: Path = Path("/sys/fs/cgroup")
-    kernel_log: Path = Path("/dev/kmsg")
+    kernel_log: Path | None = Path("/dev/kmsg")
     slurm_holders: Path = Path("/run/gpuledger/holders")
     api_token: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
     api_authority: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt")
@@ -41,4 +41,6 @@ def places_of(settings: AgentSettings) -> Places:
         "api_authority": getattr(settings.kubernetes, "ca_file", None),
         "slurm_holders": getattr(settings.slurm, "holders", None),
     }
-    return Places()._replace(**{name: path for name, path in named.items() if path is not None})
+    places = Places()._replace(**{name: path for name, path in named.items() if path is not None})
+    kernel_log = getattr(settings.health, "kernel_log", str(places.kernel_log))
+    return places._replace(kernel_log=Path(kernel_log) if kernel_log else None)
