@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -11,11 +13,14 @@ import yaml
 from agent.devices.simulated.scenario_file import read_scenario
 from tests.deploy.manifests import (
     OVERLAYS,
+    ROOT,
+    Document,
     agent,
     containers,
     every_rendering,
     overlay,
     pods,
+    render,
     require_module,
     with_components,
 )
@@ -148,3 +153,26 @@ def test_components_change_what_they_are_named_for() -> None:
     assert "add" not in agent(with_components("no-environments"))["containers"][0]["securityContext"]["capabilities"]
     both = agent(with_components("mig-monitoring", "kernel-log", "slurm"))["containers"][0]
     assert both["securityContext"]["capabilities"]["add"][2:] == ["SYS_ADMIN", "SYSLOG"]
+
+
+def test_the_guides_own_overlay_works(tmp_path: Path) -> None:
+    """What the guide tells a site to write renders, with the site's registry and the site's settings."""
+    guide = (ROOT / "docs" / "guides" / "deploy-kubernetes.md").read_text()
+    [block] = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
+    for path in re.findall(r"\.\./(deploy/\S+)", block):
+        assert (ROOT / path).is_dir(), path
+    here = tmp_path.resolve()
+    (here / "kustomization.yaml").write_text(block.replace("../deploy", os.path.relpath(ROOT / "deploy", here)))
+    (here / "agent.toml").write_text('[agent]\ncluster = "ours"\n')
+    documents = render(here)
+    images = [container["image"] for _, container in containers(documents)]
+    assert len(images) == 3
+    assert all(image.startswith("registry.internal/mlops/gpuledger-") for image in images)
+    [settings] = [each for each in documents if each["metadata"]["name"] == mounted_settings(documents)]
+    assert settings["data"] == {"agent.toml": '[agent]\ncluster = "ours"\n'}
+
+
+def mounted_settings(documents: tuple[Document, ...]) -> str:
+    """Return the name of the ConfigMap that the agents mount."""
+    [name] = [volume["configMap"]["name"] for volume in agent(documents)["volumes"] if "configMap" in volume]
+    return str(name)
