@@ -97,7 +97,7 @@ def pods(documents: tuple[Document, ...]) -> Iterator[tuple[str, Document]]:
 def containers(documents: tuple[Document, ...]) -> Iterator[tuple[str, Document]]:
     """Yield the name and the definition of each container."""
     for name, template in pods(documents):
-        for container in template["spec"]["containers"]:
+        for container in (*template["spec"].get("initContainers", ()), *template["spec"]["containers"]):
             yield f"{name}/{container['name']}", container
 
 
