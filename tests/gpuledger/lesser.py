@@ -21,7 +21,7 @@ NOBODY = 65_534
 _PROGRAM = f"""
 import json, os, sys
 from pathlib import Path
-from gpuledger.cli.checks import delivery, driver, kernel, kubelet, processes, slurm, spool
+from gpuledger.cli.checks import containers, delivery, driver, kernel, kubelet, processes, slurm, spool
 from gpuledger.cli.checks.places import Places
 from gpuledger.cli.checks.surroundings import Surroundings, read_surroundings
 if sys.argv[2] == "nobody" and os.geteuid() == 0:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
+from gpuledger.cli.checks.containers import check_containers
 from gpuledger.cli.checks.delivery import check_token
 from gpuledger.cli.checks.install import check_node_name
 from gpuledger.cli.checks.kernel import check_cgroups, check_kernel_log
@@ -79,6 +81,33 @@ def test_holders_must_be_readable_and_writable() -> None:
         unreadable = as_nobody(f"slurm.check_holders(Path({str(folder)!r}), slurm_here=True)")
     assert (unwritable.status, "no read-only mount" in unwritable.next_step) == ("failed", True)
     assert (unreadable.status, "as root" in unreadable.next_step) == ("failed", True)
+
+
+def test_container_programs_are_asked_where_they_are(tmp_path: Path) -> None:
+    """A folder that lists and a socket that answers are well, a pod does not look, and a machine need not have any."""
+    places = {"docker": tmp_path / "docker.sock", "containerd": tmp_path / "task"}
+    assert check_containers(places, HOST).status == "absent"
+    assert check_containers(places, POD).status == "absent"
+    (tmp_path / "task").mkdir()
+    assert check_containers(places, HOST).found == "containerd can be asked"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(places["docker"]))
+        server.listen()
+        assert check_containers(places, HOST).found == "docker, containerd can be asked"
+    dead = check_containers(places, HOST)
+    assert (dead.status, "docker.sock: Connection refused" in dead.found) == ("warning", True)
+
+
+def test_a_closed_container_socket_is_named() -> None:
+    """Whoever may not ask docker is told which socket it is, and what stays without a name."""
+    needs_root()
+    with open_folder() as folder, socket.socket(socket.AF_UNIX) as server:
+        path = folder / "docker.sock"
+        server.bind(str(path))
+        server.listen()
+        path.chmod(0o600)
+        found = as_nobody(f"containers.check_containers({{'docker': Path({str(path)!r})}}, around)")
+    assert (found.status, "Permission denied" in found.found, "ids" in found.lost) == ("warning", True, True)
 
 
 def test_the_spool_folder_need_not_exist_yet(tmp_path: Path) -> None:

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gpuledger.cli.checks.api_server import ApiServer, api_url, check_api_server
+from gpuledger.cli.checks.containers import check_containers
 from gpuledger.cli.checks.delivery import check_collector, check_token
 from gpuledger.cli.checks.driver import check_driver
 from gpuledger.cli.checks.finding import Finding
 from gpuledger.cli.checks.install import check_extras, check_node_name
 from gpuledger.cli.checks.kernel import check_cgroups, check_kernel_log
 from gpuledger.cli.checks.kubelet import check_kubelet
-from gpuledger.cli.checks.places import Places
+from gpuledger.cli.checks.places import CONTAINER_PROGRAMS, Places
 from gpuledger.cli.checks.processes import check_environments, check_host_processes
 from gpuledger.cli.checks.slurm import check_slurm
 from gpuledger.cli.checks.spool import check_spool
@@ -49,6 +50,7 @@ def machine_checks(machine: Machine) -> list[Finding]:
         *check_kubelet(places, around),
         *check_api_server(_api_server(machine)),
         *check_slurm(machine.environ.get("PATH", ""), places.slurm_holders),
+        check_containers({name: getattr(places, name) for name in CONTAINER_PROGRAMS}, around),
         check_cgroups(places.cgroup, around),
         check_kernel_log(places.kernel_log, around),
         *check_collector(machine.url),

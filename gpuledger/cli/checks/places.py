@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from agent.config import AgentSettings
+
+
+CONTAINER_PROGRAMS: Final = ("docker", "podman", "containerd", "crio")
 
 
 class Places(NamedTuple):
@@ -22,6 +25,10 @@ class Places(NamedTuple):
     slurm_holders: Path = Path("/run/gpuledger/holders")
     api_token: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
     api_authority: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt")
+    docker: Path = Path("/run/docker.sock")
+    podman: Path = Path("/run/podman/podman.sock")
+    containerd: Path = Path("/run/containerd/io.containerd.runtime.v2.task")
+    crio: Path = Path("/run/containers/storage/overlay-containers")
     driver_device: Path = Path("/dev/nvidiactl")
     driver_module: Path = Path("/sys/module/nvidia/version")
     driver_capabilities: Path = Path("/proc/driver/nvidia/capabilities")
@@ -40,6 +47,7 @@ def places_of(settings: AgentSettings) -> Places:
         "api_token": getattr(settings.kubernetes, "token_file", None),
         "api_authority": getattr(settings.kubernetes, "ca_file", None),
         "slurm_holders": getattr(settings.slurm, "holders", None),
+        **{name: getattr(settings.containers, name, None) for name in CONTAINER_PROGRAMS},
     }
     places = Places()._replace(**{name: path for name, path in named.items() if path is not None})
     kernel_log = getattr(settings.health, "kernel_log", str(places.kernel_log))
