@@ -1,8 +1,8 @@
 #!/bin/sh
 # Makes an environment at $1 with the packages pinned in $2 and the wheel in the folder $3. There is no pip in it.
 #
-# Byte code is compiled here: a container with a read-only root could not keep it and would compile at each start, which
-# takes the agent more memory than it then runs with. It is `unchecked`, since the sources never change.
+# Byte code is compiled here: a container with a read-only root could not keep it and would compile at each start. It is
+# `unchecked`, since the sources never change.
 set -eu
 target=$1 pins=$2 wheels=$3
 export PIP_DISABLE_PIP_VERSION_CHECK=1

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -123,12 +124,25 @@ def test_compose_confines_each_service() -> None:
     assert services["agent"]["cap_add"] == ["DAC_READ_SEARCH", "SYS_PTRACE"]
 
 
+def copy_build_sources(target: Path) -> None:
+    """Copy what the Dockerfile's builder sees before it builds the wheel, and nothing else."""
+    target.mkdir()
+    for word, rest in stages()["builder"]:
+        if word == "COPY" and not rest.startswith("deploy/"):
+            for name in rest.split()[:-1]:
+                if (ROOT / name).is_dir():
+                    shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
+                else:
+                    shutil.copy(ROOT / name, target)
+
+
 @pytest.mark.slow
 def test_what_the_agents_image_installs_starts(tmp_path: Path) -> None:
     """The wheel and the agent's pins make an environment without pip, compiled, in which the agent's commands run."""
-    wheels, target = tmp_path / "wheels", tmp_path / "env"
+    wheels, target, source = tmp_path / "wheels", tmp_path / "env", tmp_path / "src"
+    copy_build_sources(source)
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check"]
-    build += ["--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels), str(ROOT)]
+    build += ["--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels), str(source)]
     subprocess.run(build, check=True, capture_output=True, timeout=300)
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     script = ["sh", str(DOCKER / "install.sh"), str(target), str(DOCKER / "requirements" / "agent.txt"), str(wheels)]
