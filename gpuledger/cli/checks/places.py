@@ -46,7 +46,7 @@ def places_of(settings: AgentSettings) -> Places:
         "cgroup": getattr(settings.kubernetes, "cgroups", None),
         "api_token": getattr(settings.kubernetes, "token_file", None),
         "api_authority": getattr(settings.kubernetes, "ca_file", None),
-        "slurm_holders": getattr(settings.slurm, "holders", None),
+        "slurm_holders": settings.slurm.holders,
         **{name: getattr(settings.containers, name, None) for name in CONTAINER_PROGRAMS},
     }
     places = Places()._replace(**{name: path for name, path in named.items() if path is not None})
