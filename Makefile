@@ -6,10 +6,10 @@ STAMP := $(VENV)/.installed
 SQL := collector/ledger
 TOOLS := .venv-tools
 
-.PHONY: demo test test-tools check bench lock format help clean
+.PHONY: demo test test-tools check bench lock image-requirements format help clean
 
 help: ## show what there is to make
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
 
 $(STAMP): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gpuledger needs Python 3.11 or newer: make PYTHON=python3.11")'
@@ -51,6 +51,9 @@ lock: ## pin requirements/dev.txt again from pyproject.toml (needs uv)
 	  --all-extras --group dev --python-version 3.11 --output-file requirements/dev.txt pyproject.toml
 	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
 	  --python-version 3.11 --output-file requirements/tools.txt requirements/tools.in
+
+image-requirements: $(STAMP) ## cut what each image installs out of requirements/dev.txt; after `make lock`
+	$(BIN)/python deploy/docker/pins.py
 
 clean: ## remove the environment and the demo's data
 	rm -rf $(VENV) $(TOOLS) demo-data

@@ -167,6 +167,6 @@ def _nodes(plan: DemoPlan) -> tuple[list[str], str]:
 
 
 def _real_gpus() -> int:
-    from gpuledger.cli.checks import count_gpus
+    from gpuledger.cli.checks.driver import count_gpus
 
     return count_gpus()

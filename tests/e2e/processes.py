@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 
 FROM = "2026-01-05T00:00:00Z"
@@ -40,14 +41,16 @@ match.slurm_account = "language"
 """
 
 
-def gpuledger(*arguments: str, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
-    """Run the command line and return what it said."""
+def gpuledger(
+    *arguments: str, timeout_s: float = 60, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the command line, with `env` added to its environment, and return what it said."""
     return subprocess.run(
         [sys.executable, "-m", "gpuledger.cli", *arguments],
         capture_output=True,
         text=True,
         timeout=timeout_s,
-        env=_environment(),
+        env={**_environment(), **(env or {})},
         check=False,
     )
 
