@@ -36,6 +36,7 @@ class InstanceReading(NamedTuple):
     activity_method: str = ""  # how `utilization_ppm` was found
     gpu_instance: int | None = None
     compute_instance: int | None = None
+    placement_start: int | None = None  # the memory slice of the GPU at which its GPU instance begins
 
 
 class BoardReading(NamedTuple):

@@ -1,4 +1,4 @@
-"""The devices of a reading by every name that schedulers have for them: UUID, minor number, index, MIG instance.
+"""The devices of a reading by every name that schedulers have for them: UUID, minor number, index, MIG instance, placement.
 
 A minor number is not an index: `/dev/nvidia<minor>` and NVML's order differ on many nodes.
 """
@@ -17,11 +17,14 @@ class DeviceIndex:
         self._by_index = {board.device.index: board for board in reading.boards if board.device.index is not None}
         self._keys: dict[str, str] = {}
         self._instances: dict[tuple[str, int, int], str] = {}
+        self._placements: dict[tuple[str, int], str] = {}
         for board in reading.boards:
             self._keys[board.device.key.lower()] = board.device.key
             for instance in board.instances:
                 key = instance.device.key
                 self._keys[key.lower()] = key
+                if instance.placement_start is not None and not instance.compute_instance:
+                    self._placements[board.device.key, instance.placement_start] = key
                 if instance.gpu_instance is not None:
                     place = (board.device.key, instance.gpu_instance, instance.compute_instance or 0)
                     self._instances[place] = key
@@ -41,6 +44,10 @@ class DeviceIndex:
     def instance(self, board: str, gpu_instance: int, compute_instance: int = 0) -> str | None:
         """Return the MIG instance of a GPU by the ids of its GPU instance and compute instance."""
         return self._instances.get((board, gpu_instance, compute_instance))
+
+    def placed_at(self, board: str, placement_start: int) -> str | None:
+        """Return the MIG instance of a GPU whose GPU instance begins at a slice; its first compute instance."""
+        return self._placements.get((board, placement_start))
 
     def devices_of(self, board: str) -> tuple[str, ...]:
         """Return what can be held of a GPU: itself, or its MIG instances; nothing where there is no such GPU."""
