@@ -1,4 +1,4 @@
-"""The devices of a reading by every name that schedulers have for them: UUID, minor number, index, MIG instance, placement.
+"""The devices of a reading by every name that schedulers have for them: UUID, minor, index, MIG instance, placement.
 
 A minor number is not an index: `/dev/nvidia<minor>` and NVML's order differ on many nodes.
 """

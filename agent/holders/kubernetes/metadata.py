@@ -1,0 +1,145 @@
+"""What the API server says about a pod besides its name: labels, annotations, and who made it. Metadata only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Final, NamedTuple, Protocol
+
+import msgspec
+
+MIRROR: Final = "kubernetes.io/config.mirror"  # on the API's copy of a static pod: the UID that the kubelet gave it
+
+_MAX_VALUE_LENGTH: Final = 4_096
+_MAX_LABEL_LENGTH: Final = 256
+_MAX_LABELS: Final = 64
+_LEFT_OUT: Final = frozenset({"kubectl.kubernetes.io/last-applied-configuration"})  # the whole pod again, secrets too
+
+
+class Owner(NamedTuple):
+    """An object that made another one."""
+
+    api_version: str
+    kind: str
+    name: str
+    uid: str = ""
+
+    @property
+    def title(self) -> str:
+        """Return it as people write it: Deployment/llama."""
+        return f"{self.kind}/{self.name}"
+
+
+class PodMetadata(NamedTuple):
+    """A pod's metadata. `owners` is the chain from what made it to the top, as far as it is known."""
+
+    labels: Mapping[str, str] = {}
+    annotations: Mapping[str, str] = {}
+    owners: tuple[Owner, ...] = ()
+    namespace: str = ""
+    name: str = ""
+    uid: str = ""
+    owners_settled: bool = True  # False: more of the chain may become known
+
+    @property
+    def controller(self) -> str:
+        """Return the top of the chain of owners, or an empty string where it is not known (yet) or there is none."""
+        return self.owners[-1].title if self.owners and self.owners_settled else ""
+
+
+class PodMetadataSource(Protocol):
+    """Where the metadata of pods comes from."""
+
+    def metadata(self, pod_uid: str) -> PodMetadata | None:
+        """Return what is known of a pod, or None where nothing is (yet). Never waits."""
+        ...
+
+
+class InMemoryPodMetadata:
+    """Metadata that is given, for simulations and tests."""
+
+    def __init__(self, pods: Mapping[str, PodMetadata]) -> None:
+        self._pods = pods
+
+    def metadata(self, pod_uid: str) -> PodMetadata | None:
+        """Return the metadata as given."""
+        return self._pods.get(pod_uid)
+
+
+class OwnerReference(msgspec.Struct, rename="camel"):
+    """An owner as the API server writes it."""
+
+    api_version: str = ""
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
+    controller: bool | None = None
+
+
+class ObjectMeta(msgspec.Struct, rename="camel"):
+    """The metadata of any object, as the API server writes it."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+    owner_references: list[OwnerReference] | None = None
+
+
+class PartialObject(msgspec.Struct):
+    """An object of which only the metadata is read, whether or not the server sent more."""
+
+    metadata: ObjectMeta = ObjectMeta()
+
+
+class ListMeta(msgspec.Struct, rename="camel"):
+    """What a list says about itself."""
+
+    resource_version: str = ""
+    continue_: str = msgspec.field(default="", name="continue")
+
+
+class PartialObjectList(msgspec.Struct):
+    """A list of objects, metadata only."""
+
+    metadata: ListMeta = ListMeta()
+    items: list[PartialObject] = []
+
+
+def pod_metadata(meta: ObjectMeta) -> PodMetadata:
+    """Return a pod's metadata under the UID that its cgroup and its logs have; what is very long is cut or left out."""
+    annotations = {
+        name: value[:_MAX_VALUE_LENGTH] for name, value in (meta.annotations or {}).items() if name not in _LEFT_OUT
+    }
+    owner = maker(meta)
+    return PodMetadata(
+        meta.labels or {},
+        annotations,
+        () if owner is None else (owner,),
+        meta.namespace,
+        meta.name,
+        annotations.get(MIRROR) or meta.uid,
+        owner is None,
+    )
+
+
+def maker(meta: ObjectMeta) -> Owner | None:
+    """Return what controls an object, else the first that owns it."""
+    references = meta.owner_references or []
+    controlling = [reference for reference in references if reference.controller] or references
+    if not controlling:
+        return None
+    first = controlling[0]
+    return Owner(first.api_version, first.kind, first.name, first.uid)
+
+
+def allowed_labels(pod: PodMetadata, patterns: tuple[str, ...]) -> dict[str, str]:
+    """Return the labels and annotations whose names match a pattern: at most 64, a label before an annotation."""
+    found: dict[str, str] = {}
+    for values in (pod.labels, pod.annotations):
+        for name in sorted(values):
+            if len(found) < _MAX_LABELS and any(fnmatchcase(name, pattern) for pattern in patterns):
+                found.setdefault(name, values[name][:_MAX_LABEL_LENGTH])
+    return found

@@ -1,0 +1,76 @@
+"""The pods of this node as the API server knows them: by UID, by name, and which ones it has seen leave."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Final
+
+from agent.holders.kubernetes.metadata import PodMetadata
+
+_MAX_ENDED: Final = 4_096
+
+
+class PodStore:
+    """What a watch writes and readings read."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pods: dict[str, PodMetadata] = {}
+        self._by_name: dict[tuple[str, str], dict[str, None]] = {}  # UIDs, the oldest first
+        self._ended: OrderedDict[str, None] = OrderedDict()
+
+    def replace(self, pods: Iterable[PodMetadata]) -> None:
+        """Take a whole list; a pod that was there and is not on it has ended."""
+        listed = {pod.uid: pod for pod in pods}
+        with self._lock:
+            for uid in self._pods.keys() - listed.keys():
+                self._forget(uid)
+            for pod in listed.values():
+                self._put(pod)
+
+    def put(self, pod: PodMetadata) -> None:
+        """Take a pod that is new or has changed."""
+        with self._lock:
+            self._put(pod)
+
+    def remove(self, pod: PodMetadata) -> None:
+        """Take note that a pod has ended, known or not."""
+        with self._lock:
+            self._forget(pod.uid)
+
+    def get(self, uid: str) -> PodMetadata | None:
+        """Return a pod that is there."""
+        with self._lock:
+            return self._pods.get(uid)
+
+    def uids(self, namespace: str, name: str) -> tuple[str, ...]:
+        """Return the UIDs of the pods of that name that are there, the newest first."""
+        with self._lock:
+            return tuple(reversed(self._by_name.get((namespace, name), {})))
+
+    def ended(self, uid: str) -> bool:
+        """Tell whether a pod was seen to leave."""
+        with self._lock:
+            return uid in self._ended
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._pods)
+
+    def _put(self, pod: PodMetadata) -> None:
+        self._pods[pod.uid] = pod
+        self._by_name.setdefault((pod.namespace, pod.name), {})[pod.uid] = None
+        self._ended.pop(pod.uid, None)
+
+    def _forget(self, uid: str) -> None:
+        pod = self._pods.pop(uid, None)
+        if pod is not None:
+            name = (pod.namespace, pod.name)
+            self._by_name[name].pop(uid, None)
+            if not self._by_name[name]:
+                del self._by_name[name]
+        self._ended[uid] = None
+        while len(self._ended) > _MAX_ENDED:
+            self._ended.popitem(last=False)
