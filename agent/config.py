@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from agent.holders.kubernetes import defaults
 from agent.spool import DEFAULT_MAX_BYTES
 from gpuledger.accounting.units import US_PER_MINUTE, US_PER_SECOND
 from gpuledger.client import DEFAULT_URL
@@ -73,14 +74,33 @@ class NvmlSection(msgspec.Struct, frozen=True):
 
 
 class HoldersSection(msgspec.Struct, frozen=True):
-    """[holders]: where the host's processes and the kubelet's pod logs are seen."""
+    """[holders]: where the host's processes and the kubelet's pod and container logs are seen."""
 
     proc: Path = Path("/proc")
     pod_logs: Path = Path("/var/log/pods")
+    container_logs: Path = Path("/var/log/containers")
 
 
 class KubernetesSection(msgspec.Struct, frozen=True):
     """[kubernetes]: the kubelet's grants, and the pods of this node from the API server."""
+
+    enabled: bool = True  # where there is no kubelet's socket nothing is asked anyway
+    socket: Path = defaults.SOCKET
+    timeout_s: _Seconds = 1.0
+    stands_s: _Seconds = 120.0  # how long the kubelet's last answer stands while it does not answer
+    max_message_bytes: _Positive = defaults.MAX_MESSAGE_BYTES
+    resources: tuple[str, ...] = defaults.RESOURCES  # patterns
+    dra_drivers: tuple[str, ...] = defaults.DRIVERS
+    checkpoint: Path = defaults.CHECKPOINT
+    cgroups: Path = defaults.CGROUPS  # the host's, for which pods live
+    api: bool = True
+    api_url: str = ""  # default: the one that the pod's environment names
+    api_timeout_s: _Seconds = 10.0
+    token_file: Path | None = None  # default: the service account's
+    ca_file: Path | None = None
+    node: str = ""  # this node's name in Kubernetes, where it is not the agent's
+    requests_per_second: Annotated[float, msgspec.Meta(gt=0, le=100)] = 5.0  # for owners and ResourceSlices
+    labels: tuple[str, ...] = defaults.LABELS  # patterns of labels and annotations that go with a holder
 
 
 class SlurmSection(msgspec.Struct, frozen=True):

@@ -17,8 +17,6 @@ from typing import Final, NamedTuple
 
 from agent.holders.device_index import DeviceIndex
 
-DEFAULT_RESOURCES: Final = ("nvidia.com/gpu", "nvidia.com/gpu.shared", "nvidia.com/mig-*", "nvidia.com/mig-*.shared")
-
 _UUID: Final = r"[0-9a-z-]{1,64}"
 _BY_UUID: Final = re.compile(rf"(?P<uuid>(?:GPU|MIG)-{_UUID})(?:::(?P<replica>\w+))?", re.IGNORECASE)
 _LEGACY_MIG: Final = re.compile(

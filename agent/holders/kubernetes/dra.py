@@ -12,8 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from agent.holders.device_index import DeviceIndex
-
-DEFAULT_DRIVERS: Final = ("gpu.nvidia.com",)
+from agent.holders.kubernetes import defaults
 
 _GPU: Final = re.compile(r"gpu-(?P<minor>\d{1,4})")
 _MIG: Final = re.compile(r"gpu-(?P<minor>\d{1,4})-mig-.+-(?P<profile_id>\d{1,4})-(?P<start>\d{1,4})")
@@ -67,7 +66,7 @@ class _SliceList(msgspec.Struct):
 _DECODER: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder(_SliceList)
 
 
-def parse_slices(body: bytes, drivers: tuple[str, ...] = DEFAULT_DRIVERS) -> dict[DeviceName, SliceDevice]:
+def parse_slices(body: bytes, drivers: tuple[str, ...] = defaults.DRIVERS) -> dict[DeviceName, SliceDevice]:
     """Return the devices of a list of ResourceSlices, of the newest generation of each pool.
 
     Raises msgspec.DecodeError where it is none.

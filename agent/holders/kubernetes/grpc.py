@@ -28,12 +28,11 @@ from h2.events import (
 )
 from h2.exceptions import H2Error
 
+from agent.holders.kubernetes import defaults
 from agent.holders.kubernetes.grpc_status import OK, CallError, CallRefusedError, refused
 from gpuledger.errors import HolderError
 
 MIB: Final = 2**20
-DEFAULT_MAX_MESSAGE_BYTES: Final = 128 * MIB
-
 _MAX_CALLS: Final = 1_000  # on one connection: h2 remembers every stream there was
 _WINDOW_BYTES: Final = 4 * MIB  # how much a server may send before it hears from us
 _RECEIVE_BYTES: Final = 256 * 1024
@@ -43,7 +42,7 @@ _PREFIX: Final = struct.Struct(">BI")
 class UnixGrpc:
     """Calls a gRPC server behind a Unix socket. Not for use by several threads at once."""
 
-    def __init__(self, path: Path, *, max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES) -> None:
+    def __init__(self, path: Path, *, max_message_bytes: int = defaults.MAX_MESSAGE_BYTES) -> None:
         self._path = path
         self._max_message_bytes = max_message_bytes
         self._open: _Connection | None = None

@@ -16,6 +16,7 @@ from agent.holders.kubernetes.pod_cgroups import PodCgroups
 from agent.holders.kubernetes.podresources import ContainerDevices
 from agent.holders.kubernetes.view import PodView
 from agent.holders.pods import PodNames
+from gpuledger.errors import HolderError
 
 BY_API: Final = "api"
 BY_LOGS: Final = "logs"
@@ -40,13 +41,14 @@ class PodJoin:
         self._checkpoint = checkpoint
         self._cgroups = cgroups
         self._api_is_current = view.current()
+        self.problem = ""  # why the log directories told nothing
 
     def find(self, listed: ContainerDevices) -> Joined:
-        """Return the pod that a container in PodResources belongs to. Raises HolderError where nothing can be read."""
+        """Return the pod that a container in PodResources belongs to."""
         running = self._view.uids(listed.namespace, listed.pod)
         if running and self._api_is_current:
             return Joined(self._one_of(running, listed), BY_API)
-        logged = self._pods.uids(listed.namespace, listed.pod)
+        logged = self._logged(listed)
         known = tuple(dict.fromkeys((*running, *logged)))
         if known:
             here = tuple(uid for uid in known if not self._is_over(uid))
@@ -55,6 +57,13 @@ class PodJoin:
         if len(noted) == 1:
             return Joined(noted[0], BY_CHECKPOINT, ended=self._is_over(noted[0]))
         return Joined("", BY_NAME)
+
+    def _logged(self, listed: ContainerDevices) -> tuple[str, ...]:
+        try:
+            return self._pods.uids(listed.namespace, listed.pod)
+        except HolderError as error:
+            self.problem = str(error)
+            return ()
 
     @cached_property
     def _living(self) -> frozenset[str] | None:

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from agent.holders.cgroup import parse_path
-
-DEFAULT_CGROUPS: Final = Path("/sys/fs/cgroup")
+from agent.holders.kubernetes import defaults
 
 _V1_HIERARCHIES: Final = ("memory", "pids", "cpu,cpuacct", "cpu", "cpuacct", "devices", "freezer", "systemd")
 _CLASSES: Final = ("burstable", "besteffort")
@@ -24,7 +23,7 @@ _IN_FRONT: Final = ("kubelet", "kubelet.slice")
 class PodCgroups:
     """The pods' cgroups under a mount of the host's cgroup filesystem (v1, v2 or both; either cgroup driver)."""
 
-    def __init__(self, root: Path = DEFAULT_CGROUPS) -> None:
+    def __init__(self, root: Path = defaults.CGROUPS) -> None:
         self._root = root
 
     def living(self) -> frozenset[str] | None:

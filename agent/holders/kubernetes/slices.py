@@ -8,8 +8,9 @@ from typing import Final
 
 import msgspec
 
+from agent.holders.kubernetes import defaults
 from agent.holders.kubernetes.api import ApiError, ApiServer
-from agent.holders.kubernetes.dra import DEFAULT_DRIVERS, DeviceName, SliceDevice, parse_slices
+from agent.holders.kubernetes.dra import DeviceName, SliceDevice, parse_slices
 from agent.holders.kubernetes.errands import Errands
 
 _VERSIONS: Final = ("v1", "v1beta2", "v1beta1")
@@ -26,7 +27,7 @@ class NodeSlices:
         errands: Errands,
         node: str,
         *,
-        drivers: tuple[str, ...] = DEFAULT_DRIVERS,
+        drivers: tuple[str, ...] = defaults.DRIVERS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api = api
@@ -36,22 +37,29 @@ class NodeSlices:
         self._monotonic = monotonic
         self._version = ""
         self._asked_at: float | None = None
-        self.devices: Mapping[DeviceName, SliceDevice] = {}
+        self._devices: Mapping[DeviceName, SliceDevice] = {}
 
     def find(self, name: DeviceName) -> SliceDevice | None:
         """Return what is known of a device; what is not known is asked for."""
-        found = self.devices.get(name)
-        age_s = _GOOD_S if self._asked_at is None else self._monotonic() - self._asked_at
-        if age_s >= (_FRESH_S if found is None else _GOOD_S):
-            self._errands.ask("slices", self._look_up)
+        found = self._devices.get(name)
+        self._ask_after(_FRESH_S if found is None else _GOOD_S)
         return found
+
+    def everything(self) -> Mapping[DeviceName, SliceDevice]:
+        """Return all devices that are known."""
+        self._ask_after(_GOOD_S)
+        return self._devices
+
+    def _ask_after(self, age_s: float) -> None:
+        if self._asked_at is None or self._monotonic() - self._asked_at >= age_s:
+            self._errands.ask("slices", self._look_up)
 
     def _look_up(self) -> None:
         """Ask for the slices; runs in the errands' thread."""
         self._asked_at = self._monotonic()
         body = self._body()
         try:
-            self.devices = parse_slices(body, self._drivers)
+            self._devices = parse_slices(body, self._drivers)
         except msgspec.DecodeError as error:
             raise ApiError(f"the list of ResourceSlices cannot be read: {error}") from error
 

@@ -5,10 +5,12 @@ Nothing here waits: answers are what is known now, and what is not known is aske
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple, Protocol
 
+from agent.holders.kubernetes import defaults
 from agent.holders.kubernetes.api import ApiServer
-from agent.holders.kubernetes.dra import DEFAULT_DRIVERS, DeviceName, SliceDevice
+from agent.holders.kubernetes.dra import DeviceName, SliceDevice
 from agent.holders.kubernetes.errands import Errands
 from agent.holders.kubernetes.metadata import PodMetadata
 from agent.holders.kubernetes.owners import OwnerChains
@@ -64,6 +66,10 @@ class PodView(Protocol):
         """Return what a ResourceSlice says of a device."""
         ...
 
+    def claimable(self) -> Mapping[DeviceName, SliceDevice]:
+        """Return all devices that this node's ResourceSlices offer."""
+        ...
+
     def state(self) -> ViewState:
         """Return how it is."""
         ...
@@ -78,7 +84,7 @@ class ApiView:
         node: str,
         *,
         requests_per_second: float = 5.0,
-        drivers: tuple[str, ...] = DEFAULT_DRIVERS,
+        drivers: tuple[str, ...] = defaults.DRIVERS,
         current_s: float = CURRENT_S,
     ) -> None:
         self._api = api
@@ -123,6 +129,10 @@ class ApiView:
         """Return what a ResourceSlice says of a device; slices are asked for where it is not known."""
         return self._slices.find(name)
 
+    def claimable(self) -> Mapping[DeviceName, SliceDevice]:
+        """Return what the slices offer as last read; they are asked for now and then."""
+        return self._slices.everything()
+
     def state(self) -> ViewState:
         """Return how it is."""
         error = self.watch.error
@@ -165,10 +175,16 @@ class NoView:
     def metadata(self, pod_uid: str) -> PodMetadata | None:
         """Return None."""
         del pod_uid
+        return None
 
     def described(self, name: DeviceName) -> SliceDevice | None:
         """Return None."""
         del name
+        return None
+
+    def claimable(self) -> Mapping[DeviceName, SliceDevice]:
+        """Return nothing."""
+        return {}
 
     def state(self) -> ViewState:
         """Return that there is none."""
