@@ -23,18 +23,18 @@ class CheckpointEntry(NamedTuple):
     ids: frozenset[str]
 
 
-class _Entry(msgspec.Struct, rename="pascal"):
+class _Entry(msgspec.Struct, frozen=True, rename="pascal"):
     pod_uid: str = msgspec.field(default="", name="PodUID")
     container_name: str = ""
     resource_name: str = ""
     device_ids: Mapping[str, list[str]] | list[str] | None = msgspec.field(default=None, name="DeviceIDs")
 
 
-class _Data(msgspec.Struct, rename="pascal"):
+class _Data(msgspec.Struct, frozen=True, rename="pascal"):
     pod_device_entries: list[_Entry] | None = None
 
 
-class _File(msgspec.Struct, rename="pascal"):
+class _File(msgspec.Struct, frozen=True, rename="pascal"):
     data: _Data = _Data()
 
 

@@ -30,36 +30,36 @@ class SliceDevice(NamedTuple):
 DeviceName = tuple[str, str, str]  # driver, pool, device
 
 
-class _Value(msgspec.Struct):
+class _Value(msgspec.Struct, frozen=True):
     string: str | None = None
 
 
-class _Basic(msgspec.Struct):
+class _Basic(msgspec.Struct, frozen=True):
     attributes: dict[str, _Value] | None = None
 
 
-class _Device(msgspec.Struct):
+class _Device(msgspec.Struct, frozen=True):
     name: str = ""
     attributes: dict[str, _Value] | None = None
     basic: _Basic | None = None  # up to v1beta1
 
 
-class _Pool(msgspec.Struct):
+class _Pool(msgspec.Struct, frozen=True):
     name: str = ""
     generation: int = 0
 
 
-class _Spec(msgspec.Struct):
+class _Spec(msgspec.Struct, frozen=True):
     driver: str = ""
     pool: _Pool = _Pool()
     devices: list[_Device] | None = None
 
 
-class _Slice(msgspec.Struct):
+class _Slice(msgspec.Struct, frozen=True):
     spec: _Spec = _Spec()
 
 
-class _SliceList(msgspec.Struct):
+class _SliceList(msgspec.Struct, frozen=True):
     items: list[_Slice] = []
 
 

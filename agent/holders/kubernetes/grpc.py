@@ -138,7 +138,7 @@ class _Connection:
     def _send(self, call: _Call, request: bytes, deadline: float) -> None:
         self._socket.settimeout(_left(deadline))
         call.stream = self._http.get_next_available_stream_id()
-        self.finished = call.stream >= 2 * _MAX_CALLS
+        self.finished = call.stream >= 2 * _MAX_CALLS - 1
         self._http.send_headers(call.stream, _headers(call.method, _left(deadline)))
         self._http.increment_flow_control_window(_WINDOW_BYTES, call.stream)
         self._http.send_data(call.stream, _PREFIX.pack(0, len(request)) + request, end_stream=True)

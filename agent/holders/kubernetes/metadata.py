@@ -66,7 +66,7 @@ class InMemoryPodMetadata:
         return self._pods.get(pod_uid)
 
 
-class OwnerReference(msgspec.Struct, rename="camel"):
+class OwnerReference(msgspec.Struct, frozen=True, rename="camel"):
     """An owner as the API server writes it."""
 
     api_version: str = ""
@@ -76,7 +76,7 @@ class OwnerReference(msgspec.Struct, rename="camel"):
     controller: bool | None = None
 
 
-class ObjectMeta(msgspec.Struct, rename="camel"):
+class ObjectMeta(msgspec.Struct, frozen=True, rename="camel"):
     """The metadata of any object, as the API server writes it."""
 
     name: str = ""
@@ -88,24 +88,24 @@ class ObjectMeta(msgspec.Struct, rename="camel"):
     owner_references: list[OwnerReference] | None = None
 
 
-class PartialObject(msgspec.Struct):
+class PartialObject(msgspec.Struct, frozen=True):
     """An object of which only the metadata is read, whether or not the server sent more."""
 
     metadata: ObjectMeta = ObjectMeta()
 
 
-class ListMeta(msgspec.Struct, rename="camel"):
+class ListMeta(msgspec.Struct, frozen=True, rename="camel"):
     """What a list says about itself."""
 
     resource_version: str = ""
     continue_: str = msgspec.field(default="", name="continue")
 
 
-class PartialObjectList(msgspec.Struct):
+class PartialObjectList(msgspec.Struct, frozen=True):
     """A list of objects, metadata only."""
 
     metadata: ListMeta = ListMeta()
-    items: list[PartialObject] = []
+    items: tuple[PartialObject, ...] = ()
 
 
 def pod_metadata(meta: ObjectMeta) -> PodMetadata:

@@ -49,12 +49,12 @@ class _Kept(NamedTuple):
     until: float | None = None  # monotonic; None: makers do not change
 
 
-class _Resource(msgspec.Struct):
+class _Resource(msgspec.Struct, frozen=True):
     name: str = ""
     kind: str = ""
 
 
-class _ResourceList(msgspec.Struct):
+class _ResourceList(msgspec.Struct, frozen=True):
     resources: list[_Resource] = []
 
 

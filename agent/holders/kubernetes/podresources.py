@@ -98,11 +98,11 @@ def _claim(message: memoryview) -> list[ClaimedDevice]:
     resources: list[memoryview] = []
     for field in fields(message):
         match field.number:
-            case 1:
-                name = field.text()
             case 2:
-                namespace = field.text()
+                name = field.text()
             case 3:
+                namespace = field.text()
+            case 4:
                 resources.append(field.bytes())
     return [_claimed_device(resource, f"{namespace}/{name}") for resource in resources]
 

@@ -34,7 +34,7 @@ _OUT_OF_REACH: Final = frozenset({410, 504})  # a version that the server has no
 _log = logging.getLogger(__name__)
 
 
-class _Status(msgspec.Struct):
+class _Status(msgspec.Struct, frozen=True):
     """The object of an ERROR event, or of another event, whichever it is."""
 
     code: int = 0
@@ -42,7 +42,7 @@ class _Status(msgspec.Struct):
     metadata: ObjectMeta = ObjectMeta()
 
 
-class _WatchEvent(msgspec.Struct):
+class _WatchEvent(msgspec.Struct, frozen=True):
     type: str = ""
     object: _Status = _Status()
 
@@ -77,6 +77,7 @@ class PodWatch:
         self._reached: str | None = None  # None: list first
         self._last_contact: float | None = None
         self._failures = 0
+        self._brief = False  # the last watch ended as soon as it had begun
         self.lists = 0
         self.watches = 0
         self.error: ApiError | None = None  # why it does not work now
@@ -114,22 +115,20 @@ class PodWatch:
         """List the pods, if need be, then watch until the server ends it."""
         if self._reached is None:
             self._reached = self._list()
-        began = self._monotonic()
         self._reached = self._follow(self._reached)
-        if self._monotonic() - began < _SHORTEST_WATCH_S:
+        if self._brief:
             self._stop.wait(self._pause_s())  # a server that ends every watch at once is not asked without pause
 
     def _failed(self, error: ApiError) -> None:
         if error.status in _OUT_OF_REACH:
             self._next_list_from = _NEWEST_VERSION if self._reached is None else self._reached
             self._reached = None
-            _log.info("the pods are listed again: %s", error.message)
-            if self._failures == 0:
-                self._failures = 1
-                return
-        elif self.error is None:
-            _log.warning("the pods of this node are not known from the API server: %s", error)
         self._failures += 1
+        if self._failures == 1 and self._last_contact is not None:
+            _log.info("the watch of pods begins anew: %s", error.message)
+            return  # as happens to any watch now and then: the next one tells
+        if self.error is None:
+            _log.warning("the pods of this node are not known from the API server: %s", error)
         self.error = error
 
     def _pause_s(self) -> float:
@@ -171,18 +170,21 @@ class PodWatch:
             for line in stream:
                 self._reached = self._take(line) or self._reached
                 self._failures = 0
-        self._last_contact = self._monotonic()
         return self._reached or version
 
     @contextlib.contextmanager
     def _streaming(self, stream: Watch) -> Iterator[None]:
         self._stream = stream
+        began = self._monotonic()
         try:
             if self._stop.is_set():
                 stream.stop()
             yield
         finally:
-            self._last_contact = self._monotonic()
+            self._last_contact = now = self._monotonic()
+            self._brief = now - began < _SHORTEST_WATCH_S
+            if not self._brief:
+                self._failures = 0
             self._stream = None
 
     def _take(self, line: bytes) -> str:
