@@ -135,124 +135,126 @@ def _partial(pod: dict[str, Any]) -> dict[str, Any]:
     return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": pod["metadata"]}
 
 
-def _handler(api: KubernetesApi) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+class _Handler(BaseHTTPRequestHandler):
+    api: KubernetesApi
+    protocol_version = "HTTP/1.1"
 
-        def log_message(self, *_: object) -> None:
-            pass
+    def log_message(self, *_: object) -> None:
+        pass
 
-        def do_GET(self) -> None:
-            parts = urlsplit(self.path)
-            query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
-            accept = self.headers.get("Accept", "")
+    def do_GET(self) -> None:
+        api = self.api
+        parts = urlsplit(self.path)
+        query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
+        accept = self.headers.get("Accept", "")
+        with api.changed:
+            api.requests.append((parts.path, query, accept))
+            api.changed.notify_all()
+        if self.headers.get("Authorization", "").removeprefix("Bearer ") not in api.tokens:
+            return self._status(401, "Unauthorized")
+        if api.failing is not None:
+            return self._status(api.failing, "on purpose")
+        if any(word in parts.path for word in api.forbidden):
+            return self._status(403, f"cannot get {parts.path}")
+        if parts.path == "/api/v1/pods":
+            return self._watch(query, accept) if query.get("watch") == "1" else self._list(query, accept)
+        found = api.objects.get(parts.path)
+        return self._status(404, "not found") if found is None else self._json(200, found)
+
+    def _json(self, status: int, body: dict[str, Any]) -> None:
+        text = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def _status(self, code: int, message: str) -> None:
+        self._json(code, {"kind": "Status", "status": "Failure", "message": message, "code": code})
+
+    def _list(self, query: dict[str, str], accept: str) -> None:
+        api = self.api
+        with api.changed:
+            version = query.get("resourceVersion", "")
+            if version not in ("", "0") and int(version) > api.version:
+                return self._status(504, "Too large resource version")
+            items = [pod for pod in api.pods.values() if _selects(query["fieldSelector"], pod)]
+            meta = {"resourceVersion": str(api.version)}
+        if _PARTIAL_LIST in accept and api.understands_partial:
+            kind = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1"}
+            return self._json(200, {**kind, "metadata": meta, "items": [_partial(pod) for pod in items]})
+        return self._json(200, {"kind": "PodList", "apiVersion": "v1", "metadata": meta, "items": items})
+
+    def _watch(self, query: dict[str, str], accept: str) -> None:
+        api = self.api
+        assert _PARTIAL in accept
+        assert query["allowWatchBookmarks"] == "true"
+        at = int(query["resourceVersion"])
+        if at < api.compacted:
+            return self._status(410, "too old resource version")
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json;stream=watch")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        with api.changed:
+            api.watching += 1
+            api.changed.notify_all()
+        try:
+            with suppress(OSError):
+                self._stream(at, query["fieldSelector"], api.epoch)
+        finally:
             with api.changed:
-                api.requests.append((parts.path, query, accept))
+                api.watching -= 1
                 api.changed.notify_all()
-            if self.headers.get("Authorization", "").removeprefix("Bearer ") not in api.tokens:
-                return self._status(401, "Unauthorized")
-            if api.failing is not None:
-                return self._status(api.failing, "on purpose")
-            if any(word in parts.path for word in api.forbidden):
-                return self._status(403, f"cannot get {parts.path}")
-            if parts.path == "/api/v1/pods":
-                return self._watch(query, accept) if query.get("watch") == "1" else self._list(query, accept)
-            found = api.objects.get(parts.path)
-            return self._status(404, "not found") if found is None else self._json(200, found)
+        self.close_connection = True
+        return None
 
-        def _json(self, status: int, body: dict[str, Any]) -> None:
-            text = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
-
-        def _status(self, code: int, message: str) -> None:
-            self._json(code, {"kind": "Status", "status": "Failure", "message": message, "code": code})
-
-        def _list(self, query: dict[str, str], accept: str) -> None:
+    def _stream(self, at: int, selector: str, epoch: int) -> None:
+        api = self.api
+        while not api.ends_watches_at_once:
             with api.changed:
-                version = query.get("resourceVersion", "")
-                if version not in ("", "0") and int(version) > api.version:
-                    return self._status(504, "Too large resource version")
-                items = [pod for pod in api.pods.values() if _selects(query["fieldSelector"], pod)]
-                meta = {"resourceVersion": str(api.version)}
-            if _PARTIAL_LIST in accept and api.understands_partial:
-                kind = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1"}
-                return self._json(200, {**kind, "metadata": meta, "items": [_partial(pod) for pod in items]})
-            return self._json(200, {"kind": "PodList", "apiVersion": "v1", "metadata": meta, "items": items})
-
-        def _watch(self, query: dict[str, str], accept: str) -> None:
-            assert _PARTIAL in accept
-            assert query["allowWatchBookmarks"] == "true"
-            at = int(query["resourceVersion"])
-            if at < api.compacted:
-                return self._status(410, "too old resource version")
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json;stream=watch")
-            self.send_header("Transfer-Encoding", "chunked")
-            self.end_headers()
-            with api.changed:
-                api.watching += 1
-                api.changed.notify_all()
-            try:
-                with suppress(OSError):
-                    self._stream(at, query["fieldSelector"], api.epoch)
-            finally:
-                with api.changed:
-                    api.watching -= 1
-                    api.changed.notify_all()
-            self.close_connection = True
-            return None
-
-        def _stream(self, at: int, selector: str, epoch: int) -> None:
-            while not api.ends_watches_at_once:
-                with api.changed:
-                    api.changed.wait_for(
-                        lambda: api.closing or api.epoch != epoch or any(one[0] > at for one in api.history), 30
-                    )
-                    if api.closing or api.epoch != epoch:
-                        return  # without the last chunk: the connection breaks
-                    news = [one for one in api.history if one[0] > at]
-                for at, kind, before, after in news:
-                    if not self._send_event(at, kind, selector, before, after):
-                        break
-                else:
-                    continue
-                break
-            self.wfile.write(b"0\r\n\r\n")
-
-        def _send_event(self, at: int, kind: str, selector: str, before: Any, after: Any) -> bool:
-            was, now = _selects(selector, before), _selects(selector, after)
-            if kind == "BOOKMARK":
-                event = {
-                    "type": kind,
-                    "object": {"kind": "PartialObjectMetadata", "metadata": {"resourceVersion": str(at)}},
-                }
-            elif kind == "ERROR":
-                event = {"type": kind, "object": {"kind": "Status", "code": 410, "message": "too old resource version"}}
-            elif now:
-                event = {"type": "MODIFIED" if was else "ADDED", "object": _partial(after)}
-            elif was:
-                gone = json.loads(json.dumps(after or before))
-                gone["metadata"]["resourceVersion"] = str(at)
-                event = {"type": "DELETED", "object": _partial(gone)}
+                api.changed.wait_for(
+                    lambda at=at: api.closing or api.epoch != epoch or any(one[0] > at for one in api.history), 30
+                )
+                if api.closing or api.epoch != epoch:
+                    return  # without the last chunk: the connection breaks
+                news = [one for one in api.history if one[0] > at]
+            for at, kind, before, after in news:
+                if not self._send_event(at, kind, selector, before, after):
+                    break
             else:
-                return True
-            line = json.dumps(event).encode() + b"\n"
-            for part in (line[:7], line[7:]):  # events do not keep to chunks
-                self.wfile.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
-                self.wfile.flush()
-            return kind != "ERROR"
+                continue
+            break
+        self.wfile.write(b"0\r\n\r\n")
 
-    return Handler
+    def _send_event(self, at: int, kind: str, selector: str, before: Any, after: Any) -> bool:
+        was, now = _selects(selector, before), _selects(selector, after)
+        if kind == "BOOKMARK":
+            event = {
+                "type": kind,
+                "object": {"kind": "PartialObjectMetadata", "metadata": {"resourceVersion": str(at)}},
+            }
+        elif kind == "ERROR":
+            event = {"type": kind, "object": {"kind": "Status", "code": 410, "message": "too old resource version"}}
+        elif now:
+            event = {"type": "MODIFIED" if was else "ADDED", "object": _partial(after)}
+        elif was:
+            gone = json.loads(json.dumps(after or before))
+            gone["metadata"]["resourceVersion"] = str(at)
+            event = {"type": "DELETED", "object": _partial(gone)}
+        else:
+            return True
+        line = json.dumps(event).encode() + b"\n"
+        for part in (line[:7], line[7:]):  # events do not keep to chunks
+            self.wfile.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
+            self.wfile.flush()
+        return kind != "ERROR"
 
 
 @contextmanager
 def serving_api(api: KubernetesApi, certificate: Path | None = None) -> Iterator[str]:
     """Serve on a free port; give the address. With a certificate (its key in the same file) over TLS."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(api))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"api": api}))
     server.daemon_threads = True
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -90,7 +90,7 @@ def test_a_slow_kubelet_is_given_up_in_time(kubelet: KubeletServer, client: Unix
     """The time-out holds for the whole call, and the call after it works."""
     kubelet.list = kubelet.wait_until_released
     began = time.monotonic()
-    with pytest.raises(CallError, match="in time|DEADLINE_EXCEEDED"):
+    with pytest.raises(CallError, match=r"in time|DEADLINE_EXCEEDED"):
         call(client, timeout_s=0.2)
     assert time.monotonic() - began < 5
     kubelet.released.set()

@@ -11,7 +11,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from typing import Final, NamedTuple, TypeVar
-from urllib.parse import quote
 
 import msgspec
 
@@ -26,6 +25,7 @@ _FAILED_S: Final = 30.0
 _DENIED, _GONE = 403, 404
 _API_VERSION: Final = re.compile(r"([a-z0-9][a-z0-9.-]*/)?v[a-z0-9]+")
 _NOT_NAMESPACED: Final = frozenset({"Node"})
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")  # no other one leads to another address
 _PLURALS: Final = {  # resources of kinds that need no look-up
     ("apps/v1", "ReplicaSet"): "replicasets",
     ("apps/v1", "Deployment"): "deployments",
@@ -114,7 +114,9 @@ class OwnerChains:
 
     def _maker(self, namespace: str, owner: Owner) -> Owner | None:
         plural = _PLURALS.get((owner.api_version, owner.kind)) or self._discovered(owner)
-        path = f"{_group(owner.api_version)}/namespaces/{quote(namespace, '')}/{plural}/{quote(owner.name, '')}"
+        if not (_NAME.fullmatch(namespace) and _NAME.fullmatch(owner.name)):
+            raise ApiError(f"{owner.name!r} in {namespace!r} is no object's name", status=_GONE)
+        path = f"{_group(owner.api_version)}/namespaces/{namespace}/{plural}/{owner.name}"
         found = _decoded(self._api.get(path, accept=METADATA), PartialObject, path).metadata
         if found.uid != owner.uid:
             raise ApiError(f"{path} is another object of that name", status=_GONE)
@@ -126,7 +128,7 @@ class OwnerChains:
         if kinds is None:
             path = _group(owner.api_version)
             listed = _decoded(self._api.get(path), _ResourceList, path).resources
-            kinds = {one.kind: quote(one.name, "") for one in reversed(listed) if "/" not in one.name}
+            kinds = {one.kind: one.name for one in reversed(listed) if _NAME.fullmatch(one.name)}
             self._plurals[owner.api_version] = kinds
         if owner.kind not in kinds:
             raise ApiError(f"{owner.api_version} has no {owner.kind}", status=_GONE)
