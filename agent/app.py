@@ -231,7 +231,7 @@ def _this_node(settings: AgentSettings) -> NodeInputs:
     return NodeInputs(
         NvmlSource(settings.nvml.library, gauges=settings.exporter.enabled),
         ProcFs(proc, boot_us=boot_instant_us() if proc == _HOST_PROC else None, rules=rules),
-        PodLogDirectories(settings.holders.pod_logs),
+        PodLogDirectories(settings.holders.pod_logs, settings.holders.container_logs),
         settings.agent.pool,
         grant_sources(settings),
         Identifier(rules),

@@ -15,6 +15,7 @@ from tests.agent.test_app import settings_file
 ROOT = Path(__file__).parents[2]
 HEAVY = {
     "duckdb", "polars", "pyarrow", "pandas", "numpy", "streamlit", "evidently", "pydantic", "rich", "starlette", "uvicorn",
+    "grpc",
 }  # fmt: skip
 
 _PROGRAM = """

@@ -286,3 +286,22 @@ def test_given_metadata_answers_like_the_real_one() -> None:
     given = PodMetadata(name="p", uid=UID)
     assert InMemoryPodMetadata({UID: given}).metadata(UID) == given
     assert InMemoryPodMetadata({}).metadata(UID) is None
+
+
+def test_a_pod_that_ended_between_two_readings_ended_when_the_watch_said_so(
+    here: KubernetesNode, api: KubernetesApi, source: KubernetesGrants
+) -> None:
+    """Its grant is given once more, with that instant: the ledger is not off by the time to the next reading."""
+    api.put(objects.pod("job", UID))
+    here.kubelet.list = listing(pod("job", main=[plugged("nvidia.com/gpu", A)]))
+    now_us = time.time_ns() // 1_000
+    read_until(source, lambda _: source.metadata(UID))
+    source.read(now_us, READING)
+    api.delete(UID)
+    while source.metadata(UID) is not None:
+        time.sleep(0.001)
+    (ended,) = source.read(now_us + 60 * US_PER_SECOND, READING).grants
+    assert ended.holder.pod_uid == UID
+    assert ended.until_us is not None
+    assert now_us < ended.until_us <= time.time_ns() // 1_000
+    assert source.read(now_us + 70 * US_PER_SECOND, READING).grants == ()

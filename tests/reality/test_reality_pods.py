@@ -100,5 +100,5 @@ def test_real_pods_keep_no_secret_of_their_spec(tmp_path: Path) -> None:
     assert found is not None
     assert "containers" not in repr(found)
     known = fraction["metadata"]["labels"].keys() | fraction["metadata"]["annotations"].keys()
-    assert {"project", "runai/queue"} < allowed_labels(found, ("project", "runai/*")).keys() <= known
+    assert {"project"} < allowed_labels(found, ("project", "runai/*")).keys() <= known
     assert allowed_labels(found, ("project",)) == {"project": fraction["metadata"]["labels"]["project"]}

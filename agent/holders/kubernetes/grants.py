@@ -21,7 +21,7 @@ from agent.holders.kubernetes.pod_cgroups import PodCgroups
 from agent.holders.kubernetes.podresources import ContainerDevices
 from agent.holders.kubernetes.view import PodView, ViewState
 from agent.holders.pods import PodNames
-from gpuledger.model import Event, Holder
+from gpuledger.model import Confidence, Event, Holder
 
 _log = logging.getLogger(__name__)
 
@@ -66,6 +66,8 @@ class KubernetesGrants:
         self._labels = tuple(dict.fromkeys(labels))
         self._viewing = False
         self._view_said = ""
+        self._before: dict[tuple[str, str], Grant] = {}  # by device and holder
+        self._before_us = 0
         self._state = KubernetesState(here=False)
 
     def read(self, at_us: int, reading: NodeReading, /) -> Granted:
@@ -76,9 +78,10 @@ class KubernetesGrants:
         answer = self._kubelet.ask(at_us)
         index = DeviceIndex(reading)
         grants = self._grants(answer, index)
+        ended = self._ended_since(grants, at_us)
         offered = self._assignments.offered(answer.allocatable or (), self._view.claimable(), index)
         managed = offered.devices | {grant.device for grant in grants}
-        return Granted(tuple(grants), managed, offered.replicas, tuple(self._view_events(at_us)))
+        return Granted((*grants, *ended), managed, offered.replicas, tuple(self._view_events(at_us)))
 
     def metadata(self, pod_uid: str) -> PodMetadata | None:
         """Return a pod's labels, annotations and owners, or None where they are not known (yet). Never waits."""
@@ -131,7 +134,10 @@ class KubernetesGrants:
             not_joined += not joined.uid
             if not joined.ended:
                 holder = self.enriched(pod_holder(container, joined.uid))
-                grants += [Grant(device, holder, method, replicas) for device, replicas, method in assigned]
+                trust = Confidence.MEASURED if joined.uid else Confidence.DERIVED
+                grants += [
+                    Grant(device, holder, method, replicas, confidence=trust) for device, replicas, method in assigned
+                ]
         self._state = KubernetesState(
             True,
             containers=len(answer.containers),
@@ -141,6 +147,18 @@ class KubernetesGrants:
             problem=join.problem or self._checkpoint.problem,
         )
         return grants
+
+    def _ended_since(self, grants: Iterable[Grant], at_us: int) -> list[Grant]:
+        """Return the grants that the reading before had and whose pods were seen to end since, with that instant."""
+        before, before_us = self._before, self._before_us
+        self._before, self._before_us = {(grant.device, grant.holder.key): grant for grant in grants}, at_us
+        return [
+            grant._replace(until_us=until_us)
+            for key, grant in before.items()
+            if key not in self._before
+            and (until_us := self._view.ended_us(grant.holder.pod_uid)) is not None
+            and before_us < until_us <= at_us
+        ]
 
     def _view_events(self, at_us: int) -> list[Event]:
         """Return an event where the API server has begun or ceased to answer, or there is none to ask: each once."""

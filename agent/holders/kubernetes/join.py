@@ -49,7 +49,7 @@ class PodJoin:
         if running and self._api_is_current:
             return Joined(self._one_of(running, listed), BY_API)
         logged = self._logged(listed)
-        known = tuple(dict.fromkeys((*running, *logged)))
+        known = tuple(dict.fromkeys((*running, *logged, *self._view.ended_uids(listed.namespace, listed.pod))))
         if known:
             here = tuple(uid for uid in known if not self._is_over(uid))
             return Joined(self._one_of(here or known, listed), BY_LOGS, ended=not here)

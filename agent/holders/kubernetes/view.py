@@ -58,6 +58,14 @@ class PodView(Protocol):
         """Tell whether a pod was seen to end."""
         ...
 
+    def ended_us(self, pod_uid: str) -> int | None:
+        """Return when a pod was seen to end, where that was seen."""
+        ...
+
+    def ended_uids(self, namespace: str, name: str) -> tuple[str, ...]:
+        """Return the UIDs of the pods of that name that were seen to end, the newest first."""
+        ...
+
     def metadata(self, pod_uid: str) -> PodMetadata | None:
         """Return what is known of a pod."""
         ...
@@ -117,6 +125,14 @@ class ApiView:
         """Tell whether the watch saw the pod leave."""
         return self._store.ended(pod_uid)
 
+    def ended_us(self, pod_uid: str) -> int | None:
+        """Return when the watch saw the pod leave."""
+        return self._store.ended_us(pod_uid)
+
+    def ended_uids(self, namespace: str, name: str) -> tuple[str, ...]:
+        """Return the UIDs of the pods of that name that the watch saw leave, the newest first."""
+        return self._store.ended_uids(namespace, name)
+
     def metadata(self, pod_uid: str) -> PodMetadata | None:
         """Return a pod with as much of its chain of owners as is known; the rest is asked for."""
         pod = self._store.get(pod_uid)
@@ -171,6 +187,16 @@ class NoView:
         """Return False: nobody saw."""
         del pod_uid
         return False
+
+    def ended_us(self, pod_uid: str) -> int | None:
+        """Return None."""
+        del pod_uid
+        return None
+
+    def ended_uids(self, namespace: str, name: str) -> tuple[str, ...]:
+        """Return nothing."""
+        del namespace, name
+        return ()
 
     def metadata(self, pod_uid: str) -> PodMetadata | None:
         """Return None."""
