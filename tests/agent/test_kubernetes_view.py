@@ -10,7 +10,8 @@ import pytest
 
 from agent.holders.grants import Granted
 from agent.holders.kubernetes.grants import KubernetesGrants
-from agent.holders.kubernetes.metadata import InMemoryPodMetadata, Owner, PodMetadata, allowed_labels
+from agent.holders.kubernetes.labels import LabelFilter
+from agent.holders.kubernetes.metadata import InMemoryPodMetadata, ObjectMeta, Owner, PodMetadata, pod_metadata
 from gpuledger.accounting.units import US_PER_SECOND
 from gpuledger.model import Event, Holder
 from tests.agent import kubernetes_api as objects
@@ -275,10 +276,28 @@ def test_closing_ends_every_thread(here: KubernetesNode, api: KubernetesApi, sou
 def test_labels_are_bounded() -> None:
     """A pod with a thousand labels, or a very long annotation, does not fill the ledger."""
     many = PodMetadata({f"app.kubernetes.io/{n:04}": "x" for n in range(1_000)}, {"team": "y" * 10_000})
-    found = allowed_labels(many, ("app.kubernetes.io/*", "team"))
-    assert len(found) == 64
-    long = allowed_labels(PodMetadata({}, {"team": "y" * 10_000}), ("team",))
+    assert len(LabelFilter(("app.kubernetes.io/*", "team")).select(many)) == 64
+    long = LabelFilter(("team",)).select(PodMetadata({}, {"team": "y" * 10_000}))
     assert len(long["team"]) == 256
+    assert LabelFilter(()).select(many) == {}
+
+
+def test_labels_are_looked_through_anew_when_they_have_changed() -> None:
+    """What was found for a pod stands until its labels or annotations are other ones."""
+    found = LabelFilter(("team",))
+    pod = PodMetadata({"team": "a", "teams": "b"}, {}, uid=UID)
+    assert found.select(pod) == {"team": "a"}
+    assert found.select(pod._replace(owners_settled=False)) is found.select(pod)
+    assert found.select(pod._replace(labels={"team": "b"})) == {"team": "b"}
+
+
+@pytest.mark.parametrize("count", [1, 8, 100, 5_000])
+def test_what_one_pod_can_take_of_the_agents_memory_is_bounded(count: int) -> None:
+    """Annotations of any number and length: long values are cut first, so that many short ones stay whole."""
+    meta = ObjectMeta(name="p", annotations={f"a{n:04}": "x" * (262_144 // count) for n in range(count)})
+    found = pod_metadata(meta).annotations
+    assert sum(map(len, found.values())) <= 32_768
+    assert len(found) == min(count, 128) or count == 5_000
 
 
 def test_given_metadata_answers_like_the_real_one() -> None:

@@ -284,3 +284,10 @@ def test_a_token_that_is_none_is_an_error_and_no_header(api: KubernetesApi, toke
     with serving_api(api) as url, pytest.raises(ApiError, match="holds no token"):
         ApiServer(ApiEndpoint(url, token)).get(PODS)
     assert api.requests == []
+
+
+def test_the_token_goes_to_nobody_who_could_be_listened_to(token: Path) -> None:
+    """Over plain HTTP it is shown on this machine only."""
+    urls = ["https://10.0.0.1", "http://127.0.0.1:8001", "http://localhost:8001", "http://10.0.0.1"]
+    shown = ["Authorization" in ApiServer(ApiEndpoint(url, token))._headers("a") for url in urls]
+    assert shown == [True, True, True, False]

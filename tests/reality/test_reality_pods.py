@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from agent.holders.kubernetes.api import ApiEndpoint, ApiServer
-from agent.holders.kubernetes.metadata import allowed_labels
+from agent.holders.kubernetes.labels import LabelFilter
 from agent.holders.kubernetes.view import ApiView
 from tests.agent.kubernetes_api import KubernetesApi, serving_api
 
@@ -100,5 +100,5 @@ def test_real_pods_keep_no_secret_of_their_spec(tmp_path: Path) -> None:
     assert found is not None
     assert "containers" not in repr(found)
     known = fraction["metadata"]["labels"].keys() | fraction["metadata"]["annotations"].keys()
-    assert {"project"} < allowed_labels(found, ("project", "runai/*")).keys() <= known
-    assert allowed_labels(found, ("project",)) == {"project": fraction["metadata"]["labels"]["project"]}
+    assert {"project"} < LabelFilter(("project", "runai/*")).select(found).keys() <= known
+    assert LabelFilter(("project",)).select(found) == {"project": fraction["metadata"]["labels"]["project"]}

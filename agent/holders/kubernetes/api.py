@@ -25,6 +25,7 @@ JSON: Final = "application/json"
 _MAX_BODY_BYTES: Final = 64 * 2**20
 _MAX_LINE_BYTES: Final = 4 * 2**20
 _KEEPALIVE: Final = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
+_THIS_NODE: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _HINTS: Final = {
     401: "the service account's token is not taken: see that it is mounted and projected for this API server",
     403: "give the agent's service account the role that docs/concepts/kubernetes.md shows",
@@ -138,9 +139,9 @@ class ApiServer:
         return headers
 
     def _token(self) -> str:
-        """Return what the token's file holds now; nothing where there is none (a proxy on this node asks for none)."""
+        """Return what the token's file holds now; nothing where there is none, or where others could listen."""
         path = self._endpoint.token_file
-        if path is None or not path.exists():
+        if path is None or not path.exists() or not (self._tls or self._host in _THIS_NODE):
             return ""
         token = path.read_bytes().strip()
         if not re.fullmatch(rb"[!-~]*", token):

@@ -16,7 +16,8 @@ from agent.holders.kubernetes.assignments import Assignments
 from agent.holders.kubernetes.checkpoint import KubeletCheckpoint
 from agent.holders.kubernetes.join import PodJoin
 from agent.holders.kubernetes.kubelet import Kubelet, KubeletAnswer
-from agent.holders.kubernetes.metadata import PodMetadata, allowed_labels
+from agent.holders.kubernetes.labels import LabelFilter
+from agent.holders.kubernetes.metadata import PodMetadata
 from agent.holders.kubernetes.pod_cgroups import PodCgroups
 from agent.holders.kubernetes.podresources import ContainerDevices
 from agent.holders.kubernetes.view import PodView, ViewState
@@ -63,7 +64,7 @@ class KubernetesGrants:
         self._checkpoint = checkpoint
         self._cgroups = cgroups
         self._assignments = assignments or Assignments()
-        self._labels = tuple(dict.fromkeys(labels))
+        self._labels = LabelFilter(labels)
         self._viewing = False
         self._view_said = ""
         self._before: dict[tuple[str, str], Grant] = {}  # by device and holder
@@ -96,7 +97,7 @@ class KubernetesGrants:
             holder,
             namespace=holder.namespace or pod.namespace,
             pod=holder.pod or pod.name,
-            labels={**allowed_labels(pod, self._labels), **holder.labels},
+            labels={**self._labels.select(pod), **holder.labels},
             controller=holder.controller or pod.controller,
         )
 

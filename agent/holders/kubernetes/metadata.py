@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
@@ -11,8 +10,8 @@ import msgspec
 MIRROR: Final = "kubernetes.io/config.mirror"  # on the API's copy of a static pod: the UID that the kubelet gave it
 
 _MAX_VALUE_LENGTH: Final = 4_096
-_MAX_LABEL_LENGTH: Final = 256
-_MAX_LABELS: Final = 64
+_SHORT_VALUE_LENGTH: Final = 256
+_MAX_LENGTH: Final = 32_768  # of all values together: a pod may have 256 KiB of them
 _LEFT_OUT: Final = frozenset({"kubectl.kubernetes.io/last-applied-configuration"})  # the whole pod again, secrets too
 
 
@@ -110,9 +109,7 @@ class PartialObjectList(msgspec.Struct, frozen=True):
 
 def pod_metadata(meta: ObjectMeta) -> PodMetadata:
     """Return a pod's metadata under the UID that its cgroup and its logs have; what is very long is cut or left out."""
-    annotations = {
-        name: value[:_MAX_VALUE_LENGTH] for name, value in (meta.annotations or {}).items() if name not in _LEFT_OUT
-    }
+    annotations = _bounded(meta.annotations or {})
     owner = maker(meta)
     return PodMetadata(
         meta.labels or {},
@@ -135,11 +132,11 @@ def maker(meta: ObjectMeta) -> Owner | None:
     return Owner(first.api_version, first.kind, first.name, first.uid)
 
 
-def allowed_labels(pod: PodMetadata, patterns: tuple[str, ...]) -> dict[str, str]:
-    """Return the labels and annotations whose names match a pattern: at most 64, a label before an annotation."""
-    found: dict[str, str] = {}
-    for values in (pod.labels, pod.annotations):
-        for name in sorted(values):
-            if len(found) < _MAX_LABELS and any(fnmatchcase(name, pattern) for pattern in patterns):
-                found.setdefault(name, values[name][:_MAX_LABEL_LENGTH])
-    return found
+def _bounded(annotations: Mapping[str, str]) -> dict[str, str]:
+    """Return annotations cut to what one pod may take of the agent's memory: long values first, then what is left."""
+    kept = {name: value for name, value in annotations.items() if name not in _LEFT_OUT}
+    for most in (_MAX_VALUE_LENGTH, _SHORT_VALUE_LENGTH):
+        kept = {name: value[:most] for name, value in kept.items()}
+        if sum(map(len, kept.values())) <= _MAX_LENGTH:
+            return kept
+    return dict(sorted(kept.items())[: _MAX_LENGTH // _SHORT_VALUE_LENGTH])
