@@ -21,8 +21,9 @@ else:
 class KubeletServer:
     """Serves `/v1.PodResourcesLister`. Each answer is bytes, or a call that may abort through its context."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *options: tuple[str, int]) -> None:
         self.path = path
+        self._options = options
         self.list: bytes | Callable[[Any], bytes] = b""
         self.allocatable: bytes | Callable[[Any], bytes] = b""
         self.calls: list[str] = []
@@ -32,7 +33,7 @@ class KubeletServer:
     def start(self) -> None:
         """Make the socket and serve on it."""
         self.path.unlink(missing_ok=True)
-        self._server = grpc.server(ThreadPoolExecutor(2))
+        self._server = grpc.server(ThreadPoolExecutor(2), options=self._options)
         handlers = {
             "List": grpc.unary_unary_rpc_method_handler(lambda _, context: self._answer("List", self.list, context)),
             "GetAllocatableResources": grpc.unary_unary_rpc_method_handler(
@@ -77,9 +78,9 @@ def refusing(code: Any, message: str) -> Callable[[Any], bytes]:
 
 
 @contextmanager
-def kubelet_at(path: Path) -> Iterator[KubeletServer]:
-    """Serve for a while."""
-    server = KubeletServer(path)
+def kubelet_at(path: Path, *options: tuple[str, int]) -> Iterator[KubeletServer]:
+    """Serve for a while; `options` are gRPC's."""
+    server = KubeletServer(path, *options)
     server.start()
     try:
         yield server

@@ -171,3 +171,16 @@ def test_a_connection_is_not_kept_for_ever(kubelet: KubeletServer, client: UnixG
     for _ in range(1_001):
         call(client)
     assert client.connections == 2
+
+
+def test_a_server_that_retires_connections_is_followed(tmp_path: Path) -> None:
+    """A server that ends each connection soon (GOAWAY) in the middle of calls: every call is answered all the same."""
+    options = (("grpc.max_connection_age_ms", 50), ("grpc.max_connection_age_grace_ms", 5_000))
+    with kubelet_at(tmp_path / "kubelet.sock", *options) as kubelet:
+        kubelet.list = bytes(100_000)
+        client = UnixGrpc(kubelet.path)
+        deadline = time.monotonic() + 30
+        while client.connections < 4:
+            assert len(call(client)) == 100_000
+            assert time.monotonic() < deadline
+        client.close()

@@ -8,35 +8,25 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import struct
 import time
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
-from h2.events import (
-    ConnectionTerminated,
-    DataReceived,
-    Event,
-    ResponseReceived,
-    StreamEnded,
-    StreamReset,
-    TrailersReceived,
-)
+from h2.events import ConnectionTerminated, DataReceived
 from h2.exceptions import H2Error
 
 from agent.holders.kubernetes import defaults
-from agent.holders.kubernetes.grpc_status import OK, CallError, CallRefusedError, refused
+from agent.holders.kubernetes.grpc_answer import IS_IT_UP, PREFIX, Answer
+from agent.holders.kubernetes.grpc_status import CallError, CallRefusedError
 from gpuledger.errors import HolderError
 
 MIB: Final = 2**20
 _MAX_CALLS: Final = 1_000  # on one connection: h2 remembers every stream there was
 _WINDOW_BYTES: Final = 4 * MIB  # how much a server may send before it hears from us
 _RECEIVE_BYTES: Final = 256 * 1024
-_PREFIX: Final = struct.Struct(">BI")
 
 
 class UnixGrpc:
@@ -117,118 +107,63 @@ class _Connection:
 
     def exchange(self, method: str, request: bytes, deadline: float, max_bytes: int) -> bytearray:
         """Send a request and return the message of its answer."""
-        call = _Call(method, max_bytes)
+        answer = Answer(method, max_bytes)
         try:
-            self._send(call, request, deadline)
-            while not call.ended:
-                self._receive(call, deadline)
+            self._send(answer, request, deadline)
+            while not answer.ended:
+                self._receive(answer, deadline)
         except TimeoutError as error:
             raise CallError(
                 f"{self._path} did not answer {method} in time",
                 hint="see whether the kubelet is overloaded; [kubernetes] timeout_s is how long it is waited for",
             ) from error
         except (OSError, H2Error) as error:
-            raise _BrokenError(f"the connection to {self._path} broke: {error}", hint=_IS_IT_UP) from error
-        return call.answer()
+            raise _BrokenError(f"the connection to {self._path} broke: {error}", hint=IS_IT_UP) from error
+        return answer.message()
 
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
 
-    def _send(self, call: _Call, request: bytes, deadline: float) -> None:
+    def _send(self, answer: Answer, request: bytes, deadline: float) -> None:
         self._socket.settimeout(_left(deadline))
-        call.stream = self._http.get_next_available_stream_id()
-        self.finished = call.stream >= 2 * _MAX_CALLS - 1
-        self._http.send_headers(call.stream, _headers(call.method, _left(deadline)))
-        self._http.increment_flow_control_window(_WINDOW_BYTES, call.stream)
-        self._http.send_data(call.stream, _PREFIX.pack(0, len(request)) + request, end_stream=True)
+        answer.stream = self._http.get_next_available_stream_id()
+        self.finished = answer.stream >= 2 * _MAX_CALLS - 1
+        self._http.send_headers(answer.stream, _headers(answer.method, _left(deadline)))
+        self._http.increment_flow_control_window(_WINDOW_BYTES, answer.stream)
+        self._http.send_data(answer.stream, PREFIX.pack(0, len(request)) + request, end_stream=True)
         self._flush()
 
-    def _receive(self, call: _Call, deadline: float) -> None:
+    def _receive(self, answer: Answer, deadline: float) -> None:
         self._socket.settimeout(_left(deadline))
         received = self._socket.recv(_RECEIVE_BYTES)
         if not received:
-            raise _BrokenError(f"{self._path} closed the connection", hint=_IS_IT_UP)
+            raise _BrokenError(f"{self._path} closed the connection", hint=IS_IT_UP)
         events = self._http.receive_data(received)
         for event in events:
             if isinstance(event, DataReceived):
                 self._http.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
             elif isinstance(event, ConnectionTerminated):
-                self._leave(event, call)
-            if getattr(event, "stream_id", None) == call.stream:
-                call.take(event)
+                self._leave(event, answer)
+            if getattr(event, "stream_id", None) == answer.stream:
+                answer.take(event)
         self._flush()
 
-    def _leave(self, event: ConnectionTerminated, call: _Call) -> None:
+    def _leave(self, event: ConnectionTerminated, answer: Answer) -> None:
         """Go on only with a call that the server still means to answer."""
         self.finished = True
         last = event.last_stream_id
-        if event.error_code != ErrorCodes.NO_ERROR or last is None or call.stream > last:
-            raise _BrokenError(f"{self._path} ended the connection (code {event.error_code})", hint=_IS_IT_UP)
+        if event.error_code != ErrorCodes.NO_ERROR or last is None or answer.stream > last:
+            raise _BrokenError(f"{self._path} ended the connection (code {event.error_code})", hint=IS_IT_UP)
 
     def _flush(self) -> None:
         if waiting := self._http.data_to_send():
             self._socket.sendall(waiting)
 
 
-class _Call:
-    """What has come of one call's answer."""
-
-    def __init__(self, method: str, max_bytes: int) -> None:
-        self.method = method
-        self.stream = 0
-        self.ended = False
-        self._max_bytes = max_bytes
-        self._body = bytearray()
-        self._headers: dict[str, str] = {}
-
-    def take(self, event: Event) -> None:
-        """Take one event of this call's stream."""
-        if isinstance(event, DataReceived):
-            self._body += event.data or b""
-            self._check_size()
-        elif isinstance(event, ResponseReceived | TrailersReceived):
-            self._headers.update((str(name), str(value)) for name, value in event.headers or ())
-        elif isinstance(event, StreamReset):
-            raise CallError(f"the call of {self.method} was broken off (code {event.error_code})", hint=_IS_IT_UP)
-        elif isinstance(event, StreamEnded):
-            self.ended = True
-
-    def answer(self) -> bytearray:
-        """Return the message, where the status is OK and it is whole."""
-        if self._headers.get(":status") != "200" or "grpc-status" not in self._headers:
-            raise CallError(f"the answer to {self.method} is not gRPC's", hint=_IS_IT_KUBELET)
-        status = self._headers["grpc-status"]
-        if status != str(OK):
-            raise refused(self.method, status, unquote(self._headers.get("grpc-message", "")))
-        if len(self._body) < _PREFIX.size or len(self._body) != _PREFIX.size + self._announced():
-            raise CallError(f"the answer to {self.method} is not one whole message", hint=_IS_IT_KUBELET)
-        if self._body[0]:
-            raise CallError(f"the answer to {self.method} is compressed, which was not asked for", hint=_IS_IT_KUBELET)
-        del self._body[: _PREFIX.size]
-        return self._body
-
-    def _announced(self) -> int:
-        return int(_PREFIX.unpack_from(self._body)[1])
-
-    def _check_size(self) -> None:
-        """Refuse a message that is too large as soon as it says so."""
-        known = len(self._body) >= _PREFIX.size
-        size = max(len(self._body) - _PREFIX.size, self._announced() if known else 0)
-        if size > self._max_bytes:
-            raise CallError(
-                f"the answer to {self.method} has {size} bytes, more than the {self._max_bytes} that are taken",
-                hint="raise [kubernetes] max_message_bytes",
-            )
-
-
-_IS_IT_UP: Final = "see whether the kubelet runs: systemctl status kubelet"
-_IS_IT_KUBELET: Final = "check that [kubernetes] socket is the kubelet's pod-resources socket"
-
-
 def unreachable(path: Path, error: Exception) -> CallError:
     """Return the error that says why nobody answers at `path`."""
-    hint = _IS_IT_UP
+    hint = IS_IT_UP
     if isinstance(error, PermissionError):
         hint = "run the agent as root: the kubelet's socket is root's"
     elif isinstance(error, FileNotFoundError):
