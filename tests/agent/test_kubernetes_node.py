@@ -45,12 +45,19 @@ def test_a_static_pods_cgroup_has_no_dashes(tmp_path: Path) -> None:
 
 
 def test_a_mount_without_pods_tells_nothing(tmp_path: Path) -> None:
-    """Nothing of Kubernetes in sight means not known, not that every pod has ended; an empty `kubepods` means none."""
+    """No pod in sight means not known, not that every pod has ended: what is seen may be another part of the tree."""
     (tmp_path / "user.slice").mkdir()
     assert PodCgroups(tmp_path).living() is None
     assert PodCgroups(tmp_path / "none").living() is None
     (tmp_path / "kubepods.slice").mkdir()
-    assert PodCgroups(tmp_path).living() == frozenset()
+    assert PodCgroups(tmp_path).living() is None
+
+
+def test_a_users_cgroups_are_no_pods(tmp_path: Path) -> None:
+    """A user may name folders in the own session as a pod's: they prove no life."""
+    for forged in (f"user.slice/user-1000.slice/kubepods/pod{UIDS[0]}", f"user-1000.slice/kubepods/pod{UIDS[1]}"):
+        (tmp_path / forged).mkdir(parents=True)
+    assert PodCgroups(tmp_path).living() is None
 
 
 def test_container_links_name_containers(tmp_path: Path) -> None:

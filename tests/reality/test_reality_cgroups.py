@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.holders.cgroup import parse_identity
+from agent.holders.kubernetes.pod_cgroups import PodCgroups
 
 _ROOT = Path(__file__).parents[2]
 _DATA = Path(os.environ.get("GPULEDGER_REALITY_DATA", _ROOT.parent / "shared" / "data")) / "cgroup_paths"
@@ -51,3 +52,16 @@ def test_a_whole_tree_of_slurm_cgroups_is_recognised() -> None:
         parts = dict(part.split("_", 1) for part in path.split("/") if part.startswith(("uid_", "job_", "step_")))
         assert (identity.slurm_job, identity.slurm_step) == (parts["job"], parts.get("step", ""))
         assert identity.slurm_uid == int(parts["uid"])
+
+
+def test_pods_of_real_trees_are_seen_to_live(tmp_path: Path) -> None:
+    """A cgroup of each labelled path of a pod that the kubelet makes itself is found, wherever it lies in the tree."""
+    rows = [row for row in labelled() if row["pod_uid"] and ":cri-containerd:" not in row["path"]]
+    assert len(rows) >= 40
+    missed = []
+    for number, row in enumerate(rows):
+        root = tmp_path / str(number)
+        (root / row["path"].replace("/..", "").lstrip("/")).mkdir(parents=True)
+        if PodCgroups(root).living() != {row["pod_uid"]}:
+            missed.append(row["path"])
+    assert missed == []

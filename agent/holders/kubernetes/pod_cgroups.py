@@ -1,13 +1,14 @@
 """Which pods have a cgroup on this node: the proof of life that needs no API server.
 
 The kubelet makes `kubepods` (or `kubepods.slice`) in each hierarchy, a folder below it for each class of service, and
-the pods' own below these; pods that are guaranteed lie directly in it. A node that is a container itself puts its own
-slices in front.
+the pods' own below these; pods that are guaranteed lie directly in it. A `--cgroup-root`, or a node that is a container
+itself, puts folders in front.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -16,8 +17,10 @@ from agent.holders.cgroup import parse_path
 from agent.holders.kubernetes import defaults
 
 _V1_HIERARCHIES: Final = ("memory", "pids", "cpu,cpuacct", "cpu", "cpuacct", "devices", "freezer", "systemd")
-_CLASSES: Final = ("burstable", "besteffort")
-_IN_FRONT: Final = ("kubelet", "kubelet.slice")
+_ON_THE_WAY: Final = re.compile(  # folders that may hold pods; a user's own never do
+    r"(?!user(-|\.slice)).*\.slice|(.*-)?kubepods|kubelet|burstable|besteffort|docker|(docker-)?[0-9a-f]{64}(\.scope)?"
+)
+_MAX_DEPTH: Final = 8
 
 
 class PodCgroups:
@@ -29,35 +32,22 @@ class PodCgroups:
     def living(self) -> frozenset[str] | None:
         """Return the UIDs of the pods that have a cgroup, or None where this mount shows no pods at all: unknown."""
         for hierarchy in (self._root, *(self._root / name for name in _V1_HIERARCHIES)):
-            tops = list(_tops(hierarchy))
-            if tops:
-                return frozenset(uid for top in tops for uid in _pods(top))
+            found = frozenset(_pods(str(hierarchy), _MAX_DEPTH))
+            if found:
+                return found
         return None
 
 
-def _tops(hierarchy: Path) -> Iterator[Path]:
-    """Yield the folders that hold all pods."""
-    for name in _folders(hierarchy):
-        if _is_top(name):
-            yield hierarchy / name
-        elif name in _IN_FRONT:
-            yield from (hierarchy / name / inner for inner in _folders(hierarchy / name) if _is_top(inner))
-
-
-def _is_top(name: str) -> bool:
-    return name.removesuffix(".slice").rpartition("-")[2] == "kubepods"
-
-
-def _pods(top: Path) -> Iterator[str]:
-    for name in _folders(top):
+def _pods(folder: str, depth: int) -> Iterator[str]:
+    for name in _folders(folder):
         uid = parse_path(f"/{name}").pod_uid
         if uid:
             yield uid
-        elif name.removesuffix(".slice").rpartition("-")[2] in _CLASSES:
-            yield from (uid for inner in _folders(top / name) if (uid := parse_path(f"/{inner}").pod_uid))
+        elif depth and _ON_THE_WAY.fullmatch(name):
+            yield from _pods(f"{folder}/{name}", depth - 1)
 
 
-def _folders(path: Path) -> list[str]:
+def _folders(path: str) -> list[str]:
     """Return the names of the folders in `path`; of none that is not there or may not be read."""
     try:
         with os.scandir(path) as entries:
