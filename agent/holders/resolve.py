@@ -164,7 +164,7 @@ class HolderResolver:
 
     def _gather(self, facts: ProcessFacts, identity: CgroupIdentity) -> tuple[_Evidence, bool]:
         """Return all that is known around a process, and whether that is all there will be."""
-        pod, pod_settled = self._pod_name(identity.pod_uid)
+        pod, pod_settled = self._pod_name(identity)
         container, container_settled = self._container(identity)
         described, described_settled = self._described(identity.pod_uid, pod)
         ancestors, complete = ancestry(facts, self._processes)
@@ -189,15 +189,18 @@ class HolderResolver:
             self.containers_unreadable += 1
             return None, False
 
-    def _pod_name(self, pod_uid: str) -> tuple[PodName | None, bool]:
-        if not pod_uid:
+    def _pod_name(self, identity: CgroupIdentity) -> tuple[PodName | None, bool]:
+        """Return a process's pod, its container alone where that is known, and whether that is all there will be."""
+        uid = identity.pod_uid
+        if not uid:
             return None, True
         try:
-            pod = self._pods.find(pod_uid)
+            pod = self._pods.find(uid)
+            container = self._pods.container_name(uid, identity.container_id)
         except HolderError:
             self.pods_unreadable += 1
             return None, False
-        return pod, pod is not None
+        return pod._replace(containers=(container,)) if pod and container else pod, pod is not None
 
 
 def holder_of(

@@ -62,3 +62,24 @@ def test_pods_hold_what_they_were_given_and_nothing_else(here: KubernetesNode) -
     assert {event.kind for event in found.events} == {"kubernetes_api_absent", "ungranted_use"}
     assert source.state().containers == 1
     standing.close()
+
+
+def test_a_sidecar_that_uses_its_neighbours_device_has_no_grant(here: KubernetesNode) -> None:
+    """Two containers of one pod are two holders: the link of a container's log tells which one a process is in."""
+    here.log_directory("trainer", UID, "main", "sidecar")
+    for container in ("main", "sidecar"):
+        here.link("trainer", container, CONTAINERS[container])
+    here.kubelet.list = listing(pod("trainer", main=[plugged("nvidia.com/gpu", A)]))
+    whole, cut = READING.boards
+    reading = READING._replace(boards=(whole._replace(processes=(ProcessReading(1, 20), ProcessReading(2, 10))), cut))
+    table = InMemoryProcesses({1: process(1, cgroup(UID, "main")), 2: process(2, cgroup(UID, "sidecar"))})
+    pods = PodLogDirectories(here.settings.holders.pod_logs, here.settings.holders.container_logs)
+    standing = Standing([here.source()])
+    observer = Observer(HolderResolver(table, pods, node="node-a"), node="node-a", standing=standing)
+    (first, *_), *_ = [board.devices for board in observer.observe(reading, T0).snapshot.boards]
+    assert [(one.holder, one.granted) for one in first.occupants] == [
+        (f"pod:{UID}/main", True),
+        (f"pod:{UID}/sidecar", False),
+    ]
+    assert observer.holders[f"pod:{UID}/sidecar"].container == "sidecar"
+    standing.close()
