@@ -10,6 +10,7 @@ import json
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -96,6 +97,15 @@ class KubernetesApi:
         return [one for one in list(self.requests) if word in one[0] or word in one[1]]
 
 
+def until(condition: Callable[[], Any], timeout_s: float = 10.0) -> Any:
+    """Return what `condition` gives as soon as it is true; fail where it is not in time."""
+    deadline = time.monotonic() + timeout_s
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not come to pass in time"
+        time.sleep(0.001)
+    return found
+
+
 def pod(
     name: str, uid: str, namespace: str = "ns", node: str = "node-a", phase: str = "Running", **metadata: Any
 ) -> dict[str, Any]:
@@ -110,9 +120,9 @@ def owner(kind: str, name: str, uid: str, api_version: str = "apps/v1", *, contr
     return {"apiVersion": api_version, "kind": kind, "name": name, "uid": uid, "controller": controller}
 
 
-def thing(name: str, uid: str, *owners: dict[str, Any]) -> dict[str, Any]:
-    """Return any other object's metadata."""
-    return {"metadata": {"name": name, "namespace": "ns", "uid": uid, "ownerReferences": list(owners)}}
+def thing(name: str, uid: str, *owners: dict[str, Any], **metadata: Any) -> dict[str, Any]:
+    """Return any other object's metadata; `metadata` are labels and annotations."""
+    return {"metadata": {"name": name, "namespace": "ns", "uid": uid, "ownerReferences": list(owners), **metadata}}
 
 
 def _selects(selector: str, pod: dict[str, Any] | None) -> bool:

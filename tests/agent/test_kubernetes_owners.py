@@ -12,10 +12,11 @@ import pytest
 from agent.holders.kubernetes.api import ApiEndpoint, ApiError, ApiServer
 from agent.holders.kubernetes.dra import SliceDevice
 from agent.holders.kubernetes.errands import Errands
-from agent.holders.kubernetes.metadata import Owner
-from agent.holders.kubernetes.owners import OwnerChains
+from agent.holders.kubernetes.metadata import Owner, PodMetadata
+from agent.holders.kubernetes.owners import chain, with_owners
+from agent.holders.kubernetes.single_objects import SingleObjects
 from agent.holders.kubernetes.slices import NodeSlices
-from tests.agent.kubernetes_api import KubernetesApi, owner, serving_api, thing
+from tests.agent.kubernetes_api import KubernetesApi, owner, serving_api, thing, until
 from tests.agent.test_kubernetes_devices import SLICES
 
 RS = Owner("apps/v1", "ReplicaSet", "llama-7d9f", "uid-rs")
@@ -72,10 +73,10 @@ def errands() -> Iterator[Errands]:
     found.close()
 
 
-def settled(chains: OwnerChains, api: KubernetesApi, first: Owner = RS) -> tuple[Owner, ...]:
+def settled(objects: SingleObjects, api: KubernetesApi, first: Owner = RS) -> tuple[Owner, ...]:
     """Ask for a chain until it is whole."""
     for _ in range(1_000):
-        owners, done = chains.chain("ns", first)
+        owners, done = chain("ns", first, objects)
         if done:
             return owners
         with api.changed:
@@ -87,12 +88,12 @@ def test_a_chain_is_followed_to_the_top_and_asked_for_once(
     api: KubernetesApi, server: ApiServer, errands: Errands
 ) -> None:
     """Kinds of custom resources too, whose plural is asked for; later pods of the same owner cost no request."""
-    chains = OwnerChains(server, errands)
-    assert chains.chain("ns", RS) == ((RS,), False)
-    assert settled(chains, api) == (RS, DEPLOYMENT, SERVICE)
+    objects = SingleObjects(server, errands)
+    assert chain("ns", RS, objects) == ((RS,), False)
+    assert settled(objects, api) == (RS, DEPLOYMENT, SERVICE)
     asked = len(api.requests)
     for _ in range(50):
-        assert settled(chains, api) == (RS, DEPLOYMENT, SERVICE)
+        assert settled(objects, api) == (RS, DEPLOYMENT, SERVICE)
     assert len(api.requests) == asked == 4
     assert all("as=PartialObjectMetadata" in accept for path, _, accept in api.requests if path != DISCOVERY)
 
@@ -102,17 +103,16 @@ def test_an_owner_that_may_not_be_read_ends_the_chain_for_a_while(
 ) -> None:
     """What is known so far stands; the same is not asked for again within minutes, and is afterwards."""
     clock = Clock()
-    chains = OwnerChains(server, errands, monotonic=clock)
+    objects = SingleObjects(server, errands, monotonic=clock)
     api.forbidden = {"deployments"}
-    assert settled(chains, api) == (RS, DEPLOYMENT)
-    assert chains.denied == {"Deployment": 1}
+    assert settled(objects, api) == (RS, DEPLOYMENT)
+    assert objects.denied == {"Deployment": 1}
     asked = len(api.requests)
-    assert settled(chains, api) == (RS, DEPLOYMENT)
+    assert settled(objects, api) == (RS, DEPLOYMENT)
     assert len(api.requests) == asked
     api.forbidden = set()
     clock.now += 601
-    while settled(chains, api) != (RS, DEPLOYMENT, SERVICE):
-        time.sleep(0.001)
+    until(lambda: settled(objects, api) == (RS, DEPLOYMENT, SERVICE))
 
 
 def test_an_owner_that_is_gone_or_has_another_uid_ends_the_chain(
@@ -120,20 +120,20 @@ def test_an_owner_that_is_gone_or_has_another_uid_ends_the_chain(
 ) -> None:
     """A name alone is no identity: an object of that name with another UID is not the owner."""
     api.objects[PATH_D] = thing("llama", "uid-of-another", reference(SERVICE))
-    chains = OwnerChains(server, errands)
-    assert settled(chains, api) == (RS, DEPLOYMENT)
+    objects = SingleObjects(server, errands)
+    assert settled(objects, api) == (RS, DEPLOYMENT)
     gone = Owner("batch/v1", "Job", "gone", "uid-gone")
-    assert settled(chains, api, gone) == (gone,)
+    assert settled(objects, api, gone) == (gone,)
 
 
 def test_a_pod_that_lies_about_its_owner_harms_no_other(
     api: KubernetesApi, server: ApiServer, errands: Errands
 ) -> None:
     """Who makes a pod writes its owner references: a forged one does not decide about the true owner of that UID."""
-    chains = OwnerChains(server, errands)
+    objects = SingleObjects(server, errands)
     forged = Owner("apps/v1", "ReplicaSet", "mine", "uid-rs")
-    assert settled(chains, api, forged) == (forged,)
-    assert settled(chains, api) == (RS, DEPLOYMENT, SERVICE)
+    assert settled(objects, api, forged) == (forged,)
+    assert settled(objects, api) == (RS, DEPLOYMENT, SERVICE)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_an_owners_name_cannot_lead_elsewhere(
     api: KubernetesApi, server: ApiServer, errands: Errands, hostile: Owner
 ) -> None:
     """Names and API versions are checked before they become part of an address."""
-    assert settled(OwnerChains(server, errands), api, hostile) == (hostile,)
+    assert settled(SingleObjects(server, errands), api, hostile) == (hostile,)
     for path, query, _ in api.requests:
         assert ".." not in path
         assert not query
@@ -158,40 +158,83 @@ def test_an_owners_name_cannot_lead_elsewhere(
 def test_a_server_that_fails_leaves_the_chain_open(api: KubernetesApi, server: ApiServer, errands: Errands) -> None:
     """Half a chain is not sold as a whole one: it stays open until the server answers, and is asked for seldom."""
     clock = Clock()
-    chains = OwnerChains(server, errands, monotonic=clock)
+    objects = SingleObjects(server, errands, monotonic=clock)
     api.failing = 500
-    assert chains.chain("ns", RS) == ((RS,), False)
+    assert chain("ns", RS, objects) == ((RS,), False)
     api.wait_for(lambda: len(api.requests) == 1)
     api.failing = None
-    while errands.done == 0:
-        time.sleep(0)
-    assert chains.chain("ns", RS) == ((RS,), False)
+    until(lambda: errands.done > 0)
+    assert chain("ns", RS, objects) == ((RS,), False)
     assert len(api.requests) == 1
     clock.now += 31
-    assert settled(chains, api) == (RS, DEPLOYMENT, SERVICE)
+    assert settled(objects, api) == (RS, DEPLOYMENT, SERVICE)
+
+
+def test_owners_and_namespace_bring_their_labels(api: KubernetesApi, server: ApiServer, errands: Errands) -> None:
+    """Teams often label the namespace or the Deployment and not the pod: rules see these too, told apart."""
+    api.objects[PATH_RS] = thing("llama-7d9f", "uid-rs", reference(DEPLOYMENT), labels={"pod-template-hash": "7d9f"})
+    last_applied = {"kubectl.kubernetes.io/last-applied-configuration": "{}"}
+    api.objects[PATH_D] = thing("llama", "uid-d", labels={"team": "nlp"}, annotations={"owner": "ana", **last_applied})
+    api.objects["/api/v1/namespaces/ns"] = thing("ns", "uid-ns", labels={"cost-center": "4711"}, annotations={"a": "b"})
+    objects = SingleObjects(server, errands)
+    pod = PodMetadata({}, {}, (RS,), "ns", "llama-x", "uid", owners_settled=False)
+    until(lambda: with_owners(pod, objects).owners_settled)
+    found = with_owners(pod, objects)
+    assert [(one.title, one.labels, one.annotations) for one in found.owners] == [
+        ("ReplicaSet/llama-7d9f", {"pod-template-hash": "7d9f"}, {}),
+        ("Deployment/llama", {"team": "nlp"}, {"owner": "ana"}),
+    ]
+    assert (found.namespace_labels, found.namespace_annotations) == ({"cost-center": "4711"}, {"a": "b"})
+    assert found.controller == "Deployment/llama"
+
+
+def test_labels_of_owners_are_read_again_after_an_hour(api: KubernetesApi, server: ApiServer, errands: Errands) -> None:
+    """What is known stands meanwhile, and also when the server then fails."""
+    clock = Clock()
+    objects = SingleObjects(server, errands, monotonic=clock)
+    api.objects[PATH_D] = thing("llama", "uid-d", labels={"team": "old"})
+    settled(objects, api, DEPLOYMENT)
+    clock.now += 3_601
+    api.failing = 500
+    assert chain("ns", DEPLOYMENT, objects)[0][0].labels == {"team": "old"}
+    until(lambda: errands.done >= 2)
+    assert chain("ns", DEPLOYMENT, objects) == ((DEPLOYMENT._replace(labels={"team": "old"}),), True)
+    api.failing = None
+    api.objects[PATH_D] = thing("llama", "uid-d", labels={"team": "new"})
+    clock.now += 31
+    until(lambda: chain("ns", DEPLOYMENT, objects)[0][0].labels == {"team": "new"})
+
+
+def test_an_owner_outside_of_namespaces_is_found(api: KubernetesApi, server: ApiServer, errands: Errands) -> None:
+    """Discovery tells that a kind is in no namespace."""
+    quota = Owner("example.com/v1", "Fleet", "big", "uid-f")
+    api.objects["/apis/example.com/v1"] = {"resources": [{"name": "fleets", "kind": "Fleet", "namespaced": False}]}
+    api.objects["/apis/example.com/v1/fleets/big"] = thing("big", "uid-f", labels={"a": "b"})
+    (found,) = settled(SingleObjects(server, errands), api, quota)
+    assert found.labels == {"a": "b"}
 
 
 def test_a_node_is_the_top(api: KubernetesApi, server: ApiServer, errands: Errands) -> None:
     """A static pod is owned by its node: nothing is asked for."""
     of_node = Owner("v1", "Node", "node-a", "uid-n")
-    assert OwnerChains(server, errands).chain("ns", of_node) == ((of_node,), True)
+    assert chain("ns", of_node, SingleObjects(server, errands)) == ((of_node,), True)
     assert api.requests == []
 
 
 def test_a_circle_of_owners_ends(api: KubernetesApi, server: ApiServer, errands: Errands) -> None:
     """Objects that own one another do not hold the agent up."""
     api.objects[PATH_D] = thing("llama", "uid-d", reference(RS))
-    assert len(settled(OwnerChains(server, errands), api)) == 8
+    assert len(settled(SingleObjects(server, errands), api)) == 8
 
 
 def test_what_is_kept_is_bounded(api: KubernetesApi, server: ApiServer, errands: Errands) -> None:
     """Ten thousand owners do not stay in memory."""
-    chains = OwnerChains(server, errands, max_kept=3)
+    objects = SingleObjects(server, errands, max_kept=3)
     for number in range(10):
         job = Owner("batch/v1", "Job", f"job-{number}", f"uid-{number}")
         api.objects[f"/apis/batch/v1/namespaces/ns/jobs/job-{number}"] = thing(job.name, job.uid)
-        assert settled(chains, api, job) == (job,)
-    assert len(chains._kept) == 3
+        assert settled(objects, api, job) == (job,)
+    assert len(objects) == 3
 
 
 def test_requests_are_paced_and_none_is_made_twice_at_once() -> None:
@@ -202,8 +245,7 @@ def test_requests_are_paced_and_none_is_made_twice_at_once() -> None:
         errands.ask("same", lambda: ran.append(time.monotonic()))
     for number in range(5):
         errands.ask(number, lambda: ran.append(time.monotonic()))
-    while errands.done < 6:
-        time.sleep(0.001)
+    until(lambda: errands.done >= 6)
     errands.close()
     assert len(ran) == 6
     assert ran[-1] - ran[0] >= 5 / 50
@@ -219,8 +261,7 @@ def test_an_errand_that_fails_stops_no_other() -> None:
 
     errands.ask("a", fail)
     errands.ask("b", lambda: ran.append("b"))
-    while not ran:
-        time.sleep(0.001)
+    until(lambda: ran)
     errands.close()
 
 
@@ -232,8 +273,7 @@ def test_slices_are_read_in_the_version_that_there_is(api: KubernetesApi, server
     slices = NodeSlices(server, errands, "node-a", monotonic=clock)
     name = ("gpu.nvidia.com", "n", "gpu-0")
     assert slices.find(name) is None
-    while slices.find(name) is None:
-        time.sleep(0.001)
+    until(lambda: slices.find(name))
     assert slices.find(name) == SliceDevice("gpu", "GPU-0")
     assert len(slices.everything()) == 2
     assert [one[0] for one in api.requests] == [path.replace("v1beta1", v) for v in ("v1", "v1beta2", "v1beta1")]
@@ -249,6 +289,5 @@ def test_a_cluster_without_slices_has_none(api: KubernetesApi, server: ApiServer
     """An API server that serves no version of them is no failure."""
     slices = NodeSlices(server, errands, "node-a")
     assert slices.everything() == {}
-    while errands.done == 0:
-        time.sleep(0.001)
+    until(lambda: errands.done > 0)
     assert slices.everything() == {}

@@ -16,7 +16,7 @@ from gpuledger.accounting.units import US_PER_SECOND
 from gpuledger.model import Event, Holder
 from tests.agent import kubernetes_api as objects
 from tests.agent.kubelet_messages import claimed, listing, plugged, pod
-from tests.agent.kubernetes_api import KubernetesApi, owner, thing
+from tests.agent.kubernetes_api import KubernetesApi, owner, thing, until
 from tests.agent.kubernetes_node import READING, KubernetesNode, held, kubernetes_node
 from tests.agent.nodes import T0
 from tests.agent.test_kubernetes_devices import MIG1, MIG2, A, B
@@ -317,8 +317,7 @@ def test_a_pod_that_ended_between_two_readings_ended_when_the_watch_said_so(
     read_until(source, lambda _: source.metadata(UID))
     source.read(now_us, READING)
     api.delete(UID)
-    while source.metadata(UID) is not None:
-        time.sleep(0.001)
+    until(lambda: source.metadata(UID) is None)
     (ended,) = source.read(now_us + 60 * US_PER_SECOND, READING).grants
     assert ended.holder.pod_uid == UID
     assert ended.until_us is not None

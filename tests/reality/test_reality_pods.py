@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import yaml
 from agent.holders.kubernetes.api import ApiEndpoint, ApiServer
 from agent.holders.kubernetes.labels import LabelFilter
 from agent.holders.kubernetes.view import ApiView
-from tests.agent.kubernetes_api import KubernetesApi, serving_api
+from tests.agent.kubernetes_api import KubernetesApi, serving_api, until
 
 _ROOT = Path(__file__).parents[2]
 _DATA = Path(os.environ.get("GPULEDGER_REALITY_DATA", _ROOT.parent / "shared" / "data")) / "mlops_pods"
@@ -61,9 +60,7 @@ def test_every_real_pod_arrives_on_its_node_with_its_metadata(tmp_path: Path) ->
             }
             view = ApiView(ApiServer(ApiEndpoint(url, tmp_path / "token")), node)
             view.start()
-            deadline = time.monotonic() + 10
-            while not view.current() and time.monotonic() < deadline:
-                time.sleep(0.002)
+            until(view.current)
             assert view.state().pods == len(expected)
             for uid, meta in expected.items():
                 found = view.metadata(uid)
@@ -92,9 +89,7 @@ def test_real_pods_keep_no_secret_of_their_spec(tmp_path: Path) -> None:
     with serving_api(api) as url:
         view = ApiView(ApiServer(ApiEndpoint(url, tmp_path / "token")), "node-a")
         view.start()
-        deadline = time.monotonic() + 10
-        while not view.current() and time.monotonic() < deadline:
-            time.sleep(0.002)
+        until(view.current)
         found = view.metadata(fraction["metadata"]["uid"])
         view.close()
     assert found is not None

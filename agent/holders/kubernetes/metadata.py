@@ -22,6 +22,8 @@ class Owner(NamedTuple):
     kind: str
     name: str
     uid: str = ""
+    labels: Mapping[str, str] = {}
+    annotations: Mapping[str, str] = {}
 
     @property
     def title(self) -> str:
@@ -38,7 +40,9 @@ class PodMetadata(NamedTuple):
     namespace: str = ""
     name: str = ""
     uid: str = ""
-    owners_settled: bool = True  # False: more of the chain may become known
+    owners_settled: bool = True  # False: more of the chain, or of the namespace, may become known
+    namespace_labels: Mapping[str, str] = {}
+    namespace_annotations: Mapping[str, str] = {}
 
     @property
     def controller(self) -> str:
@@ -109,7 +113,7 @@ class PartialObjectList(msgspec.Struct, frozen=True):
 
 def pod_metadata(meta: ObjectMeta) -> PodMetadata:
     """Return a pod's metadata under the UID that its cgroup and its logs have; what is very long is cut or left out."""
-    annotations = _bounded(meta.annotations or {})
+    annotations = bounded(meta.annotations or {})
     owner = maker(meta)
     return PodMetadata(
         meta.labels or {},
@@ -132,11 +136,11 @@ def maker(meta: ObjectMeta) -> Owner | None:
     return Owner(first.api_version, first.kind, first.name, first.uid)
 
 
-def _bounded(annotations: Mapping[str, str]) -> dict[str, str]:
-    """Return annotations cut to what one pod may take of the agent's memory: long values first, then what is left."""
+def bounded(annotations: Mapping[str, str], most_in_all: int = _MAX_LENGTH) -> dict[str, str]:
+    """Return annotations cut to what one object may take of the agent's memory: long values first, then the rest."""
     kept = {name: value for name, value in annotations.items() if name not in _LEFT_OUT}
     for most in (_MAX_VALUE_LENGTH, _SHORT_VALUE_LENGTH):
         kept = {name: value[:most] for name, value in kept.items()}
-        if sum(map(len, kept.values())) <= _MAX_LENGTH:
+        if sum(map(len, kept.values())) <= most_in_all:
             return kept
-    return dict(sorted(kept.items())[: _MAX_LENGTH // _SHORT_VALUE_LENGTH])
+    return dict(sorted(kept.items())[: most_in_all // _SHORT_VALUE_LENGTH])

@@ -13,8 +13,9 @@ from agent.holders.kubernetes.api import ApiServer
 from agent.holders.kubernetes.dra import DeviceName, SliceDevice
 from agent.holders.kubernetes.errands import Errands
 from agent.holders.kubernetes.metadata import PodMetadata
-from agent.holders.kubernetes.owners import OwnerChains
+from agent.holders.kubernetes.owners import with_owners
 from agent.holders.kubernetes.pod_store import PodStore
+from agent.holders.kubernetes.single_objects import SingleObjects
 from agent.holders.kubernetes.slices import NodeSlices
 from agent.holders.kubernetes.watch import PodWatch
 
@@ -98,7 +99,7 @@ class ApiView:
         self._api = api
         self._current_s = current_s
         self._errands = Errands(per_second=requests_per_second)
-        self._owners = OwnerChains(api, self._errands)
+        self._objects = SingleObjects(api, self._errands)
         self._slices = NodeSlices(api, self._errands, node, drivers=drivers)
         self._store = PodStore()
         self.watch = PodWatch(api, node, self._store)
@@ -136,10 +137,7 @@ class ApiView:
     def metadata(self, pod_uid: str) -> PodMetadata | None:
         """Return a pod with as much of its chain of owners as is known; the rest is asked for."""
         pod = self._store.get(pod_uid)
-        if pod is None or not pod.owners:
-            return pod
-        owners, settled = self._owners.chain(pod.namespace, pod.owners[0])
-        return pod._replace(owners=owners, owners_settled=settled)
+        return None if pod is None else with_owners(pod, self._objects)
 
     def described(self, name: DeviceName) -> SliceDevice | None:
         """Return what a ResourceSlice says of a device; slices are asked for where it is not known."""
@@ -160,7 +158,7 @@ class ApiView:
             self.watch.lists,
             self.watch.watches,
             self._errands.done,
-            tuple(sorted(self._owners.denied)),
+            tuple(sorted(self._objects.denied)),
             "" if error is None else str(error),
         )
 
