@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from agent.holders.kubernetes.grpc import UnixGrpc
 from agent.holders.kubernetes.grpc_status import UNIMPLEMENTED, CallError, CallRefusedError
@@ -156,12 +160,10 @@ def test_what_speaks_no_grpc_is_an_error(tmp_path: Path, says: bytes) -> None:
                     while connected.recv(65_536):
                         pass
 
-        speaker = threading.Thread(target=speak)
+        speaker = threading.Thread(target=speak, daemon=True)
         speaker.start()
-        client = UnixGrpc(path)
-        with pytest.raises(CallError):
+        with contextlib.closing(UnixGrpc(path)) as client, pytest.raises(CallError):
             call(client, timeout_s=0.5)
-        client.close()
         speaker.join(10)
     assert not speaker.is_alive()
 
@@ -184,3 +186,40 @@ def test_a_server_that_retires_connections_is_followed(tmp_path: Path) -> None:
             assert len(call(client)) == 100_000
             assert time.monotonic() < deadline
         client.close()
+
+
+_FRAMES = st.lists(
+    st.tuples(st.integers(0, 10), st.integers(0, 255), st.sampled_from([0, 1, 2, 3]), st.binary(max_size=60)),
+    max_size=6,
+)
+_SETTINGS = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+
+
+@given(_FRAMES, st.binary(max_size=30))
+@example([(1, 4, 1, b"\x88\x00\x01x\x01\xff")], b"")  # a header that is not UTF-8
+@settings(max_examples=150, deadline=None)
+def test_hostile_frames_are_an_error_and_nothing_else(frames: list[tuple[int, int, int, bytes]], rest: bytes) -> None:
+    """Frames of every type with any flags, stream and payload: the call ends with the one error, in time."""
+    says = _SETTINGS + b"".join(
+        len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+        for kind, flags, stream, payload in frames
+    )
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listening:
+        path = Path(folder) / "hostile.sock"
+        listening.bind(str(path))
+        listening.listen()
+
+        def speak() -> None:
+            connected, _ = listening.accept()
+            with connected, contextlib.suppress(OSError):
+                connected.sendall(says + rest)
+                connected.shutdown(socket.SHUT_WR)
+                while connected.recv(65_536):
+                    pass
+
+        speaker = threading.Thread(target=speak, daemon=True)
+        speaker.start()
+        with contextlib.closing(UnixGrpc(path)) as client, pytest.raises(CallError):
+            call(client)
+        speaker.join(10)
+        assert not speaker.is_alive()

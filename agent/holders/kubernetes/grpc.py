@@ -21,7 +21,6 @@ from h2.exceptions import H2Error
 from agent.holders.kubernetes import defaults
 from agent.holders.kubernetes.grpc_answer import IS_IT_UP, PREFIX, Answer
 from agent.holders.kubernetes.grpc_status import CallError, CallRefusedError
-from gpuledger.errors import HolderError
 
 MIB: Final = 2**20
 _MAX_CALLS: Final = 1_000  # on one connection: h2 remembers every stream there was
@@ -62,8 +61,8 @@ class UnixGrpc:
             answer = connection.exchange(method, request, deadline, self._max_message_bytes)
         except CallRefusedError:
             raise  # the connection is as good as before
-        except HolderError:
-            self.close()
+        except BaseException:
+            self.close()  # whatever was under way on it is not known
             raise
         if connection.finished:
             self.close()
@@ -93,7 +92,7 @@ class _Connection:
         self._path = path
         self.socket_id = _socket_id(path)
         self.finished = False  # the server will answer no more on it
-        self._http = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
+        self._http = H2Connection(H2Configuration(client_side=True, header_encoding=None))
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
             self._socket.settimeout(_left(deadline))

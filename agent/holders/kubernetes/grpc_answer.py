@@ -32,7 +32,7 @@ class Answer:
             self._body += event.data or b""
             self._check_size()
         elif isinstance(event, ResponseReceived | TrailersReceived):
-            self._headers.update((str(name), str(value)) for name, value in event.headers or ())
+            self._headers.update((_text(name), _text(value)) for name, value in event.headers or ())
         elif isinstance(event, StreamReset):
             raise CallError(f"the call of {self.method} was broken off (code {event.error_code})", hint=IS_IT_UP)
         elif isinstance(event, StreamEnded):
@@ -64,3 +64,7 @@ class Answer:
                 f"the answer to {self.method} has {size} bytes, more than the {self._max_bytes} that are taken",
                 hint="raise [kubernetes] max_message_bytes",
             )
+
+
+def _text(value: bytes | str) -> str:
+    return value if isinstance(value, str) else value.decode("utf-8", "replace")
