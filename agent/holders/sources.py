@@ -12,7 +12,7 @@ from agent.holders.slurm.presence import is_wanted
 
 
 def grant_sources(settings: AgentSettings) -> tuple[GrantSource, ...]:
-    """Return the sources of this node, strongest first: a Slurm that runs inside of pods knows more than the kubelet."""
+    """Return the sources of this node, strongest first: a Slurm inside of pods knows more than the kubelet."""
     return (*_slurm(settings), *_kubernetes(settings))
 
 
