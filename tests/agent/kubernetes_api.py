@@ -7,6 +7,8 @@ that is too old is gone (410), and a pod that no longer matches a watch's select
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import ssl
 import subprocess
 import threading
@@ -17,6 +19,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+import pytest
 
 _PARTIAL_LIST = "as=PartialObjectMetadataList"
 _PARTIAL = "as=PartialObjectMetadata"
@@ -283,6 +287,9 @@ def serving_api(api: KubernetesApi, certificate: Path | None = None) -> Iterator
 
 def self_signed(folder: Path) -> Path:
     """Return a file with a certificate for 127.0.0.1 and its key."""
+    if shutil.which("openssl") is None:
+        missing = "openssl is missing: apt-get install openssl"
+        pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
     path = folder / "server.pem"
     subprocess.run(
         [

@@ -255,6 +255,20 @@ def test_what_there_is_to_give_is_asked_for_each_minute(here: KubernetesNode, so
     assert not source.state().allocatable_known
 
 
+def test_grants_do_not_wait_for_what_there_is_to_give(here: KubernetesNode, source: KubernetesGrants) -> None:
+    """Where only the second question fails, the answer to the first counts, and what was known of the other stands."""
+    here.log_directory("trainer", UID)
+    here.kubelet.list = listing(pod("trainer", main=[plugged("nvidia.com/gpu", A)]))
+    here.kubelet.allocatable = allocatable(plugged("nvidia.com/gpu", A), plugged("nvidia.com/mig-1g.10gb", MIG1))
+    source.read(T0, READING)
+    here.kubelet.list = listing()
+    here.kubelet.allocatable = refusing(grpc.StatusCode.UNKNOWN, "checkpoint error")
+    granted = source.read(T0 + 60 * SECOND, READING)
+    assert granted.grants == ()
+    assert granted.managed == {A, MIG1}
+    assert source.state().kubelet_error == ""
+
+
 def test_devices_that_are_not_here_are_said(here: KubernetesNode, source: KubernetesGrants) -> None:
     """A grant for a GPU that the driver does not show is no grant, and is counted."""
     here.log_directory("trainer", UID)

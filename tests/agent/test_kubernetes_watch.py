@@ -15,7 +15,7 @@ from agent.holders.kubernetes.api import ApiEndpoint, ApiError, ApiServer
 from agent.holders.kubernetes.pod_store import PodStore
 from agent.holders.kubernetes.watch import PODS, PodWatch
 from gpuledger.errors import ConfigError
-from tests.agent.kubernetes_api import KubernetesApi, pod, self_signed, serving_api
+from tests.agent.kubernetes_api import KubernetesApi, pod, self_signed, serving_api, until
 
 
 class Waited(PodStore):
@@ -240,6 +240,31 @@ def test_the_thread_ends_when_told(api: KubernetesApi, token: Path) -> None:
         watch.close()
         assert watch._thread is not None
         assert not watch._thread.is_alive()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_died_is_started_again(api: KubernetesApi, token: Path) -> None:
+    """What nobody foresaw ends one attempt, not the view of the API server for good."""
+
+    class Failing(PodStore):
+        failed = 0
+
+        def replace(self, pods: object) -> None:
+            self.failed += 1
+            if self.failed == 1:
+                raise RuntimeError("nobody foresaw this")
+
+    with serving_api(api) as url:
+        watch = PodWatch(ApiServer(ApiEndpoint(url, token)), "node-a", Failing())
+        watch.start()
+        until(lambda: watch._thread is not None and not watch._thread.is_alive())
+        watch.start()
+        api.wait_for(lambda: api.watching == 1)
+        watch.start()
+        assert watch.lists == 1
+        watch.close()
+        watch.start()
+        assert not watch._thread.is_alive()  # type: ignore[union-attr]
 
 
 def test_tls_is_checked_against_the_clusters_certificate(api: KubernetesApi, token: Path, tmp_path: Path) -> None:

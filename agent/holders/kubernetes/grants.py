@@ -75,7 +75,8 @@ class KubernetesGrants:
         """Return what is granted now. Raises HolderError where there is a kubelet that has not answered for long."""
         if not self._kubelet.here():
             return NOTHING_GRANTED
-        self._start_viewing()
+        self._viewing = True
+        self._view.start()
         answer = self._kubelet.ask(at_us)
         index = DeviceIndex(reading)
         grants = self._grants(answer, index)
@@ -116,11 +117,6 @@ class KubernetesGrants:
         self._kubelet.close()
         if self._viewing:
             self._view.close()
-
-    def _start_viewing(self) -> None:
-        if not self._viewing:
-            self._viewing = True
-            self._view.start()
 
     def _grants(self, answer: KubeletAnswer, index: DeviceIndex) -> list[Grant]:
         join = PodJoin(self._view, self._pods, self._checkpoint, self._cgroups)

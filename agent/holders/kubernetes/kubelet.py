@@ -105,20 +105,18 @@ class Kubelet:
         return UnixGrpc(self._socket, max_message_bytes=self._max_message_bytes)
 
     def _allocatable(self, caller: Caller, at_us: int) -> tuple[DeviceIds, ...] | None:
-        """Return what there is to give; it changes seldom and is asked for each minute, and after a failure."""
+        """Return what there is to give; it changes seldom: asked for each minute, and after a failure."""
         asked_us, last = self._allocatable_at_us, self._last if self.error is None else None
         if last is not None and asked_us is not None and 0 <= at_us - asked_us < _ALLOCATABLE_EVERY_US:
             return last.allocatable
-        try:
-            body = caller.call(GET_ALLOCATABLE, NO_ARGUMENTS, timeout_s=self._timeout_s)
-        except CallRefusedError as error:
-            if error.status != UNIMPLEMENTED:
-                raise
-            found = None
-        else:
-            found = parse_allocatable(body)
         self._allocatable_at_us = at_us
-        return found
+        try:
+            return parse_allocatable(caller.call(GET_ALLOCATABLE, NO_ARGUMENTS, timeout_s=self._timeout_s))
+        except HolderError as error:
+            if isinstance(error, CallRefusedError) and error.status == UNIMPLEMENTED:
+                return None
+            _log.warning("what there is to give is not known anew: %s", error)
+            return self._last.allocatable if self._last else None
 
     def _failed(self, error: HolderError, at_us: int) -> None:
         if self.error is None:

@@ -40,7 +40,7 @@ class PodView(Protocol):
     """The API server's knowledge of this node's pods."""
 
     def start(self) -> None:
-        """Begin to look."""
+        """Begin to look; nothing where it has begun."""
         ...
 
     def close(self) -> None:
@@ -105,7 +105,7 @@ class ApiView:
         self.watch = PodWatch(api, node, self._store)
 
     def start(self) -> None:
-        """Start to list and watch."""
+        """Start to list and watch, unless that goes on already."""
         self.watch.start()
 
     def close(self) -> None:

@@ -83,7 +83,9 @@ class PodWatch:
         self.error: ApiError | None = None  # why it does not work now
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the thread, or start it anew where it has died of what nobody foresaw."""
+        if self._thread is not None and (self._thread.is_alive() or self._stop.is_set()):
+            return
         self._thread = threading.Thread(target=self._run, name="kubernetes-watch", daemon=True)
         self._thread.start()
 
