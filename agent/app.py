@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -21,6 +22,7 @@ from agent.holders.processes import ProcessTable, ProcFs, boot_instant_us
 from agent.holders.resolve import HolderResolver
 from agent.holders.sources import grant_sources
 from agent.holders.standing import Standing
+from agent.identity.facts import PodMetadata
 from agent.identity.identify import Identifier
 from agent.identity.rulebook import RuleBook
 from agent.loop import AgentLoop, LoopSettings
@@ -51,6 +53,7 @@ class NodeInputs(NamedTuple):
     grants: tuple[GrantSource, ...] = ()  # strongest first
     identifier: Identifier | None = None
     containers: Containers | None = None
+    metadata: Callable[[str], PodMetadata | None] | None = None  # of a pod, from the API server
 
 
 def run(settings: AgentSettings, *, stop: threading.Event | None = None) -> int:
@@ -105,6 +108,7 @@ class Agent:
             node=settings.node,
             identifier=inputs.identifier,
             containers=inputs.containers,
+            metadata=inputs.metadata,
         )
         standing = Standing(inputs.grants)
         closing.callback(standing.close)
@@ -224,18 +228,22 @@ def _replay(settings: AgentSettings, spool: Spool, shipper: Shipper, stop: threa
 
 def _this_node(settings: AgentSettings) -> NodeInputs:
     from agent.devices.nvml import NvmlSource  # noqa: PLC0415 - a simulation has its own way to the driver
+    from agent.holders.kubernetes.build import kubernetes_grants  # noqa: PLC0415 - a simulation has no kubelet
     from agent.holders.runtimes import container_names  # noqa: PLC0415 - a simulation has no container runtimes
 
     proc = settings.holders.proc
     rules = RuleBook(settings.identity.rules)
+    kubernetes = kubernetes_grants(settings, rule_labels=lambda: rules.label_patterns() | rules.annotation_patterns())
+    asked = settings.kubernetes.enabled
     return NodeInputs(
         NvmlSource(settings.nvml.library, gauges=settings.exporter.enabled),
         ProcFs(proc, boot_us=boot_instant_us() if proc == _HOST_PROC else None, rules=rules),
         PodLogDirectories(settings.holders.pod_logs, settings.holders.container_logs),
         settings.agent.pool,
-        grant_sources(settings),
+        grant_sources(settings, *([kubernetes] if asked else [])),
         Identifier(rules),
         container_names(settings.containers, rules.container_labels),
+        kubernetes.metadata if asked and kubernetes.describes_pods else None,
     )
 
 

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from agent.config import AgentSettings
 from agent.holders.grants import GrantSource
-from agent.holders.kubernetes.build import kubernetes_grants
 from agent.holders.slurm.presence import is_wanted
 
 
-def grant_sources(settings: AgentSettings) -> tuple[GrantSource, ...]:
+def grant_sources(settings: AgentSettings, *kubernetes: GrantSource) -> tuple[GrantSource, ...]:
     """Return the sources of this node, strongest first: a Slurm inside of pods knows more than the kubelet."""
-    return (*_slurm(settings), *_kubernetes(settings))
+    return (*_slurm(settings), *kubernetes)
 
 
 def _slurm(settings: AgentSettings) -> tuple[GrantSource, ...]:
@@ -22,8 +21,3 @@ def _slurm(settings: AgentSettings) -> tuple[GrantSource, ...]:
     from agent.holders.slurm.build import slurm_sources  # noqa: PLC0415 - a node without Slurm does not load it
 
     return slurm_sources(settings)
-
-
-def _kubernetes(settings: AgentSettings) -> tuple[GrantSource, ...]:
-    """Return the kubelet's grants: looked for at each reading, since a kubelet may come later."""
-    return (kubernetes_grants(settings),) if settings.kubernetes.enabled else ()

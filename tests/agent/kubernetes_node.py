@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -46,10 +46,12 @@ class KubernetesNode:
         )
         self.at_us = T0
 
-    def source(self, *, labels: tuple[str, ...] = (), **changes: Any) -> KubernetesGrants:
+    def source(self, *, rule_labels: Callable[[], frozenset[str]] = frozenset, **changes: Any) -> KubernetesGrants:
         """Return a source with these settings; `changes` are of the section."""
         section = msgspec.structs.replace(self.settings.kubernetes, **changes)
-        return kubernetes_grants(msgspec.structs.replace(self.settings, kubernetes=section), labels=labels, env={})
+        return kubernetes_grants(
+            msgspec.structs.replace(self.settings, kubernetes=section), rule_labels=rule_labels, env={}
+        )
 
     def log_directory(self, name: str, uid: str, *containers: str, namespace: str = "ns", age_s: int = 0) -> None:
         """Make a pod's log directory, as old as that."""

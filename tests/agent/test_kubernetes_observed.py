@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from agent import app
 from agent.devices.base import ProcessReading
 from agent.holders.pods import PodLogDirectories
 from agent.holders.processes import InMemoryProcesses
@@ -83,3 +85,22 @@ def test_a_sidecar_that_uses_its_neighbours_device_has_no_grant(here: Kubernetes
     ]
     assert observer.holders[f"pod:{UID}/sidecar"].container == "sidecar"
     standing.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "asked", "described"),
+    [
+        ({"api": True, "api_url": "http://127.0.0.1:1"}, True, True),
+        ({"api": False}, True, False),
+        ({"enabled": False, "api": True, "api_url": "http://127.0.0.1:1"}, False, False),
+    ],
+)
+def test_the_agent_asks_as_its_settings_say(
+    here: KubernetesNode, *, changes: dict[str, object], asked: bool, described: bool
+) -> None:
+    """The kubelet is a source of grants unless it is switched off; pods are described where there is an API server."""
+    section = msgspec.structs.replace(here.settings.kubernetes, **changes)
+    inputs = app._this_node(msgspec.structs.replace(here.settings, kubernetes=section))
+    assert ("kubernetes" in [source.name for source in inputs.grants]) is asked
+    assert (inputs.metadata is not None) is described
+    inputs.source.close()

@@ -12,10 +12,11 @@ import pytest
 from agent.holders.kubernetes.api import ApiEndpoint, ApiError, ApiServer
 from agent.holders.kubernetes.dra import SliceDevice
 from agent.holders.kubernetes.errands import Errands
-from agent.holders.kubernetes.metadata import Owner, PodMetadata
 from agent.holders.kubernetes.owners import chain, with_owners
 from agent.holders.kubernetes.single_objects import SingleObjects
 from agent.holders.kubernetes.slices import NodeSlices
+from agent.identity.facts import PodMetadata
+from agent.identity.facts import PodOwner as Owner
 from tests.agent.kubernetes_api import KubernetesApi, owner, serving_api, thing, until
 from tests.agent.test_kubernetes_devices import SLICES
 

@@ -11,7 +11,9 @@ import pytest
 from agent.holders.grants import Granted
 from agent.holders.kubernetes.grants import KubernetesGrants
 from agent.holders.kubernetes.labels import LabelFilter
-from agent.holders.kubernetes.metadata import InMemoryPodMetadata, ObjectMeta, Owner, PodMetadata, pod_metadata
+from agent.holders.kubernetes.metadata import InMemoryPodMetadata, ObjectMeta, pod_metadata
+from agent.identity.facts import PodMetadata
+from agent.identity.facts import PodOwner as Owner
 from gpuledger.accounting.units import US_PER_SECOND
 from gpuledger.model import Event, Holder
 from tests.agent import kubernetes_api as objects
@@ -118,12 +120,16 @@ def test_the_rules_of_identity_see_everything_of_a_pod(
 
 
 def test_labels_that_the_rules_name_go_with_the_holder(here: KubernetesNode, api: KubernetesApi) -> None:
-    """Patterns given when the source is made add to those of the settings."""
+    """They add to those of the settings, and follow rules that are read again."""
     api.put(objects.pod("p", UID, labels={"ray.io/cluster": "c", "other": "x", "team": "t"}))
     here.kubelet.list = listing(pod("p", main=[plugged("nvidia.com/gpu", A)]))
-    found = here.source(labels=("ray.io/*",))
+    rules = {"names": frozenset({"ray.io/*"})}
+    found = here.source(rule_labels=lambda: rules["names"])
     granted = read_until(found, lambda granted: granted.grants[0].holder.labels)
     assert granted.grants[0].holder.labels == {"ray.io/cluster": "c", "team": "t"}
+    rules["names"] = frozenset({"other"})
+    assert found.read(T0, READING).grants[0].holder.labels == {"other": "x", "team": "t"}
+    assert found.describes_pods
     found.close()
 
 

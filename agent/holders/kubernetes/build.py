@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from agent.config import AgentSettings
 from agent.holders.kubernetes.api import ApiEndpoint, ApiServer
@@ -19,11 +19,11 @@ from agent.holders.pods import PodLogDirectories, PodNames
 def kubernetes_grants(
     settings: AgentSettings,
     *,
-    labels: Iterable[str] = (),
+    rule_labels: Callable[[], frozenset[str]] = frozenset,
     pods: PodNames | None = None,
     env: Mapping[str, str] = os.environ,
 ) -> KubernetesGrants:
-    """Return the source. `labels` are patterns of labels that are wanted besides those of the settings."""
+    """Return the source. `rule_labels` gives patterns of labels that are wanted besides those of the settings."""
     section = settings.kubernetes
     kubelet = Kubelet(
         section.socket,
@@ -38,7 +38,8 @@ def kubernetes_grants(
         checkpoint=KubeletCheckpoint(section.checkpoint),
         cgroups=PodCgroups(section.cgroups),
         assignments=Assignments(section.resources, section.dra_drivers),
-        labels=(*section.labels, *labels),
+        labels=section.labels,
+        rule_labels=rule_labels,
     )
 
 

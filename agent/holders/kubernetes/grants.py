@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -17,11 +17,11 @@ from agent.holders.kubernetes.checkpoint import KubeletCheckpoint
 from agent.holders.kubernetes.join import PodJoin
 from agent.holders.kubernetes.kubelet import Kubelet, KubeletAnswer
 from agent.holders.kubernetes.labels import LabelFilter
-from agent.holders.kubernetes.metadata import PodMetadata
 from agent.holders.kubernetes.pod_cgroups import PodCgroups
 from agent.holders.kubernetes.podresources import ContainerDevices
 from agent.holders.kubernetes.view import PodView, ViewState
 from agent.holders.pods import PodNames
+from agent.identity.facts import PodMetadata
 from gpuledger.model import Confidence, Event, Holder
 
 _log = logging.getLogger(__name__)
@@ -56,15 +56,16 @@ class KubernetesGrants:
         cgroups: PodCgroups,
         assignments: Assignments | None = None,
         labels: Iterable[str] = defaults.LABELS,
+        rule_labels: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
-        """Read from these. `labels` are patterns: which labels and annotations go with a holder."""
+        """Read from these. `labels` are patterns: which labels and annotations go with a holder; rules name more."""
         self._kubelet = kubelet
         self._view = view
         self._pods = pods
         self._checkpoint = checkpoint
         self._cgroups = cgroups
         self._assignments = assignments or Assignments()
-        self._labels = LabelFilter(labels)
+        self._labels = LabelFilter(labels, rule_labels)
         self._viewing = False
         self._view_said = ""
         self._before: dict[tuple[str, str], Grant] = {}  # by device and holder
@@ -77,6 +78,7 @@ class KubernetesGrants:
             return NOTHING_GRANTED
         self._viewing = True
         self._view.start()
+        self._labels.refresh()
         answer = self._kubelet.ask(at_us)
         index = DeviceIndex(reading)
         grants = self._grants(answer, index)
@@ -84,6 +86,11 @@ class KubernetesGrants:
         offered = self._assignments.offered(answer.allocatable or (), self._view.claimable(), index)
         managed = offered.devices | {grant.device for grant in grants}
         return Granted((*grants, *ended), managed, offered.replicas, tuple(self._view_events(at_us)))
+
+    @property
+    def describes_pods(self) -> bool:
+        """Tell whether there is an API server to ask about pods."""
+        return self._view.state().configured
 
     def metadata(self, pod_uid: str) -> PodMetadata | None:
         """Return a pod's labels, annotations and owners, or None where they are not known (yet). Never waits."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fnmatch import translate
 from typing import Final
 
-from agent.holders.kubernetes.metadata import PodMetadata
+from agent.identity.facts import PodMetadata
 
 MAX_LABELS: Final = 64
 MAX_LENGTH: Final = 256
@@ -18,10 +18,20 @@ _MAX_KEPT: Final = 1_024
 class LabelFilter:
     """Patterns of names (`app.kubernetes.io/*`). What a pod has is looked through once, until it changes."""
 
-    def __init__(self, patterns: Iterable[str]) -> None:
-        names = [translate(pattern) for pattern in dict.fromkeys(patterns)]
-        self._allowed = re.compile("|".join(names)) if names else None
+    def __init__(self, patterns: Iterable[str], more: Callable[[], frozenset[str]] = frozenset) -> None:
+        """Allow these names, and those of `more`, which may change (rules are read again)."""
+        self._patterns = tuple(patterns)
+        self._more = more
+        self._named = more()
+        self._allowed = _compiled((*self._patterns, *self._named))
         self._kept: dict[str, tuple[PodMetadata, dict[str, str]]] = {}
+
+    def refresh(self) -> None:
+        """See whether other names are allowed now."""
+        named = self._more()
+        if named != self._named:
+            self._named, self._allowed = named, _compiled((*self._patterns, *named))
+            self._kept.clear()
 
     def select(self, pod: PodMetadata) -> dict[str, str]:
         """Return what is allowed; a label comes before an annotation of its name."""
@@ -41,3 +51,8 @@ class LabelFilter:
                 if len(found) < MAX_LABELS and self._allowed and self._allowed.match(name):
                     found.setdefault(name, values[name][:MAX_LENGTH])
         return found
+
+
+def _compiled(patterns: Iterable[str]) -> re.Pattern[str] | None:
+    expressions = [translate(pattern) for pattern in sorted(set(patterns))]
+    return re.compile("|".join(expressions)) if expressions else None

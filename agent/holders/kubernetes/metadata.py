@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 import msgspec
+
+from agent.identity.facts import PodMetadata, PodOwner
 
 MIRROR: Final = "kubernetes.io/config.mirror"  # on the API's copy of a static pod: the UID that the kubelet gave it
 
@@ -13,41 +15,6 @@ _MAX_VALUE_LENGTH: Final = 4_096
 _SHORT_VALUE_LENGTH: Final = 256
 _MAX_LENGTH: Final = 32_768  # of all values together: a pod may have 256 KiB of them
 _LEFT_OUT: Final = frozenset({"kubectl.kubernetes.io/last-applied-configuration"})  # the whole pod again, secrets too
-
-
-class Owner(NamedTuple):
-    """An object that made another one."""
-
-    api_version: str
-    kind: str
-    name: str
-    uid: str = ""
-    labels: Mapping[str, str] = {}
-    annotations: Mapping[str, str] = {}
-
-    @property
-    def title(self) -> str:
-        """Return it as people write it: Deployment/llama."""
-        return f"{self.kind}/{self.name}"
-
-
-class PodMetadata(NamedTuple):
-    """A pod's metadata. `owners` is the chain from what made it to the top, as far as it is known."""
-
-    labels: Mapping[str, str] = {}
-    annotations: Mapping[str, str] = {}
-    owners: tuple[Owner, ...] = ()
-    namespace: str = ""
-    name: str = ""
-    uid: str = ""
-    owners_settled: bool = True  # False: more of the chain, or of the namespace, may become known
-    namespace_labels: Mapping[str, str] = {}
-    namespace_annotations: Mapping[str, str] = {}
-
-    @property
-    def controller(self) -> str:
-        """Return the top of the chain of owners, or an empty string where it is not known (yet) or there is none."""
-        return self.owners[-1].title if self.owners and self.owners_settled else ""
 
 
 class PodMetadataSource(Protocol):
@@ -126,14 +93,14 @@ def pod_metadata(meta: ObjectMeta) -> PodMetadata:
     )
 
 
-def maker(meta: ObjectMeta) -> Owner | None:
+def maker(meta: ObjectMeta) -> PodOwner | None:
     """Return what controls an object, else the first that owns it."""
     references = meta.owner_references or []
     controlling = [reference for reference in references if reference.controller] or references
     if not controlling:
         return None
     first = controlling[0]
-    return Owner(first.api_version, first.kind, first.name, first.uid)
+    return PodOwner(first.api_version, first.kind, first.name, first.uid)
 
 
 def bounded(annotations: Mapping[str, str], most_in_all: int = _MAX_LENGTH) -> dict[str, str]:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from agent.holders.kubernetes.metadata import Owner, PodMetadata
 from agent.holders.kubernetes.single_objects import ObjectKey, SingleObjects
+from agent.identity.facts import PodMetadata, PodOwner
 
 _MAX_CHAIN: Final = 8
 _TOPS: Final = frozenset({"Node"})  # kinds that nothing makes
@@ -26,10 +26,10 @@ def with_owners(pod: PodMetadata, objects: SingleObjects) -> PodMetadata:
     )
 
 
-def chain(namespace: str, first: Owner, objects: SingleObjects) -> tuple[tuple[Owner, ...], bool]:
+def chain(namespace: str, first: PodOwner, objects: SingleObjects) -> tuple[tuple[PodOwner, ...], bool]:
     """Return the owners from `first` upwards as far as they are known, and whether that is all there will be."""
-    owners: list[Owner] = []
-    owner: Owner | None = first
+    owners: list[PodOwner] = []
+    owner: PodOwner | None = first
     while owner is not None and len(owners) < _MAX_CHAIN:
         if owner.kind in _TOPS:
             return (*owners, owner), True

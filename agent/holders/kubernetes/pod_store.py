@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
-from agent.holders.kubernetes.metadata import PodMetadata
+from agent.identity.facts import PodMetadata
 
 _MAX_ENDED: Final = 1_024
 

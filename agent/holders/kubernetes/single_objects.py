@@ -16,7 +16,8 @@ import msgspec
 
 from agent.holders.kubernetes.api import METADATA, ApiError, ApiServer
 from agent.holders.kubernetes.errands import Errands
-from agent.holders.kubernetes.metadata import Owner, PartialObject, bounded, maker
+from agent.holders.kubernetes.metadata import PartialObject, bounded, maker
+from agent.identity.facts import PodOwner
 
 MAX_KEPT: Final = 1_024
 
@@ -53,7 +54,7 @@ class Known(NamedTuple):
     """What is known of an object. `settled`: that is the answer, and not only all there is so far."""
 
     settled: bool
-    maker: Owner | None = None
+    maker: PodOwner | None = None
     labels: Mapping[str, str] = {}
     annotations: Mapping[str, str] = {}
     until: float = 0.0  # monotonic

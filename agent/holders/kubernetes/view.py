@@ -12,12 +12,12 @@ from agent.holders.kubernetes import defaults
 from agent.holders.kubernetes.api import ApiServer
 from agent.holders.kubernetes.dra import DeviceName, SliceDevice
 from agent.holders.kubernetes.errands import Errands
-from agent.holders.kubernetes.metadata import PodMetadata
 from agent.holders.kubernetes.owners import with_owners
 from agent.holders.kubernetes.pod_store import PodStore
 from agent.holders.kubernetes.single_objects import SingleObjects
 from agent.holders.kubernetes.slices import NodeSlices
 from agent.holders.kubernetes.watch import PodWatch
+from agent.identity.facts import PodMetadata
 
 CURRENT_S: Final = 120.0  # how long the API server may be silent and what it said is still taken for current
 
