@@ -17,6 +17,7 @@ from gpuledger.cli.checks.machine import Machine, machine_checks
 from gpuledger.cli.checks.places import places_of
 from gpuledger.cli.drawing import Line, draw, words
 from gpuledger.cli.exits import DONE, VIOLATION
+from gpuledger.cli.extras import missing_modules
 from gpuledger.cli.output import emit
 from gpuledger.config import load_config
 
@@ -46,6 +47,10 @@ def run(args: argparse.Namespace) -> int:
     config = args.config or (USUAL_CONFIG if USUAL_CONFIG.exists() else None)
     settings = load_config(AgentSettings, config, os.environ)
     findings = [_settings(config), *machine_checks(machine_of(settings, args.url, args.spool))]
+    if not missing_modules("agent"):
+        from agent.holders.kubernetes.probe import probe_kubernetes
+
+        findings += [Finding(*probed) for probed in probe_kubernetes(settings)]
     failed = any(finding.status == "failed" for finding in findings)
     rows = [finding._asdict() for finding in findings]
     emit(args, {"ok": not failed, "rows": rows}, _table)

@@ -16,7 +16,7 @@ from agent.holders.kubernetes.dra import DeviceName, SliceDevice, claimed_device
 from agent.holders.kubernetes.podresources import ClaimedDevice, ContainerDevices, DeviceIds
 
 BY_PLUGIN: Final = "pod_resources"
-BY_CLAIM: Final = "pod_resources_claim"
+BY_CLAIM: Final = "pod_resources_dra"
 
 _MAX_SAID: Final = 1_000
 

@@ -1,67 +1,85 @@
-"""What of Kubernetes works on this node and what does not, each with the next step: for `gpuledger doctor`.
+"""What Kubernetes answers on this node, each with the next step: for `gpuledger doctor`, beside its permissions.
 
-Each check stands on its own: one that fails never hides another.
+Each check stands on its own: one that fails never hides another. Nothing is asked where there is no kubelet's socket.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from agent.config import AgentSettings
 from agent.holders.kubernetes.api import METADATA_LIST, ApiEndpoint, ApiServer
-from agent.holders.kubernetes.checkpoint import KubeletCheckpoint
+from agent.holders.kubernetes.device_ids import matches, parse_device_id
 from agent.holders.kubernetes.grpc import UnixGrpc
 from agent.holders.kubernetes.pod_cgroups import PodCgroups
-from agent.holders.kubernetes.podresources import GET_ALLOCATABLE, LIST, NO_ARGUMENTS, parse_allocatable, parse_list
+from agent.holders.kubernetes.podresources import (
+    GET_ALLOCATABLE,
+    LIST,
+    NO_ARGUMENTS,
+    DeviceIds,
+    parse_allocatable,
+    parse_list,
+)
 from agent.holders.kubernetes.watch import PODS
-from agent.holders.pods import PodLogDirectories
 from gpuledger.errors import GpuLedgerError
 
 
 class Probed(NamedTuple):
-    """What one check found. `status`: ok, warning, failed, or absent (not here, and perhaps not meant to be)."""
+    """What one check found. `lost` says what is missing until `next_step` is taken."""
 
     check: str
-    status: str
+    status: Literal["ok", "warning", "failed", "absent"]
     found: str
     next_step: str = ""
+    lost: str = ""
 
 
 def probe_kubernetes(settings: AgentSettings, env: Mapping[str, str] = os.environ) -> list[Probed]:
-    """Return the findings of every check; of the socket alone where this is no Kubernetes node."""
+    """Return the findings of every check; none where the agent asks no kubelet."""
     section = settings.kubernetes
-    if not section.enabled:
-        return [Probed("kubelet", "absent", "[kubernetes] enabled = false")]
-    if not section.socket.exists():
-        hint = f"fine, unless this is a Kubernetes node: then mount {section.socket.parent} into the agent"
-        return [Probed("kubelet", "absent", f"{section.socket} is not here", hint)]
-    return [
-        _checked("kubelet", lambda: _kubelet(settings)),
-        _checked("kubelet allocatable", lambda: _allocatable(settings)),
-        _checked("API server", lambda: _api(settings, env)),
-        _checked("pod logs", lambda: _logs(settings)),
+    if not section.enabled or not section.socket.exists():
+        return []
+    found = [
+        _checked("kubelet grants", lambda: _grants(settings), "which pod has which device"),
+        _checked("kubelet devices", lambda: _devices(settings), "replicas of shared devices, ungranted use"),
         _pod_cgroups(settings),
-        _checkpoint(settings),
     ]
+    endpoint = ApiEndpoint.of(section.api_url, section.token_file, section.ca_file, env) if section.api else None
+    if endpoint is not None:
+        found.append(_checked("pods of this node", lambda: _pods(settings, endpoint), _DESCRIPTIONS))
+    return found
 
 
-def _checked(check: str, look: Callable[[], Probed]) -> Probed:
+_DESCRIPTIONS = "labels, annotations and owners of pods"
+
+
+def _checked(check: str, look: Callable[[], Probed], lost: str) -> Probed:
     try:
         return look()
     except GpuLedgerError as error:
-        return Probed(check, "failed", error.message, error.hint)
+        return Probed(check, "failed", error.message, error.hint, lost)
 
 
-def _kubelet(settings: AgentSettings) -> Probed:
+def _grants(settings: AgentSettings) -> Probed:
     containers = parse_list(_call(settings, LIST))
-    return Probed("kubelet", "ok", f"{len(containers):,} containers with devices")
+    return Probed("kubelet grants", "ok", f"{len(containers):,} containers with devices")
 
 
-def _allocatable(settings: AgentSettings) -> Probed:
-    names = sorted({devices.resource for devices in parse_allocatable(_call(settings, GET_ALLOCATABLE)) if devices.ids})
-    return Probed("kubelet allocatable", "ok", ", ".join(names) or "no device plugin has devices")
+def _devices(settings: AgentSettings) -> Probed:
+    offered = [devices for devices in parse_allocatable(_call(settings, GET_ALLOCATABLE)) if devices.ids]
+    gpus = sorted({devices.resource for devices in offered if any(map(parse_device_id, devices.ids))})
+    left_out = [resource for resource in gpus if not matches(resource, settings.kubernetes.resources)]
+    if left_out:
+        found = f"GPUs under names that are not looked at: {', '.join(left_out)}"
+        return Probed("kubelet devices", "failed", found, "add them to [kubernetes] resources", "their grants")
+    return Probed("kubelet devices", "ok", _in_words(offered, gpus))
+
+
+def _in_words(offered: list[DeviceIds], gpus: list[str]) -> str:
+    counts = {name: sum(len(one.ids) for one in offered if one.resource == name) for name in gpus}
+    return ", ".join(f"{count} {name}" for name, count in counts.items()) or "no device plugin has GPUs to give"
 
 
 def _call(settings: AgentSettings, method: str) -> bytearray:
@@ -73,32 +91,14 @@ def _call(settings: AgentSettings, method: str) -> bytearray:
         caller.close()
 
 
-def _api(settings: AgentSettings, env: Mapping[str, str]) -> Probed:
-    section = settings.kubernetes
-    endpoint = ApiEndpoint.of(section.api_url, section.token_file, section.ca_file, env) if section.api else None
-    if endpoint is None:
-        step = "for labels and owners run the agent as a pod, or set [kubernetes] api_url, token_file and ca_file"
-        return Probed("API server", "warning", "none is known: pods are known by name only", step)
-    node = section.node or settings.node
-    selector = f"spec.nodeName={node}"
-    server = ApiServer(endpoint, timeout_s=section.api_timeout_s)
-    body = server.get(PODS, {"fieldSelector": selector, "resourceVersion": "0", "limit": "1"}, accept=METADATA_LIST)
-    if b'"uid"' not in body:
-        step = "set [kubernetes] node to the node's name in Kubernetes (kubectl get nodes)"
-        return Probed("API server", "warning", f'{endpoint.url} knows no pods of a node "{node}"', step)
-    return Probed("API server", "ok", f"{endpoint.url} lists the pods of {node}")
-
-
-def _logs(settings: AgentSettings) -> Probed:
-    holders = settings.holders
-    pods = PodLogDirectories(holders.pod_logs, holders.container_logs)
-    pods.find("")
-    pods.container_name("", "0" * 64)
-    missing = [str(path) for path in (holders.pod_logs, holders.container_logs) if not path.is_dir()]
-    if missing:
-        step = "mount them read-only into the agent: pods and containers are named by them"
-        return Probed("pod logs", "warning", f"not here: {', '.join(missing)}", step)
-    return Probed("pod logs", "ok", f"{holders.pod_logs} and {holders.container_logs} can be listed")
+def _pods(settings: AgentSettings, endpoint: ApiEndpoint) -> Probed:
+    node = settings.kubernetes.node or settings.node
+    server = ApiServer(endpoint, timeout_s=settings.kubernetes.api_timeout_s)
+    parameters = {"fieldSelector": f"spec.nodeName={node}", "resourceVersion": "0", "limit": "1"}
+    if b'"uid"' in server.get(PODS, parameters, accept=METADATA_LIST):
+        return Probed("pods of this node", "ok", f"{endpoint.url} lists those of {node}")
+    step = "set [kubernetes] node to the node's name in Kubernetes (kubectl get nodes)"
+    return Probed("pods of this node", "failed", f'{endpoint.url} knows none on a node "{node}"', step, _DESCRIPTIONS)
 
 
 def _pod_cgroups(settings: AgentSettings) -> Probed:
@@ -106,17 +106,6 @@ def _pod_cgroups(settings: AgentSettings) -> Probed:
     living = PodCgroups(root).living()
     if living is None:
         step = "mount the host's /sys/fs/cgroup read-only and name it in [kubernetes] cgroups"
-        found = f"no pods under {root}: without the API server pods that have ended are not told"
-        return Probed("pod cgroups", "warning", found, step)
+        lost = "which pods have ended, where the API server does not answer"
+        return Probed("pod cgroups", "warning", f"no pods under {root}", step, lost)
     return Probed("pod cgroups", "ok", f"{len(living):,} pods under {root}")
-
-
-def _checkpoint(settings: AgentSettings) -> Probed:
-    path = settings.kubernetes.checkpoint
-    checkpoint = KubeletCheckpoint(path)
-    checkpoint.uids_of("", "", frozenset())
-    if checkpoint.problem:
-        return Probed("kubelet checkpoint", "warning", checkpoint.problem, f"mount {path.parent} read-only")
-    if not path.exists():
-        return Probed("kubelet checkpoint", "absent", f"{path} is not here", "fine: it is a fallback")
-    return Probed("kubelet checkpoint", "ok", f"{path} can be read")
