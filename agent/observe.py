@@ -148,6 +148,7 @@ class Observer:
     def _remember(self, holder: Holder) -> None:
         known = self._holders.get(holder.key)
         if known is None:
+            self._standing.note(holder)
             known = self._earlier_holders.get(holder.key, holder)
             self._holders[holder.key] = known
         if known is not holder:

@@ -139,14 +139,19 @@ def trust(place: Place) -> Confidence:
 
 
 def completed(known: Holder, other: Holder) -> Holder:
-    """Return `known` with what was empty in it filled from what another source says of the same holder."""
+    """Return `known` with what was empty in it filled from what another source says of the same holder.
+
+    Labels are put together; of two that have one name that of `known` stays.
+    """
     if known == other:
         return known
-    filled = {
+    filled: dict[str, object] = {
         name: getattr(other, name)
         for name in Holder.__struct_fields__
         if getattr(known, name) in _EMPTY and getattr(other, name) not in _EMPTY
     }
+    if other.labels.keys() - known.labels.keys():
+        filled["labels"] = {**other.labels, **known.labels}
     return _replace(known, filled) if filled else known
 
 

@@ -9,7 +9,7 @@ from agent.devices.base import NodeReading
 from agent.holders.grants import Granted, GrantSource
 from agent.holders.precedence import Conflict, DeviceGrants, rank
 from gpuledger.errors import HolderError
-from gpuledger.model import Event
+from gpuledger.model import Event, Holder
 
 _log = logging.getLogger(__name__)
 
@@ -21,6 +21,9 @@ class Standing:
         self._sources = sources
         self._failing: set[str] = set()
         self._disputed: dict[tuple[str, str, str], bool] = {}  # whether it was said
+        self._around_slurm: set[str] = (
+            set()
+        )  # pods in which jobs of Slurm run: both hold the device, one inside the other
         self.failures: dict[str, int] = dict.fromkeys((source.name for source in sources), 0)
 
     def read(self, at_us: int, reading: NodeReading) -> tuple[dict[str, DeviceGrants], list[Event]]:
@@ -41,6 +44,11 @@ class Standing:
         found, conflicts = rank(answers)
         return found, events + self._dispute(conflicts, at_us)
 
+    def note(self, holder: Holder) -> None:
+        """Take note of a holder that a process shows: a Slurm job in a pod tells that slurmd runs there."""
+        if holder.kind == "slurm_job" and holder.pod_uid:
+            self._around_slurm.add(holder.pod_uid)
+
     def close(self) -> None:
         """Let go of every source."""
         for source in self._sources:
@@ -60,6 +68,8 @@ class Standing:
         events = []
         now: dict[tuple[str, str, str], bool] = {}
         for conflict in conflicts:
+            if self._is_nested(conflict):
+                continue
             key = (conflict.device, conflict.believed.holder.key, conflict.other.holder.key)
             said = self._disputed.get(key)
             now[key] = said is not None
@@ -67,6 +77,10 @@ class Standing:
                 events.append(_conflict_event(conflict, at_us))
         self._disputed = now
         return events
+
+    def _is_nested(self, conflict: Conflict) -> bool:
+        kinds = (conflict.believed.holder.kind, conflict.other.holder.kind)
+        return kinds == ("slurm_job", "pod") and conflict.other.holder.pod_uid in self._around_slurm
 
 
 def _conflict_event(conflict: Conflict, at_us: int) -> Event:

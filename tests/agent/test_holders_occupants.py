@@ -223,6 +223,17 @@ def test_a_conflict_is_said_once_it_stood_at_two_readings() -> None:
     }
 
 
+def test_slurm_inside_a_pod_is_no_conflict() -> None:
+    """Where jobs run in a pod, the pod and the job both hold the device, one inside the other."""
+    cgroup = f"0::/kubepods/pod{POD_UID}/{CONTAINER}/system.slice/slurmstepd.scope/job_7/step_0/user/task_0\n"
+    here = Node(
+        process(1, cgroup), sources=(InMemoryGrants(Granted((job_grant(),))), InMemoryGrants(Granted((pod_grant(),))))
+    )
+    found = [here.see(node(board(0, 1))) for _ in range(3)]
+    assert [event.kind for each in found for event in each.events] == []
+    assert [one.holder for one in found[-1].snapshot.boards[0].devices[0].occupants] == ["slurm:7.0"]
+
+
 def test_sources_are_closed() -> None:
     """Connections and threads of every source are let go."""
     source = Failing(Granted)

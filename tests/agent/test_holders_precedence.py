@@ -176,3 +176,7 @@ def test_one_process_may_know_more_of_a_holder_than_another() -> None:
     known = Holder("slurm:1.0", "slurm_job", slurm_account="astro")
     other = Holder("slurm:1.0", "slurm_job", slurm_account="other", user="ada")
     assert completed(known, other) == Holder("slurm:1.0", "slurm_job", slurm_account="astro", user="ada")
+    labelled = completed(
+        Holder("k", "pod", labels={"a": "1", "b": "1"}), Holder("k", "pod", labels={"b": "2", "c": "2"})
+    )
+    assert labelled.labels == {"a": "1", "b": "1", "c": "2"}
