@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 _PPM_PER_PERCENT: Final = 10_000
 
 
-class UtilisationSample(Protocol):
-    """One process over one of the driver's sample periods, as NVML's struct has it."""
+class Sample(NamedTuple):
+    """One process over one of the driver's sample periods. The time is the CPU's, in microseconds since the epoch."""
 
     pid: int
     timeStamp: int  # noqa: N815 - the field's name in NVML
@@ -22,16 +22,20 @@ class ProcessActivity(NamedTuple):
     ppm: dict[int, int] | None  # per pid; None: a process had only samples that cannot be believed
     last_seen_us: int  # the newest believed time stamp, to ask from next time
     dropped: int  # samples that were not believed
+    seen_us: dict[int, tuple[int, int]]  # per pid, the time stamps of its first and last believed sample
 
 
-def decide_process_activity(samples: Iterable[UtilisationSample], last_seen_us: int) -> ProcessActivity:
+def decide_process_activity(samples: Iterable[Sample], last_seen_us: int) -> ProcessActivity:
     """Return each process's mean activity over the samples newer than `last_seen_us`.
 
     A process has one sample for each period in which it worked, whose length the driver does not tell: the plain mean
     is the estimate that assumes nothing about it. A value above 100 % is not believed. A process without a sample did
     no work; one that has only unbelievable samples makes the whole answer unknown, since it would pass for idle.
+
+    A time stamp is the end of its sample period by the CPU's clock: a process was there a period earlier, too.
     """
     sums: dict[int, list[int]] = {}
+    seen_us: dict[int, tuple[int, int]] = {}
     doubtful: set[int] = set()
     newest, dropped = last_seen_us, 0
     for sample in samples:
@@ -41,9 +45,12 @@ def decide_process_activity(samples: Iterable[UtilisationSample], last_seen_us: 
             dropped += 1
             doubtful.add(sample.pid)
             continue
-        newest = max(newest, sample.timeStamp)
+        at_us = sample.timeStamp
+        newest = max(newest, at_us)
+        first_us, last_us = seen_us.get(sample.pid, (at_us, at_us))
+        seen_us[sample.pid] = min(first_us, at_us), max(last_us, at_us)
         sums.setdefault(sample.pid, []).append(sample.smUtil)
     if doubtful - sums.keys():
-        return ProcessActivity(None, newest, dropped)
+        return ProcessActivity(None, newest, dropped, seen_us)
     ppm = {pid: sum(values) * _PPM_PER_PERCENT // len(values) for pid, values in sums.items()}
-    return ProcessActivity(ppm, newest, dropped)
+    return ProcessActivity(ppm, newest, dropped, seen_us)

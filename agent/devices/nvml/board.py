@@ -4,33 +4,38 @@ from __future__ import annotations
 
 import ctypes
 import logging
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pynvml
 
-from agent.devices.base import BoardReading, InstanceReading, ProcessReading
+from agent.devices.base import BoardHealth, BoardReading, EndedProcess, InstanceReading, ProcessReading
 from agent.devices.nvml import codes
-from agent.devices.nvml.activity import decide_process_activity
-from agent.devices.nvml.instances import NvmlInstance, find_instances
-from agent.devices.nvml.mig import remainder_of
+from agent.devices.nvml.accounting import AccountingReader
+from agent.devices.nvml.activity import ProcessActivity, decide_process_activity
+from agent.devices.nvml.answers import NvmlAnswers
+from agent.devices.nvml.fields import FieldReader
+from agent.devices.nvml.gpm import GpmReader, supports_gpm
+from agent.devices.nvml.instances import MigInstances
 from agent.devices.nvml.processes import ProcessLists
+from agent.devices.nvml.utilization import ProcessSamples
+from agent.samplers.board import DEFAULT_SLOW_EVERY_US, BoardSamplers
+from agent.samplers.tally import SamplerTally
 from gpuledger.errors import ConservationError
 from gpuledger.model import Device
 
 _PPM_PER_PERCENT: Final = 10_000
 _MOST_ENERGY_MJ: Final = 2**63 - 1  # no board uses more: a driver that says so writes ones for "not available"
 _log = logging.getLogger(__name__)
-_ENERGY: Final = (pynvml.NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION, 0)
-_POWER: Final = (pynvml.NVML_FI_DEV_POWER_AVERAGE, 0)
-_VALUE_OF_TYPE: Final = {
-    pynvml.NVML_VALUE_TYPE_DOUBLE: "dVal",
-    pynvml.NVML_VALUE_TYPE_UNSIGNED_INT: "uiVal",
-    pynvml.NVML_VALUE_TYPE_UNSIGNED_LONG: "ulVal",
-    pynvml.NVML_VALUE_TYPE_UNSIGNED_LONG_LONG: "ullVal",
-    pynvml.NVML_VALUE_TYPE_SIGNED_LONG_LONG: "sllVal",
-    pynvml.NVML_VALUE_TYPE_SIGNED_INT: "siVal",
-    pynvml.NVML_VALUE_TYPE_UNSIGNED_SHORT: "usVal",
-}
+_ENERGY: Final = pynvml.NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION
+_POWER: Final = pynvml.NVML_FI_DEV_POWER_AVERAGE
+
+
+class BoardSettings(NamedTuple):
+    """What to read of a board. Without `gauges` only what metering needs: energy, activity, processes, condition."""
+
+    gauges: bool = True
+    accounting: bool = True  # the driver's record of processes that ended, where accounting mode is on
+    slow_every_us: int = DEFAULT_SLOW_EVERY_US  # how often the slow families of telemetry are read
 
 
 def handle_address(handle: Any) -> int:  # noqa: ANN401 - a handle of NVML
@@ -39,24 +44,34 @@ def handle_address(handle: Any) -> int:  # noqa: ANN401 - a handle of NVML
 
 
 class NvmlBoard:
-    """A GPU of the node. Constructing it reads what never changes while NVML stays open, and raises NVMLError.
+    """A GPU of the node. Constructing it reads what never changes while NVML stays open, and raises NVMLError."""
 
-    Without `gauges` it reads only what metering needs: energy, activity, processes.
-    """
-
-    def __init__(self, handle: Any, index: int, *, gauges: bool) -> None:  # noqa: ANN401 - a handle of NVML
+    def __init__(
+        self,
+        handle: Any,  # noqa: ANN401 - a handle of NVML
+        index: int,
+        settings: BoardSettings,
+        tally: SamplerTally,
+    ) -> None:
         self.address = handle_address(handle)
         self.dropped_samples = 0
         self._handle = handle
-        self._gauges = gauges
+        self._gauges = settings.gauges
+        self._tally = tally
         self._processes = ProcessLists(handle)
+        self._samples = ProcessSamples(handle)
+        self._accounting = AccountingReader(handle) if settings.accounting else None
+        self._samplers = BoardSamplers(tally, gauges=settings.gauges, slow_every_us=settings.slow_every_us)
+        self._answers = NvmlAnswers(handle, self._samplers.fields)
         self._lost_code = codes.SUCCESS
         self._absent: set[Any] = set()  # functions that have no answer on this board
-        self._fields = [_ENERGY, _POWER] if gauges else []  # one call for both; alone, each has a cheaper one
+        self._fields = FieldReader(
+            handle, (_ENERGY, _POWER) if settings.gauges else ()
+        )  # alone, each has a cheaper call
         self._mig = _mig_enabled(handle)
+        self._gpm_supported = supports_gpm(handle)
+        self._gpm = GpmReader(handle) if self._gpm_supported and settings.gauges else None
         self._recut = False
-        self._instances: tuple[NvmlInstance, ...] | None = None
-        self._last_instances: tuple[Device, ...] = ()
         self._pids: frozenset[int] = frozenset()
         self._last_seen_us: int | None = None
         self.device = Device(
@@ -67,11 +82,26 @@ class NvmlBoard:
             pci_bus_id=pynvml.nvmlDeviceGetPciInfo(handle).busId,
             index=index,
         )
+        self._minor: int | None = self._optional(pynvml.nvmlDeviceGetMinorNumber)
+        self._instances = MigInstances(handle, self.device, tally, gauges=settings.gauges, gpm=self._gpm_supported)
 
     def go_on_from(self, earlier: NvmlBoard) -> None:
-        """Take over which samples of processes were read, so that opening NVML anew loses the work of no sharer."""
+        """Take over what was read of samples and records, so that opening NVML anew loses and doubles nothing."""
         self._pids = earlier._pids
         self._last_seen_us = earlier._last_seen_us
+        self._samplers.go_on_from(earlier._samplers)
+        if self._accounting is not None and earlier._accounting is not None:
+            self._accounting.go_on_from(earlier._accounting)
+
+    def close(self) -> None:
+        """Give back what the driver lent. It must still be open."""
+        if self._gpm is not None:
+            self._gpm.close()
+        self._instances.close()
+
+    def look_now(self) -> None:
+        """Read the slow families of telemetry at the next reading, because the driver reported something."""
+        self._samplers.look_now()
 
     def register_events(self, event_set: Any, wanted: int) -> None:  # noqa: ANN401 - a handle of NVML
         """Ask the driver to report those of the `wanted` events that it supports on this board."""
@@ -100,7 +130,7 @@ class NvmlBoard:
         try:
             if self._recut:
                 self._find_cut()
-            return self._read_mig() if self._mig else self._read_whole(now_us)
+            return self._read_mig(now_us) if self._mig else self._read_whole(now_us)
         except pynvml.NVMLError as error:
             if error.value in codes.DRIVER_GONE:
                 raise
@@ -113,32 +143,45 @@ class NvmlBoard:
 
     def _find_cut(self) -> None:
         self._mig = _mig_enabled(self._handle)
-        self._instances, self._last_instances = None, ()
+        self._instances.forget()
         self._absent.clear()  # what a board supports depends on whether it is cut
+        self._answers.forget_absent()
+        self._samples.forget_absent()
+        if self._accounting is not None:
+            self._accounting.look_again()
         self._recut = False
 
     def _fault(self, code: int) -> BoardReading:
-        instances = tuple(InstanceReading(device, None, ()) for device in self._last_instances)
-        return BoardReading(self.device, fault=codes.fault_of(code), mig=self._mig, instances=instances)
+        instances = tuple(InstanceReading(device, None, ()) for device in self._instances.last)
+        fault = codes.fault_of(code)
+        return BoardReading(self.device, fault=fault, mig=self._mig, instances=instances, minor=self._minor)
 
     def _read_whole(self, now_us: int) -> BoardReading:
         energy_mj, power_mw = self._energy_and_power()
         utilization = self._optional(pynvml.nvmlDeviceGetUtilizationRates)
         processes = self._processes.read()
+        activity, ppm = self._process_activity(processes, now_us)
+        memory = self._memory() if self._gauges else None
+        seen = None if activity is None else activity.seen_us
         return BoardReading(
             self.device,
             energy_mj=energy_mj,
             power_mw=power_mw,
             utilization_ppm=None if utilization is None else utilization.gpu * _PPM_PER_PERCENT,
-            memory_used_bytes=self._memory_used() if self._gauges else None,
+            memory_used_bytes=None if memory is None else memory.used,
             temperature_c=self._temperature() if self._gauges else None,
             processes=processes,
-            process_activity_ppm=self._process_activity(processes, now_us),
+            process_activity_ppm=ppm,
+            minor=self._minor,
+            ended=self._ended(seen or {}),
+            sm_active_ppm=self._sm_active(now_us),
+            process_seen_us=seen,
+            health=self._health(now_us, utilization, memory),
         )
 
-    def _read_mig(self) -> BoardReading:
+    def _read_mig(self, now_us: int) -> BoardReading:
         energy_mj, power_mw = self._energy_and_power()
-        instances = self._read_instances()
+        instances = self._instances.read(now_us)
         used = [reading.memory_used_bytes for reading in instances if reading.device.kind == "mig"]
         return BoardReading(
             self.device,
@@ -148,29 +191,32 @@ class NvmlBoard:
             memory_used_bytes=None if None in used else sum(value or 0 for value in used),
             temperature_c=self._temperature() if self._gauges else None,
             instances=instances,
+            minor=self._minor,
+            sm_active_ppm=self._sm_active(now_us),
+            health=self._health(now_us, None, None),
         )
 
-    def _read_instances(self) -> tuple[InstanceReading, ...]:
-        if self._instances is None:
-            return self._read_fresh_instances()
-        try:
-            return self._readings_of(self._instances)
-        except pynvml.NVMLError as error:
-            if codes.fault_of(error.value) != "unreadable" or error.value in codes.DRIVER_GONE:
-                raise
-            return self._read_fresh_instances()  # handles go stale when the board is cut anew
+    def _health(self, now_us: int, utilization: Any, memory: Any) -> BoardHealth:  # noqa: ANN401 - structs of NVML
+        health = self._samplers.read(self._answers, now_us)
+        if health.slow_at_us == now_us and self._accounting is not None:
+            self._accounting.look_again()
+        if utilization is not None and self._gauges:
+            health = health._replace(memory_copy_ppm=utilization.memory * _PPM_PER_PERCENT)
+        if memory is not None:
+            reserved: int | None = getattr(memory, "reserved", None)
+            health = health._replace(memory_free_bytes=memory.free, memory_reserved_bytes=reserved)
+        return health
 
-    def _read_fresh_instances(self) -> tuple[InstanceReading, ...]:
-        self._instances = find_instances(self._handle, self.device, gauges=self._gauges)
-        return self._readings_of(self._instances)
+    def _sm_active(self, now_us: int) -> int | None:
+        if self._gpm is None:
+            return None
+        activity = self._tally.run("gpm", self._gpm.read, now_us)
+        return None if activity is None else activity.sm_ppm
 
-    def _readings_of(self, instances: tuple[NvmlInstance, ...]) -> tuple[InstanceReading, ...]:
-        readings = [instance.read() for instance in instances]
-        remainder = remainder_of(self.device, [reading.device for reading in readings])
-        if remainder is not None:
-            readings.append(InstanceReading(remainder, None, ()))
-        self._last_instances = tuple([reading.device for reading in readings])
-        return tuple(readings)
+    def _ended(self, seen: dict[int, tuple[int, int]]) -> tuple[EndedProcess, ...]:
+        if self._accounting is None:
+            return ()
+        return self._tally.run("accounting", self._accounting.read, self._pids, seen) or ()
 
     def _optional(self, function: Any) -> Any:  # noqa: ANN401 - functions of pynvml are untyped
         """Return the function's answer for this board, or None where the board has none."""
@@ -186,7 +232,7 @@ class NvmlBoard:
 
     def _energy_and_power(self) -> tuple[int | None, int | None]:
         values = self._field_values() if self._fields else {}
-        energy_mj, power_mw = values.get(_ENERGY[0]), values.get(_POWER[0])
+        energy_mj, power_mw = values.get(_ENERGY), values.get(_POWER)
         if energy_mj is None:
             energy_mj = self._optional(pynvml.nvmlDeviceGetTotalEnergyConsumption)
         if energy_mj is not None and energy_mj > _MOST_ENERGY_MJ:
@@ -197,66 +243,50 @@ class NvmlBoard:
 
     def _field_values(self) -> dict[int, int]:
         try:
-            entries = pynvml.nvmlDeviceGetFieldValues(self._handle, self._fields)
+            values, failed = self._fields.read()
         except pynvml.NVMLError as error:
             if error.value not in codes.ABSENT:
                 raise
-            self._fields = []
             return {}
-        values = {}
-        for entry in entries:
-            code = entry.nvmlReturn
-            if code == codes.SUCCESS:
-                values[entry.fieldId] = int(getattr(entry.value, _VALUE_OF_TYPE[entry.valueType]))
-            elif code in codes.ABSENT or code == codes.INVALID_ARGUMENT:  # a driver that does not know the field
-                self._fields = [field for field in self._fields if field[0] != entry.fieldId]
-            elif code in codes.BOARD_FAULTS:
+        for code in failed.values():
+            if code in codes.BOARD_FAULTS:
                 raise pynvml.NVMLError(code)
         return values
 
     def _memory_total(self) -> int | None:
-        memory = self._optional(_memory_v2) or self._optional(pynvml.nvmlDeviceGetMemoryInfo)
+        memory = self._memory()
         return None if memory is None else memory.total
 
-    def _memory_used(self) -> int | None:
-        memory = self._optional(_memory_v2) or self._optional(pynvml.nvmlDeviceGetMemoryInfo)
-        return None if memory is None else memory.used
+    def _memory(self) -> Any:  # noqa: ANN401 - a struct of NVML
+        return self._optional(_memory_v2) or self._optional(pynvml.nvmlDeviceGetMemoryInfo)
 
     def _temperature(self) -> int | None:
         value: int | None = self._optional(_temperature_v)
         return self._optional(_temperature) if value is None else value
 
-    def _process_activity(self, processes: tuple[ProcessReading, ...], now_us: int) -> dict[int, int] | None:
-        """Return each process's activity since the previous reading, asked only where processes shared the board.
+    def _process_activity(
+        self, processes: tuple[ProcessReading, ...], now_us: int
+    ) -> tuple[ProcessActivity | None, dict[int, int] | None]:
+        """Return what the driver's samples say, and each process's activity where processes shared the board.
 
-        None where nobody shared it, where the driver cannot tell, and where the period has no known beginning (the
-        first reading, or one after the clock was set back).
+        None where the driver cannot tell, and where the period has no known beginning (the first reading, or one after
+        the clock was set back). A process that came and went since the previous reading is a sharer, too.
         """
         pids = frozenset([process.pid for process in processes])
-        shared = len(pids | self._pids) > 1
+        present = pids | self._pids
         self._pids = pids
         last_seen_us = self._last_seen_us
-        if not shared or last_seen_us is None or last_seen_us > now_us:
+        if last_seen_us is None or last_seen_us > now_us:
             self._last_seen_us = now_us
-            return None
-        return self._activity_since(last_seen_us)
-
-    def _activity_since(self, last_seen_us: int) -> dict[int, int] | None:
-        if pynvml.nvmlDeviceGetProcessUtilization in self._absent:
-            return None
-        try:
-            samples = pynvml.nvmlDeviceGetProcessUtilization(self._handle, last_seen_us)
-        except pynvml.NVMLError as error:
-            if error.value in (codes.SUCCESS, codes.NOT_FOUND):  # nobody worked; pynvml raises on a probe of size 0
-                return {}
-            if error.value not in codes.ABSENT:
-                raise
-            self._absent.add(pynvml.nvmlDeviceGetProcessUtilization)
-            return None
+            return None, None
+        samples = self._samples.read(last_seen_us)
+        if samples is None:
+            return None, None
         activity = decide_process_activity(samples, last_seen_us)
         self.dropped_samples += activity.dropped
         self._last_seen_us = activity.last_seen_us
-        return activity.ppm
+        shared = len(present | activity.seen_us.keys()) > 1
+        return activity, activity.ppm if shared else None
 
 
 def _mig_enabled(handle: Any) -> bool:  # noqa: ANN401 - a handle of NVML

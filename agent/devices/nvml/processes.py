@@ -1,4 +1,4 @@
-"""The processes that NVML lists on a GPU or a MIG instance, compute and graphics merged."""
+"""The processes that NVML lists on a GPU or a MIG instance: compute, graphics and MPS, merged."""
 
 from __future__ import annotations
 
@@ -9,13 +9,31 @@ import pynvml
 
 from agent.devices.base import ProcessReading
 from agent.devices.nvml import codes
+from agent.devices.nvml.library import function, has
 
+MPS_CLIENT: Final = "mps_client"
+MPS_SERVER: Final = "mps_server"
+_SERVER_NAME: Final = "nvidia-cuda-mps-server"
 _COMPUTE: Final = "nvmlDeviceGetComputeRunningProcesses_v3"
 _GRAPHICS: Final = "nvmlDeviceGetGraphicsRunningProcesses_v3"
+_MPS: Final = "nvmlDeviceGetMPSComputeRunningProcesses_v3"
 _NOT_AVAILABLE: Final = pynvml.NVML_VALUE_NOT_AVAILABLE_ulonglong.value
-_INFO: Final = pynvml.c_nvmlProcessInfo_v3_t
+_NAME_ROOM: Final = 256
 _MOST: Final = 1 << 16  # no GPU has more processes: a driver that asks for more room will never be content
 _ROOM: Final = 8  # entries in the first buffer; it grows to what a driver asks for
+
+
+class _LongInfo(ctypes.Structure):
+    """An entry as drivers 535.43 to 535.86 have it, under the same name as the shorter one of all others."""
+
+    _fields_ = (*pynvml.c_nvmlProcessInfo_v3_t._fields_, ("usedGpuCcProtectedMemory", ctypes.c_ulonglong))
+
+
+def entry_type() -> type[ctypes.Structure]:
+    """Return the struct that the library's lists are made of: what it can do tells which one it knows."""
+    knows_protected_memory = has("nvmlDeviceGetConfComputeMemSizeInfo")
+    long = knows_protected_memory and not has("nvmlDeviceGetRunningProcessDetailList")
+    return _LongInfo if long else pynvml.c_nvmlProcessInfo_v3_t
 
 
 class ProcessLists:
@@ -29,50 +47,88 @@ class ProcessLists:
         self._handle = handle
         self._count = ctypes.c_uint()
         self._count_address = ctypes.byref(self._count)
-        self._buffer = (_INFO * _ROOM)()
+        self._entry: Any = entry_type()
+        self._buffer = (self._entry * _ROOM)()
         self._has_graphics = True
+        self._has_mps = True
+        self._maybe_server: dict[int, bool | None] = {}  # of each listed pid: yes, no, or its name cannot be had
 
     def read(self) -> tuple[ProcessReading, ...]:
         """Return the processes on the device, one entry for each pid.
 
-        A process that computes and draws stands in both lists with the same memory, so the larger figure counts once.
-        Raises NVMLError where the list of compute processes cannot be had: no list is not the same as nobody.
+        A process that stands in several lists has the same memory in each, so the larger figure counts once. The
+        server of MPS is listed as a process beside its clients, and marked. Raises NVMLError where the list of
+        compute processes cannot be had: no list is not the same as nobody.
         """
         memory: dict[int, int | None] = {}
         self._list(_COMPUTE, memory)
+        kinds = self._add_mps_clients(memory) if memory else {}
         if self._has_graphics:
-            self._list_graphics(memory)
-        return tuple([ProcessReading(pid, used) for pid, used in memory.items()]) if memory else ()
+            self._has_graphics = self._list_if_known(_GRAPHICS, memory)
+        if not memory:
+            return ()
+        return tuple([ProcessReading(pid, used, kinds.get(pid, "")) for pid, used in memory.items()])
 
-    def _list_graphics(self, memory: dict[int, int | None]) -> None:
+    def _add_mps_clients(self, memory: dict[int, int | None]) -> dict[int, str]:
+        """Add the clients of MPS to `memory`, and return which pid is a client or a server.
+
+        There are clients only where there is a server, so the list is not asked for where all names are others.
+        """
+        known = self._maybe_server
+        self._maybe_server = {pid: known[pid] if pid in known else _is_mps_server(pid) for pid in memory}
+        if not any(maybe is not False for maybe in self._maybe_server.values()):
+            return {}
+        kinds = {pid: MPS_SERVER for pid, maybe in self._maybe_server.items() if maybe}
+        if self._has_mps:
+            clients: dict[int, int | None] = {}
+            self._has_mps = self._list_if_known(_MPS, clients)
+            for pid, used in clients.items():
+                _merge(memory, pid, used)
+                kinds[pid] = MPS_CLIENT
+        return kinds
+
+    def _list_if_known(self, name: str, memory: dict[int, int | None]) -> bool:
+        """Add a list of the library to `memory`; return False where it has no such list."""
         try:
-            self._list(_GRAPHICS, memory)
+            self._list(name, memory)
         except pynvml.NVMLError as error:
             if error.value not in codes.ABSENT:
                 raise
-            self._has_graphics = False
+            return False
+        return True
 
     def _list(self, name: str, memory: dict[int, int | None]) -> None:
         """Add the library's list called `name` to `memory`, by pid."""
-        function = getattr(pynvml.nvmlLib, name, None)
-        if function is None:
-            raise pynvml.NVMLError(codes.FUNCTION_NOT_FOUND)
+        ask = function(name)
         count, room = self._count, len(self._buffer)
         count.value = room
-        code = function(self._handle, self._count_address, self._buffer)
+        code = ask(self._handle, self._count_address, self._buffer)
         while code == codes.INSUFFICIENT_SIZE:
             room = max(2 * room, count.value + _ROOM)
             if room > _MOST:
                 break
-            self._buffer = (_INFO * room)()
+            self._buffer = (self._entry * room)()
             count.value = room
-            code = function(self._handle, self._count_address, self._buffer)
+            code = ask(self._handle, self._count_address, self._buffer)
         if code != codes.SUCCESS:
             raise pynvml.NVMLError(code)
         for position in range(count.value):
             entry = self._buffer[position]
             used = entry.usedGpuMemory
             _merge(memory, entry.pid, None if used == _NOT_AVAILABLE else used)
+
+
+def _is_mps_server(pid: int) -> bool | None:
+    """Tell whether a process is the server of MPS; None where the driver may not say its name."""
+    name = ctypes.create_string_buffer(_NAME_ROOM)
+    try:
+        code = function("nvmlSystemGetProcessName")(pid, name, _NAME_ROOM)
+    except pynvml.NVMLError:
+        return None  # a library without that function
+    if code not in (codes.SUCCESS, codes.INSUFFICIENT_SIZE):
+        return None
+    words = name.value.decode(errors="replace").split()
+    return bool(words) and words[0].rpartition("/")[2] == _SERVER_NAME
 
 
 def _merge(memory: dict[int, int | None], pid: int, used: int | None) -> None:

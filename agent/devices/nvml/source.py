@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -11,8 +12,10 @@ import pynvml
 
 from agent.devices.base import BoardReading, DriverEvent, NodeReading
 from agent.devices.nvml import codes
-from agent.devices.nvml.board import NvmlBoard, handle_address
+from agent.devices.nvml.board import BoardSettings, NvmlBoard, handle_address
 from agent.devices.nvml.epoch import read_driver_epoch
+from agent.samplers.board import DEFAULT_SLOW_EVERY_US
+from agent.samplers.tally import SamplerTally
 from gpuledger.clock import Clock, WallClock
 from gpuledger.errors import DeviceError
 
@@ -20,6 +23,18 @@ _REOPEN_AFTER_US: Final = 60_000_000  # handles of a lost board stay dead until 
 _EVENTS_PER_READ: Final = 1_000  # a driver that never stops reporting must not stop the reading
 _XID: Final = pynvml.nvmlEventTypeXidCriticalError
 _MIG_CHANGE: Final = pynvml.nvmlEventMigConfigChange
+_CONDITION: Final = (  # these change what the slow samplers read: they look at once, and say what became of what
+    pynvml.nvmlEventTypeDoubleBitEccError
+    | pynvml.nvmlEventTypeDramRetirementEvent
+    | pynvml.nvmlEventTypeDramRetirementFailure
+    | pynvml.nvmlEventTypeNonFatalPoisonError
+    | pynvml.nvmlEventTypeFatalPoisonError
+    | pynvml.nvmlEventTypeGpuUnavailableError
+    | pynvml.nvmlEventTypeGpuRecoveryAction
+)
+_NO_INSTANCE: Final = 0xFFFFFFFF
+
+_log = logging.getLogger(__name__)
 
 
 class NvmlSource:
@@ -27,7 +42,11 @@ class NvmlSource:
 
     `library` names the driver library to load instead of the system's `libnvidia-ml.so.1`. Without `gauges` it reads
     only what metering needs: no temperature, no memory in use beside that of processes, no power where energy is
-    counted. `epoch` tells since when the energy counters of all boards count.
+    counted. `slow_every_us` is the pace of the slow families of telemetry; without `accounting` the driver's record of
+    ended processes is left alone. `epoch` tells since when the energy counters of all boards count.
+
+    What the driver reports (XIDs) waits in a queue of the kernel that belongs to our event set, so it is enough to look
+    at each reading; only what is reported while NVML is opened anew is lost, and is in the kernel's log.
     """
 
     def __init__(
@@ -36,11 +55,14 @@ class NvmlSource:
         *,
         clock: Clock | None = None,
         gauges: bool = True,
+        accounting: bool = True,
+        slow_every_us: int = DEFAULT_SLOW_EVERY_US,
         epoch: Callable[[], str] = read_driver_epoch,
     ) -> None:
         self._library = library
         self._clock = clock or WallClock()
-        self._gauges = gauges
+        self._settings = BoardSettings(gauges, accounting, slow_every_us)
+        self._tally = SamplerTally()
         self._epoch = epoch
         self._session: _Session | None = None
         self._known: tuple[NvmlBoard, ...] = ()  # of the last session: a board that is lost now had its name then
@@ -67,9 +89,10 @@ class NvmlSource:
 
     def close(self) -> None:
         """Release the driver."""
-        if self._session is None:
+        session, self._session = self._session, None
+        if session is None:
             return
-        self._session = None
+        session.close()
         _shut_down()
 
     def _open(self, now_us: int) -> _Session:
@@ -82,7 +105,7 @@ class NvmlSource:
             raise codes.driver_error("opening", error.value, str(error)) from error
         self.openings += 1
         try:
-            self._session = _Session(self._known, now_us, gauges=self._gauges)
+            self._session = _Session(self._known, now_us, self._settings, self._tally)
         except pynvml.NVMLError as error:
             _shut_down()  # NVML counts its openings: one left over would keep the next from being a new one
             raise codes.driver_error("listing its GPUs", error.value, str(error)) from error
@@ -90,40 +113,51 @@ class NvmlSource:
         return self._session
 
     def _read(self, session: _Session, now_us: int) -> NodeReading:
+        self._tally.begin_round()
         try:
             self._events += session.read_events()
             boards = session.read_boards(now_us)
         except pynvml.NVMLError as error:
             raise codes.driver_error("reading", error.value, str(error)) from error
         events, self._events = tuple(self._events), []
-        return NodeReading(self._epoch(), session.driver_version, boards, events)
+        return NodeReading(self._epoch(), session.driver_version, boards, events, self._tally.stats())
 
 
 class _Session:
     """What holds from one initialisation of NVML to the next: handles, static facts, registered events."""
 
-    def __init__(self, known: tuple[NvmlBoard, ...], now_us: int, *, gauges: bool) -> None:
+    def __init__(self, known: tuple[NvmlBoard, ...], now_us: int, settings: BoardSettings, tally: SamplerTally) -> None:
         self.opened_us = now_us
         self.driver_version: str = pynvml.nvmlSystemGetDriverVersion()
         self.count: int = pynvml.nvmlDeviceGetCount()
         self.pending_events: list[DriverEvent] = []
-        self.boards = self._find_boards(known, gauges=gauges)
+        self.boards = self._find_boards(known, settings, tally)
         self._by_address = {board.address: board for board in self.boards}
         self._event_set = self._register_events()
         self._faulted = False
+
+    def close(self) -> None:
+        """Give back what the driver lent, as far as it still takes it."""
+        for board in self.boards:
+            try:
+                board.close()
+            except pynvml.NVMLError as error:
+                _log.warning("samples of %s were not given back: %s", board.device.key, error)
 
     def is_stale(self, now_us: int) -> bool:
         """Whether boards may be found again, or events heard again, by opening NVML anew."""
         failing = self._faulted or self._event_set is None
         return failing and not 0 <= now_us - self.opened_us < _REOPEN_AFTER_US
 
-    def _find_boards(self, known: tuple[NvmlBoard, ...], *, gauges: bool) -> tuple[NvmlBoard, ...]:
+    def _find_boards(
+        self, known: tuple[NvmlBoard, ...], settings: BoardSettings, tally: SamplerTally
+    ) -> tuple[NvmlBoard, ...]:
         found: dict[str, NvmlBoard] = {}
         refused: list[tuple[int, int]] = []
         earlier = {board.device.key: board for board in known}
         for index in range(self.count):
             try:
-                board = NvmlBoard(pynvml.nvmlDeviceGetHandleByIndex(index), index, gauges=gauges)
+                board = NvmlBoard(pynvml.nvmlDeviceGetHandleByIndex(index), index, settings, tally)
             except pynvml.NVMLError as error:
                 if error.value in codes.DRIVER_GONE:
                     raise
@@ -147,7 +181,7 @@ class _Session:
             return None
         for board in self.boards:
             try:
-                board.register_events(event_set, _XID | _MIG_CHANGE)
+                board.register_events(event_set, _XID | _MIG_CHANGE | _CONDITION)
             except pynvml.NVMLError as error:
                 self._report_no_events(error, board.device.key)
         return event_set
@@ -161,7 +195,8 @@ class _Session:
     def read_events(self) -> tuple[DriverEvent, ...]:
         """Return what the driver reported since the last call; each report comes once."""
         events, self.pending_events = self.pending_events, []
-        while self._event_set is not None and len(events) < _EVENTS_PER_READ:
+        heard = 0
+        while self._event_set is not None and len(events) + heard < _EVENTS_PER_READ:
             try:
                 data = pynvml.nvmlEventSetWait_v2(self._event_set, 0)
             except pynvml.NVMLError as error:
@@ -170,9 +205,14 @@ class _Session:
                     self._event_set = None
                 break
             board = self._by_address.get(handle_address(data.device))
-            if data.eventType & _MIG_CHANGE and board:
+            if board and data.eventType & _MIG_CHANGE:
                 board.forget_instances()
-            events.append(_event(data, board))
+            elif board:
+                board.look_now()
+            if data.eventType & (_XID | _MIG_CHANGE):
+                events.append(_event(data, board))
+            else:
+                heard += 1
         return tuple(events)
 
     def read_boards(self, now_us: int) -> tuple[BoardReading, ...]:
@@ -191,8 +231,15 @@ class _Session:
 def _event(data: Any, board: NvmlBoard | None) -> DriverEvent:  # noqa: ANN401 - a struct of NVML
     key = board.device.key if board else ""
     if data.eventType & _XID:
-        return DriverEvent("xid", key, data.eventData, f"XID {data.eventData} on {key or 'an unknown GPU'}")
+        message = f"XID {data.eventData} on {key or 'an unknown GPU'}"
+        return DriverEvent("xid", key, data.eventData, message, details=_instance(data))
     return DriverEvent("mig_config_changed", key, 0, f"the MIG instances of {key or 'an unknown GPU'} changed")
+
+
+def _instance(data: Any) -> dict[str, str] | None:  # noqa: ANN401 - a struct of NVML
+    """Return the MIG instance that an event is about, if it is about one."""
+    ids = {"gpu_instance": data.gpuInstanceId, "compute_instance": data.computeInstanceId}
+    return {name: str(number) for name, number in ids.items() if number != _NO_INSTANCE} or None
 
 
 def _unidentified(index: int, code: int) -> DriverEvent:

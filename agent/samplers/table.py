@@ -1,0 +1,36 @@
+"""The table of samplers: which families there are, and how often each is read."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from agent.samplers.base import Sampler
+from agent.samplers.clocks import CLOCKS
+from agent.samplers.ecc import ECC
+from agent.samplers.fan import FAN
+from agent.samplers.memory_temperature import MEMORY_TEMPERATURE
+from agent.samplers.nvlink import NVLINK
+from agent.samplers.pcie import PCIE
+from agent.samplers.recovery import RECOVERY
+from agent.samplers.retired_pages import RETIRED_PAGES
+from agent.samplers.row_remap import ROW_REMAP
+from agent.samplers.throttle import THROTTLE
+from agent.samplers.video import VIDEO
+from agent.samplers.violations import VIOLATIONS
+
+EVERY_READING: Final[tuple[Sampler, ...]] = (THROTTLE, CLOCKS, VIDEO)
+SLOW: Final[tuple[Sampler, ...]] = (
+    ECC,
+    RETIRED_PAGES,
+    ROW_REMAP,
+    RECOVERY,
+    PCIE,
+    NVLINK,
+    VIOLATIONS,
+    MEMORY_TEMPERATURE,
+    FAN,
+)
+
+# What a meter needs to know where nobody looks at metrics: whether time is available, and why it is idle.
+METERING_EVERY_READING: Final[tuple[Sampler, ...]] = (THROTTLE,)
+METERING_SLOW: Final[tuple[Sampler, ...]] = (ECC, ROW_REMAP, RECOVERY)
