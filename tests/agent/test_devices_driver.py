@@ -81,7 +81,7 @@ def test_an_unknown_symbol_is_function_not_found() -> None:
         pynvml.nvmlInit()
         handle = pynvml.nvmlDeviceGetHandleByIndex(0)
         with pytest.raises(pynvml.NVMLError_FunctionNotFound):
-            pynvml.nvmlDeviceGetFanSpeed(handle)
+            pynvml.nvmlDeviceGetVbiosVersion(handle)
         with pytest.raises(pynvml.NVMLError_FunctionNotFound):
             pynvml.nvmlDeviceGetTemperatureV(handle, pynvml.NVML_TEMPERATURE_GPU)
 

@@ -49,7 +49,7 @@ def test_reads_a_driver_library_that_is_named_by_path(library: Path) -> None:
     )
     assert run.returncode == 0, run.stderr
     assert run.stdout.strip() == (
-        '["999.1", "GPU-fake", "Fake GPU", "", 41, 42, 51000, 370000, 200, 44, 12, [[100, null], [101, 10]], '
+        '["999.1", "GPU-fake", "Fake GPU", "", 41, 43, 51000, 370000, 200, 44, 12, [[100, null, ""], [101, 10, ""]], '
         '["events_unavailable"]]'
     )
 

@@ -90,10 +90,14 @@ def test_nobody_worked_is_an_answer(shared: Shared) -> None:
 def test_an_unsupported_call_is_unknown_and_not_asked_again(shared: Shared) -> None:
     """Where the driver cannot tell processes apart their activity is unknown."""
     shared.world.show(BoardState(processes=(process(1, 5), process(2, 5))))
-    shared.driver.fail("nvmlDeviceGetProcessUtilization", codes.NOT_SUPPORTED)
+    calls = ("nvmlDeviceGetProcessUtilization", "nvmlDeviceGetProcessesUtilizationInfo")
+    for call in calls:
+        shared.driver.fail(call, codes.NOT_SUPPORTED)
     shared.read_at(0)
-    assert shared.read_at(1).process_activity_ppm is None
-    shared.driver.mend("nvmlDeviceGetProcessUtilization")
+    reading = shared.read_at(1)
+    assert (reading.process_activity_ppm, reading.process_seen_us) == (None, None)
+    for call in calls:
+        shared.driver.mend(call)
     assert shared.read_at(2).process_activity_ppm is None
 
 

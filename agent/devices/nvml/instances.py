@@ -40,7 +40,7 @@ class MigInstances:
         self.last: tuple[Device, ...] = ()  # what the last reading showed
 
     def forget(self) -> None:
-        """Find the instances anew at the next reading: an identity may come back for another tenancy, nothing is kept."""
+        """Find the instances anew at the next reading: an identity may come back for another tenancy."""
         self.close()
         self._found, self.last = None, ()
 

@@ -26,7 +26,16 @@ _FIELD_SIZE: Final = ctypes.sizeof(pynvml.c_nvmlFieldValue_t)
 _FIELD_ANSWER: Final = struct.Struct("@iiQ")  # valueType, nvmlReturn, value
 _FIELD_ANSWER_AT: Final = pynvml.c_nvmlFieldValue_t.valueType.offset
 _WHOLE_BOARD: Final = 0xFFFFFFFF  # instance ids of what is not on an instance
-_EVENTS: Final = pynvml.nvmlEventTypeXidCriticalError | pynvml.nvmlEventMigConfigChange
+_EVENTS: Final = (
+    pynvml.nvmlEventTypeXidCriticalError
+    | pynvml.nvmlEventMigConfigChange
+    | pynvml.nvmlEventTypeDoubleBitEccError
+    | pynvml.nvmlEventTypeGpuRecoveryAction
+)
+_INFO_HEAD: Final = struct.Struct("@IIQP")  # version, processSamplesCount, lastSeenTimeStamp, procUtilArray
+_INFO: Final = struct.Struct("@QIIIIIII")  # timeStamp, pid, smUtil, memUtil, encUtil, decUtil, jpgUtil, ofaUtil
+_INFO_SIZE: Final = ctypes.sizeof(pynvml.c_nvmlProcessUtilizationInfo_v1_t)
+_NOT_UNDER_MIG: Final = frozenset(range(142, 146))  # remapped rows
 _ENERGY_FIELD: Final = pynvml.NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION
 _POWER_FIELDS: Final = frozenset({pynvml.NVML_FI_DEV_POWER_AVERAGE, pynvml.NVML_FI_DEV_POWER_INSTANT})
 
@@ -161,9 +170,18 @@ def field_values(board: SimulatedBoard, part: SliceSpec | None, count: int, valu
         elif field in _POWER_FIELDS:
             answer = (pynvml.NVML_VALUE_TYPE_UNSIGNED_INT, codes.SUCCESS, state.power_mw)
         else:
-            answer = (0, codes.NOT_SUPPORTED, 0)
+            answer = _condition(board, field)
         ctypes.memmove(address + _FIELD_ANSWER_AT, _FIELD_ANSWER.pack(*answer), _FIELD_ANSWER.size)
     return codes.SUCCESS
+
+
+def _condition(board: SimulatedBoard, field: int) -> tuple[int, int, int]:
+    value = board.state.condition.fields.get(field)
+    if value is None:
+        value = board.capture.condition_fields.get(field)
+    if value is None or (board.mig and field in _NOT_UNDER_MIG):
+        return (0, codes.NOT_SUPPORTED, 0)
+    return (pynvml.NVML_VALUE_TYPE_UNSIGNED_LONG_LONG, codes.SUCCESS, value)
 
 
 def temperature(board: SimulatedBoard, part: SliceSpec | None, sensor: int, out: int) -> int:
@@ -187,8 +205,18 @@ def temperature_v(board: SimulatedBoard, part: SliceSpec | None, out: int) -> in
 
 def compute_processes(board: SimulatedBoard, part: SliceSpec | None, count: int, infos: int | None) -> int:
     """Answer nvmlDeviceGetComputeRunningProcesses_v3: of a board, all; of an instance, its own."""
+    return _write_processes(board, part, count, infos, mps=False)
+
+
+def mps_processes(board: SimulatedBoard, part: SliceSpec | None, count: int, infos: int | None) -> int:
+    """Answer nvmlDeviceGetMPSComputeRunningProcesses_v3: the clients of MPS."""
+    return _write_processes(board, part, count, infos, mps=True)
+
+
+def _write_processes(board: SimulatedBoard, part: SliceSpec | None, count: int, infos: int | None, *, mps: bool) -> int:
     processes = board.state.processes if part is None else _processes_of(board, part)
-    return _write_list(count, infos, [_pack_process(board, process) for process in processes], _PROCESS.size)
+    packed = [_pack_process(board, process) for process in processes if (process.kind == "mps_client") is mps]
+    return _write_list(count, infos, packed, _PROCESS.size)
 
 
 def graphics_processes(board: SimulatedBoard, part: SliceSpec | None, count: int, infos: int | None) -> int:  # noqa: ARG001 - the C signature
@@ -208,6 +236,25 @@ def process_utilization(
         return codes.NOT_FOUND
     packed = [_SAMPLE.pack(process.pid, at_us, _percent(process.sm_ppm), 0, 0, 0) for at_us, process in found]
     return _write_list(count, samples, packed, _SAMPLE.size)
+
+
+def processes_utilization_info(board: SimulatedBoard, part: SliceSpec | None, head: int) -> int:
+    """Answer nvmlDeviceGetProcessesUtilizationInfo: the same samples in another layout."""
+    if part is not None or board.mig:
+        return codes.NOT_SUPPORTED
+    version, room, last_seen_us, out = _INFO_HEAD.unpack(ctypes.string_at(head, _INFO_HEAD.size))
+    if version != pynvml.ProcessesUtilizationInfo_v1:
+        return codes.ARGUMENT_VERSION_MISMATCH
+    found = board.utilisation_since(last_seen_us)
+    if not found:
+        return codes.NOT_FOUND
+    write_uint(head + 4, len(found))
+    if not out or room < len(found):
+        return codes.INSUFFICIENT_SIZE
+    for position, (at_us, process) in enumerate(found):
+        packed = _INFO.pack(at_us, process.pid, _percent(process.sm_ppm), 0, 0, 0, 0, 0)
+        ctypes.memmove(out + position * _INFO_SIZE, packed, _INFO.size)
+    return codes.SUCCESS
 
 
 def mig_mode(board: SimulatedBoard, part: SliceSpec | None, current: int, pending: int) -> int:
@@ -278,6 +325,27 @@ def attributes(board: SimulatedBoard, part: SliceSpec | None, out: int) -> int:
     answer.gpuInstanceSliceCount = facts.slices
     answer.computeInstanceSliceCount = part.slices
     answer.memorySizeMB = part.memory_bytes // _MIB
+    return codes.SUCCESS
+
+
+def gpu_instance_handle(board: SimulatedBoard, part: SliceSpec | None, number: int, out: int) -> int:
+    """Answer nvmlDeviceGetGpuInstanceById."""
+    if part is not None:
+        return codes.INVALID_ARGUMENT
+    for handle, piece in board.slices.items():
+        if piece.gpu_instance == number:
+            ctypes.c_void_p.from_address(out).value = handle
+            return codes.SUCCESS
+    return codes.NOT_FOUND
+
+
+def gpu_instance_info(board: SimulatedBoard, part: SliceSpec | None, out: int) -> int:
+    """Answer nvmlGpuInstanceGetInfo; here the handle of a GPU instance is that of the MIG device on it."""
+    if part is None:
+        return codes.INVALID_ARGUMENT
+    answer = pynvml.c_nvmlGpuInstanceInfo_t.from_address(out)
+    answer.id = part.gpu_instance
+    answer.placement.start, answer.placement.size = part.placement_start, board.capture.profile(part.profile).slices
     return codes.SUCCESS
 
 

@@ -10,8 +10,11 @@ from typing import Any, Final
 import pynvml
 
 from agent.devices.nvml import codes
+from agent.devices.nvml.answers import NvmlAnswers
+from agent.devices.nvml.gpm import supports_gpm
 from agent.devices.nvml.mig import parse_profile_of_name, profile_name
 from agent.devices.simulated.captures import MIB
+from agent.samplers.table import SLOW
 
 _ARCHITECTURES: Final = {
     getattr(pynvml, name): name.removeprefix("NVML_DEVICE_ARCH_").title()
@@ -51,9 +54,29 @@ def record_capture(handle: Any) -> str:  # noqa: ANN401 - a handle of NVML
         "unsupported_fields": _unsupported_fields(handle),
         "unsupported_calls": [name for name, code in answers.items() if code == codes.NOT_SUPPORTED],
         "missing_symbols": [name for name, code in answers.items() if code == codes.FUNCTION_NOT_FOUND],
+        **_condition(handle),
     }
-    lines = [f"{key} = {json.dumps(value)}" for key, value in facts.items() if value != []]
-    return "\n".join([*lines, *_mig_lines(handle, memory.total)]) + "\n"
+    lines = [f"{key} = {json.dumps(value)}" for key, value in facts.items() if value is not None and value != []]
+    return "\n".join([*lines, *_field_lines(handle), *_mig_lines(handle, memory.total)]) + "\n"
+
+
+def _condition(handle: Any) -> dict[str, int | bool | None]:  # noqa: ANN401 - a handle of NVML
+    board = NvmlAnswers(handle, ())
+    return {
+        "sm_clock_mhz": board.number("nvmlDeviceGetClockInfo", pynvml.NVML_CLOCK_SM),
+        "memory_clock_mhz": board.number("nvmlDeviceGetClockInfo", pynvml.NVML_CLOCK_MEM),
+        "fan_percent": board.number("nvmlDeviceGetFanSpeed"),
+        "gpm": supports_gpm(handle),
+    }
+
+
+def _field_lines(handle: Any) -> list[str]:  # noqa: ANN401 - a handle of NVML
+    """Return the table of the fields that samplers read, as far as the board knows them."""
+    fields = sorted({field for sampler in SLOW for field in sampler.fields})
+    board = NvmlAnswers(handle, fields)
+    board.read_fields()
+    known = {field: board.field(field) for field in fields}
+    return ["", "[fields]", *(f"{field} = {value}" for field, value in known.items() if value is not None)]
 
 
 def _answer(call: Callable[[Any], Any], handle: Any) -> int:  # noqa: ANN401 - a handle of NVML

@@ -32,7 +32,7 @@ class MigFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     profiles: tuple[MigProfile, ...] = ()
 
 
-class Capture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Capture(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """What one model of board says about itself under one driver."""
 
     name: str
@@ -47,6 +47,11 @@ class Capture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unsupported_fields: tuple[int, ...] = ()  # field ids that answer NOT_SUPPORTED
     unsupported_calls: tuple[str, ...] = ()  # functions that answer NOT_SUPPORTED
     missing_symbols: tuple[str, ...] = ()  # functions that this driver's library does not have
+    sm_clock_mhz: int | None = None
+    memory_clock_mhz: int | None = None
+    fan_percent: int | None = None  # None: no fan of its own
+    gpm: bool = False  # has performance counters that NVML can sample (Hopper and newer)
+    fields: dict[str, int] = {}  # values of the fields that tell a board's condition; others are not supported
     mig: MigFacts | None = None
 
     @property
@@ -58,6 +63,11 @@ class Capture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def memory_reserved_bytes(self) -> int:
         """Return what the driver keeps for itself."""
         return self.memory_reserved_mib * MIB
+
+    @functools.cached_property
+    def condition_fields(self) -> dict[int, int]:
+        """Return the values of the fields that tell a board's condition, by their number."""
+        return {int(field): value for field, value in self.fields.items()}
 
     @property
     def idle_power_mw(self) -> int:

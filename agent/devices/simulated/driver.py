@@ -16,9 +16,10 @@ import pynvml
 
 from agent.devices.base import DeviceSource, NodeReading
 from agent.devices.nvml import NvmlSource, codes
-from agent.devices.simulated import calls
-from agent.devices.simulated.board import SimulatedBoard
+from agent.devices.simulated import calls, calls_condition
+from agent.devices.simulated.board import Reported, SimulatedBoard
 from agent.devices.simulated.boundary import DriverLibrary, write_text, write_uint
+from agent.devices.simulated.counters import PerformanceCounters
 from agent.devices.simulated.world import SliceSpec, World
 from gpuledger.clock import Clock
 from gpuledger.errors import DeviceError
@@ -46,7 +47,21 @@ _DEVICE_CALLS: Final[dict[str, Callable[..., int]]] = {
     "nvmlDeviceGetTemperatureV": calls.temperature_v,
     "nvmlDeviceGetComputeRunningProcesses_v3": calls.compute_processes,
     "nvmlDeviceGetGraphicsRunningProcesses_v3": calls.graphics_processes,
+    "nvmlDeviceGetMPSComputeRunningProcesses_v3": calls.mps_processes,
     "nvmlDeviceGetProcessUtilization": calls.process_utilization,
+    "nvmlDeviceGetProcessesUtilizationInfo": calls.processes_utilization_info,
+    "nvmlDeviceGetCurrentClocksEventReasons": calls_condition.throttle_reasons,
+    "nvmlDeviceGetCurrentClocksThrottleReasons": calls_condition.throttle_reasons,
+    "nvmlDeviceGetClockInfo": calls_condition.clock_info,
+    "nvmlDeviceGetEncoderUtilization": calls_condition.video_utilization,
+    "nvmlDeviceGetDecoderUtilization": calls_condition.video_utilization,
+    "nvmlDeviceGetFanSpeed": calls_condition.fan_speed,
+    "nvmlDeviceGetAccountingMode": calls_condition.accounting_mode,
+    "nvmlDeviceGetAccountingBufferSize": calls_condition.accounting_buffer_size,
+    "nvmlDeviceGetAccountingPids": calls_condition.accounting_pids,
+    "nvmlDeviceGetAccountingStats": calls_condition.accounting_stats,
+    "nvmlDeviceGetGpuInstanceById": calls.gpu_instance_handle,
+    "nvmlGpuInstanceGetInfo": calls.gpu_instance_info,
     "nvmlDeviceGetMigMode": calls.mig_mode,
     "nvmlDeviceGetGpuInstanceProfileInfoV": calls.profile_info,
     "nvmlDeviceGetMaxMigDeviceCount": calls.max_mig_count,
@@ -72,6 +87,7 @@ class SimulatedDriver:
         self._failure: Exception | None = None
         self._pointers: dict[str, Any] = {}  # pynvml's cache of function pointers, for this library
         self._refcount = 0
+        self.counters = PerformanceCounters(clock)
         self._functions = self._driver_functions() | self._device_functions()
         self._library = DriverLibrary(self._functions)
         for board in self._boards[:1]:
@@ -155,6 +171,7 @@ class SimulatedDriver:
             "nvmlShutdown": self._shutdown,
             "nvmlSystemGetDriverVersion": self._driver_version,
             "nvmlSystemGetNVMLVersion": self._driver_version,
+            "nvmlSystemGetProcessName": self._process_name,
             "nvmlDeviceGetCount_v2": self._count,
             "nvmlDeviceGetHandleByIndex_v2": self._handle_by_index,
             "nvmlDeviceGetHandleByUUID": self._handle_by_uuid,
@@ -162,11 +179,13 @@ class SimulatedDriver:
             "nvmlEventSetCreate": self._create_event_set,
             "nvmlEventSetFree": self._free_event_set,
             "nvmlEventSetWait_v2": self._wait_for_event,
+            **self.counters.functions(),
         }
         return {name: self._guarded(function) for name, function in functions.items()}
 
     def _device_functions(self) -> dict[str, Callable[..., int]]:
-        return {name: self._of_device(name, function) for name, function in _DEVICE_CALLS.items()}
+        functions = {**_DEVICE_CALLS, **self.counters.device_functions()}
+        return {name: self._of_device(name, function) for name, function in functions.items()}
 
     def _of_device(self, name: str, function: Callable[..., int]) -> Callable[..., int]:
         """Return `function` as the library has it: its first argument is a handle, of a board that answers."""
@@ -215,6 +234,14 @@ class SimulatedDriver:
         version = self._boards[0].capture.driver_version if self._boards else "0"
         return codes.SUCCESS if write_text(out, size, version) else codes.INSUFFICIENT_SIZE
 
+    def _process_name(self, pid: int, out: int, size: int) -> int:
+        for board in self._boards:
+            for process in board.state.processes:
+                if process.pid == pid:
+                    name = "nvidia-cuda-mps-server" if process.kind == "mps_server" else "python3"
+                    return codes.SUCCESS if write_text(out, size, name) else codes.INSUFFICIENT_SIZE
+        return codes.NOT_FOUND
+
     def _count(self, out: int) -> int:
         if self._world.epoch(self._clock.now_us()) != self._epoch:
             self._opened, self._devices = 0, {}  # the driver was loaded anew: what was opened before is gone
@@ -255,24 +282,24 @@ class SimulatedDriver:
     def _free_event_set(self, _event_set: int) -> int:
         for board in self._boards:
             board.watched = False
-            board.xids.clear()
+            board.events.clear()
         return codes.SUCCESS
 
     def _wait_for_event(self, _event_set: int, out: int, _timeout_ms: int) -> int:
         """Deliver the oldest event once. Waiting times out at once: a virtual clock does not move meanwhile."""
         if self._mig_changes:
-            return self._deliver(self._mig_changes.popleft(), pynvml.nvmlEventMigConfigChange, 0, out)
+            return self._deliver(self._mig_changes.popleft(), Reported(pynvml.nvmlEventMigConfigChange), out)
         for board in self._boards:
             board.refresh()
-            if board.xids:
-                return self._deliver(board, pynvml.nvmlEventTypeXidCriticalError, board.xids.popleft(), out)
+            if board.events:
+                return self._deliver(board, board.events.popleft(), out)
         return codes.TIMEOUT
 
-    def _deliver(self, board: SimulatedBoard, kind: int, value: int, out: int) -> int:
+    def _deliver(self, board: SimulatedBoard, event: Reported, out: int) -> int:
         data = pynvml.c_nvmlEventData_t.from_address(out)
         ctypes.c_void_p.from_address(out).value = board.handle
-        data.eventType, data.eventData = kind, value
-        data.gpuInstanceId = data.computeInstanceId = 0xFFFFFFFF
+        data.eventType, data.eventData = event.kind, event.value
+        data.gpuInstanceId, data.computeInstanceId = event.gpu_instance, event.compute_instance
         return codes.SUCCESS
 
 

@@ -5,7 +5,9 @@ A world knows nothing of NVML, and the driver nothing of teams: scenarios make w
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, NamedTuple, Protocol
 
 
 class SliceSpec(NamedTuple):
@@ -18,6 +20,7 @@ class SliceSpec(NamedTuple):
     profile: str  # 1g.10gb
     slices: int  # compute slices
     memory_bytes: int
+    placement_start: int = 0  # the first memory slice of its GPU instance
 
 
 class BoardSpec(NamedTuple):
@@ -30,6 +33,7 @@ class BoardSpec(NamedTuple):
     serial: str = ""
     minor: int = 0
     slices: tuple[SliceSpec, ...] = ()  # non-empty: MIG is enabled
+    accounting: bool = False  # an administrator switched accounting mode on (which MIG forbids)
 
 
 class ProcessState(NamedTuple):
@@ -39,6 +43,29 @@ class ProcessState(NamedTuple):
     memory_bytes: int
     sm_ppm: int  # over the period since `previous_us` of board_at; whole percents where a driver reports percents
     gpu_instance: int | None = None
+    kind: str = ""  # mps_client, mps_server
+    came_us: int | None = None  # where it came or left during the period
+    left_us: int | None = None
+
+
+class EndedState(NamedTuple):
+    """A process that ended, as accounting mode keeps it."""
+
+    pid: int
+    start_us: int
+    end_us: int
+    memory_bytes: int
+    percent: int  # of its life in which a kernel ran
+
+
+class Condition(NamedTuple):
+    """What a board says about its condition, where that differs from its capture."""
+
+    throttle_reasons: int = 0
+    fields: Mapping[int, int] = MappingProxyType({})  # values of NVML's fields by their number
+
+
+HEALTHY: Final = Condition()
 
 
 class BoardState(NamedTuple):
@@ -52,7 +79,11 @@ class BoardState(NamedTuple):
     temperature_c: int = 30
     processes: tuple[ProcessState, ...] = ()
     finished: tuple[ProcessState, ...] = ()  # left during the period, still in the driver's utilisation buffer
-    xids: tuple[int, ...] = ()  # reported during the period
+    xids: tuple[int | tuple[int, int, int], ...] = ()  # reported in the period; with GPU and compute instance on MIG
+    condition: Condition = HEALTHY
+    condition_events: tuple[int, ...] = ()  # types of NVML's events that were reported during the period, beside XIDs
+    ended: tuple[EndedState, ...] = ()  # during the period
+    sm_active_ppm: int | None = None  # share of the multiprocessors at work; None: as much as `utilization_ppm`
 
 
 class World(Protocol):
