@@ -52,13 +52,13 @@ class BoardHealth(NamedTuple):
     sm_clock_mhz: int | None = None
     memory_clock_mhz: int | None = None
     memory_copy_ppm: int | None = None  # time in which memory was read or written
-    encoder_ppm: int | None = None
-    decoder_ppm: int | None = None
     memory_free_bytes: int | None = None
     memory_reserved_bytes: int | None = None
     slow_at_us: int | None = None  # when the rest was read; None: never
     memory_temperature_c: int | None = None
     fan_percent: int | None = None
+    encoder_ppm: int | None = None
+    decoder_ppm: int | None = None
     recovery_action: int | None = None  # NVML's number: 0 none, 1 GPU reset, 2 node reboot, 3 drain P2P, ...
     ecc_corrected_volatile: int | None = None  # since the driver was loaded
     ecc_uncorrected_volatile: int | None = None

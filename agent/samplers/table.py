@@ -18,7 +18,7 @@ from agent.samplers.throttle import THROTTLE
 from agent.samplers.video import VIDEO
 from agent.samplers.violations import VIOLATIONS
 
-EVERY_READING: Final[tuple[Sampler, ...]] = (THROTTLE, CLOCKS, VIDEO)
+EVERY_READING: Final[tuple[Sampler, ...]] = (THROTTLE, CLOCKS)
 SLOW: Final[tuple[Sampler, ...]] = (
     ECC,
     RETIRED_PAGES,
@@ -29,6 +29,7 @@ SLOW: Final[tuple[Sampler, ...]] = (
     VIOLATIONS,
     MEMORY_TEMPERATURE,
     FAN,
+    VIDEO,
 )
 
 # What a meter needs to know where nobody looks at metrics: whether time is available, and why it is idle.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import struct
 from typing import Any, Final
 
 import pynvml
@@ -23,17 +24,15 @@ _MOST: Final = 1 << 16  # no GPU has more processes: a driver that asks for more
 _ROOM: Final = 8  # entries in the first buffer; it grows to what a driver asks for
 
 
-class _LongInfo(ctypes.Structure):
-    """An entry as drivers 535.43 to 535.86 have it, under the same name as the shorter one of all others."""
-
-    _fields_ = (*pynvml.c_nvmlProcessInfo_v3_t._fields_, ("usedGpuCcProtectedMemory", ctypes.c_ulonglong))
+_ENTRY: Final = struct.Struct("@IxxxxQII")  # pid, usedGpuMemory, gpuInstanceId, computeInstanceId
+_LONG_ENTRY: Final = struct.Struct("@IxxxxQIIQ")  # with usedGpuCcProtectedMemory: drivers 535.43 to 535.86 only
 
 
-def entry_type() -> type[ctypes.Structure]:
-    """Return the struct that the library's lists are made of: what it can do tells which one it knows."""
+def entry_layout() -> struct.Struct:
+    """Return the layout of the library's lists, which go by one name: what else it can do tells which one it has."""
     knows_protected_memory = has("nvmlDeviceGetConfComputeMemSizeInfo")
     long = knows_protected_memory and not has("nvmlDeviceGetRunningProcessDetailList")
-    return _LongInfo if long else pynvml.c_nvmlProcessInfo_v3_t
+    return _LONG_ENTRY if long else _ENTRY
 
 
 class ProcessLists:
@@ -47,8 +46,8 @@ class ProcessLists:
         self._handle = handle
         self._count = ctypes.c_uint()
         self._count_address = ctypes.byref(self._count)
-        self._entry: Any = entry_type()
-        self._buffer = (self._entry * _ROOM)()
+        self._layout = entry_layout()
+        self._buffer = self._make_buffer(_ROOM)
         self._has_graphics = True
         self._has_mps = True
         self._maybe_server: dict[int, bool | None] = {}  # of each listed pid: yes, no, or its name cannot be had
@@ -100,22 +99,26 @@ class ProcessLists:
     def _list(self, name: str, memory: dict[int, int | None]) -> None:
         """Add the library's list called `name` to `memory`, by pid."""
         ask = function(name)
-        count, room = self._count, len(self._buffer)
+        count, room = self._count, len(self._buffer) // self._layout.size
         count.value = room
         code = ask(self._handle, self._count_address, self._buffer)
         while code == codes.INSUFFICIENT_SIZE:
             room = max(2 * room, count.value + _ROOM)
             if room > _MOST:
                 break
-            self._buffer = (self._entry * room)()
+            self._buffer = self._make_buffer(room)
             count.value = room
             code = ask(self._handle, self._count_address, self._buffer)
         if code != codes.SUCCESS:
             raise pynvml.NVMLError(code)
-        for position in range(count.value):
-            entry = self._buffer[position]
-            used = entry.usedGpuMemory
-            _merge(memory, entry.pid, None if used == _NOT_AVAILABLE else used)
+        if count.value:
+            for pid, used, *_ in self._layout.iter_unpack(
+                memoryview(self._buffer).cast("B")[: count.value * self._layout.size]
+            ):
+                _merge(memory, pid, None if used == _NOT_AVAILABLE else used)
+
+    def _make_buffer(self, room: int) -> ctypes.Array[ctypes.c_char]:
+        return ctypes.create_string_buffer(room * self._layout.size)
 
 
 def _is_mps_server(pid: int) -> bool | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import struct
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -17,6 +18,8 @@ _INFO: Final = "nvmlDeviceGetProcessesUtilizationInfo"  # R550 and newer
 _SAMPLE: Final = pynvml.c_nvmlProcessUtilizationSample_t
 _INFO_ENTRY: Final = pynvml.c_nvmlProcessUtilizationInfo_v1_t
 _INFO_HEAD: Final = pynvml.c_nvmlProcessesUtilizationInfo_v1_t
+_SAMPLE_LAYOUT: Final = struct.Struct("@IxxxxQIIII")  # pid, timeStamp, smUtil, memUtil, encUtil, decUtil
+_INFO_LAYOUT: Final = struct.Struct("@QIIIIIIIxxxx")  # timeStamp, pid, smUtil, and five of other engines
 _ROOM: Final = 128
 _MOST: Final = 1 << 16
 _NOBODY: Final = frozenset({codes.NOT_FOUND})  # no process worked in the time that was asked about
@@ -59,7 +62,8 @@ class ProcessSamples:
             if code == codes.INSUFFICIENT_SIZE and room < _MOST:
                 self._samples = (_SAMPLE * min(_MOST, max(2 * room, count.value)))()
                 continue
-            return list(_taken(self._samples, _counted(code, count.value)))
+            taken = _taken(self._samples, _SAMPLE_LAYOUT, _counted(code, count.value))
+            return [Sample(pid, at_us, busy) for pid, at_us, busy, *_ in taken]
 
     def _by_info(self, last_seen_us: int) -> list[Sample]:
         ask, infos = function(_INFO), self._infos or (_INFO_ENTRY * _ROOM)()
@@ -71,7 +75,8 @@ class ProcessSamples:
             if code == codes.INSUFFICIENT_SIZE and len(infos) < _MOST:
                 infos = (_INFO_ENTRY * min(_MOST, max(2 * len(infos), head.processSamplesCount)))()
                 continue
-            return list(_taken(infos, _counted(code, head.processSamplesCount)))
+            taken = _taken(infos, _INFO_LAYOUT, _counted(code, head.processSamplesCount))
+            return [Sample(pid, at_us, busy) for at_us, pid, busy, *_ in taken]
 
 
 def _counted(code: int, count: int) -> int:
@@ -83,7 +88,6 @@ def _counted(code: int, count: int) -> int:
     raise pynvml.NVMLError(code)
 
 
-def _taken(buffer: ctypes.Array[Any], count: int) -> Iterator[Sample]:
-    for position in range(min(count, len(buffer))):
-        entry = buffer[position]
-        yield Sample(entry.pid, entry.timeStamp, entry.smUtil)
+def _taken(buffer: ctypes.Array[Any], layout: struct.Struct, count: int) -> Iterator[tuple[int, ...]]:
+    """Return the first entries of a buffer, unpacked at once: a struct of ctypes takes far longer for each of them."""
+    return layout.iter_unpack(memoryview(buffer).cast("B")[: min(count, len(buffer)) * layout.size])
