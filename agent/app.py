@@ -15,6 +15,8 @@ from agent.config import AgentSettings
 from agent.devices.base import DeviceSource
 from agent.devices.idle_power import IdlePower
 from agent.exporter import Exporter, MetricsServer, Vitals
+from agent.health.driver_state import DriverState
+from agent.health.source import HealthSource, kernel_log_at
 from agent.holders.containers import Containers
 from agent.holders.grants import GrantSource
 from agent.holders.pods import PodLogDirectories, PodNames
@@ -32,6 +34,7 @@ from agent.sealer import AgentCheckpoint, Origin, Sealer, read_checkpoint
 from agent.shipper import Shipper
 from agent.spool import Spool
 from gpuledger import __version__
+from gpuledger.accounting.units import US_PER_SECOND
 from gpuledger.client import CollectorClient
 from gpuledger.clock import Clock, WallClock
 from gpuledger.model import Event
@@ -209,9 +212,12 @@ def _replay(settings: AgentSettings, spool: Spool, shipper: Shipper, stop: threa
     checkpoint = read_checkpoint(spool)
     runs = list(replay.runs(node, settings.simulation, checkpoint.meter.at_us if checkpoint else None))
     clock = replay.clock_for(runs, settings.simulation)
-    inputs = NodeInputs(
-        simulated_source(node.world, clock, gauges=settings.exporter.enabled), node.processes, node.pods, node.pool
+    health = settings.health
+    driver = simulated_source(
+        node.world, clock, gauges=settings.exporter.enabled, slow_every_us=round(health.interval_s * US_PER_SECOND)
     )
+    source = HealthSource(driver, clock, unavailable_on=health.unavailable_on)
+    inputs = NodeInputs(source, node.processes, node.pods, node.pool)
     agent = Agent(settings, inputs, clock, spool=spool, shipper=shipper, closing=closing)
     shipper.start()
     sealed = True
@@ -226,8 +232,28 @@ def _replay(settings: AgentSettings, spool: Spool, shipper: Shipper, stop: threa
     return sealed
 
 
-def _this_node(settings: AgentSettings) -> NodeInputs:
+def _driver(settings: AgentSettings) -> DeviceSource:
     from agent.devices.nvml import NvmlSource  # noqa: PLC0415 - a simulation has its own way to the driver
+
+    health = settings.health
+    slow_every_us = round(health.interval_s * US_PER_SECOND)
+    driver = NvmlSource(
+        settings.nvml.library,
+        gauges=settings.exporter.enabled,
+        accounting=health.accounting,
+        slow_every_us=slow_every_us,
+    )
+    return HealthSource(
+        driver,
+        WallClock(),
+        kernel_log=kernel_log_at(health.kernel_log),
+        driver_state=DriverState(health.driver_proc),
+        slow_every_us=slow_every_us,
+        unavailable_on=health.unavailable_on,
+    )
+
+
+def _this_node(settings: AgentSettings) -> NodeInputs:
     from agent.holders.kubernetes.build import kubernetes_grants  # noqa: PLC0415 - a simulation has no kubelet
     from agent.holders.runtimes import container_names  # noqa: PLC0415 - a simulation has no container runtimes
 
@@ -236,7 +262,7 @@ def _this_node(settings: AgentSettings) -> NodeInputs:
     kubernetes = kubernetes_grants(settings, rule_labels=lambda: rules.label_patterns() | rules.annotation_patterns())
     asked = settings.kubernetes.enabled
     return NodeInputs(
-        NvmlSource(settings.nvml.library, gauges=settings.exporter.enabled),
+        _driver(settings),
         ProcFs(proc, boot_us=boot_instant_us() if proc == _HOST_PROC else None, rules=rules),
         PodLogDirectories(settings.holders.pod_logs, settings.holders.container_logs),
         settings.agent.pool,

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from agent.health.conditions import UNAVAILABLE_ON
 from agent.holders.kubernetes import defaults
 from agent.spool import DEFAULT_MAX_BYTES
 from gpuledger.accounting.units import US_PER_MINUTE, US_PER_SECOND
@@ -139,7 +140,22 @@ class IdentitySection(msgspec.Struct, frozen=True):
 
 
 class HealthSection(msgspec.Struct, frozen=True):
-    """[health]: which faults are looked for, and where."""
+    """[health]: which faults are looked for, how often, and which make a device unavailable."""
+
+    interval_s: _Seconds = 60.0  # of ECC, remapped rows, links and whatever else changes slowly
+    kernel_log: str = "/dev/kmsg"  # where XIDs stand, too; empty: it is not read
+    driver_proc: Path = Path("/proc/driver/nvidia")  # what the kernel module says of itself
+    accounting: bool = True  # read the driver's record of ended processes, where accounting mode is on
+    unavailable_on: tuple[str, ...] = UNAVAILABLE_ON  # recovery actions and row_remap_failure
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError on a condition that nobody knows."""
+        for name in self.unavailable_on:
+            if name not in UNAVAILABLE_ON:
+                known = ", ".join(UNAVAILABLE_ON)
+                raise ConfigError(
+                    f'[health] unavailable_on: no condition is called "{name}"', hint=f"choose of {known}"
+                )
 
 
 class SimulationSection(msgspec.Struct, frozen=True, rename={"from_": "from"}):

@@ -166,6 +166,18 @@ class Observer:
 def driver_events(events: Sequence[DriverEvent], at_us: int) -> list[Event]:
     """Return what the driver reported once, as events of the ledger."""
     return [
-        Event(at_us, event.kind, event.message, "warning", event.board, details={event.kind: str(event.code)})
+        Event(
+            min(at_us, event.at_us or at_us),
+            event.kind,
+            event.message,
+            event.severity,
+            event.board,
+            details=_details(event),
+        )
         for event in events
     ]
+
+
+def _details(event: DriverEvent) -> dict[str, str]:
+    details = {event.kind: str(event.code), **(event.details or {})}
+    return details if event.pid is None else {**details, "pid": str(event.pid)}

@@ -21,6 +21,7 @@ from agent.devices.simulated.board import Reported, SimulatedBoard
 from agent.devices.simulated.boundary import DriverLibrary, write_text, write_uint
 from agent.devices.simulated.counters import PerformanceCounters
 from agent.devices.simulated.world import SliceSpec, World
+from agent.samplers.board import DEFAULT_SLOW_EVERY_US
 from gpuledger.clock import Clock
 from gpuledger.errors import DeviceError
 
@@ -321,14 +322,18 @@ class SimulatedSource:
             self._source.close()
 
 
-def simulated_source(world: World, clock: Clock, *, gauges: bool = True) -> DeviceSource:
+def simulated_source(
+    world: World, clock: Clock, *, gauges: bool = True, slow_every_us: int = DEFAULT_SLOW_EVERY_US
+) -> DeviceSource:
     """Return a DeviceSource that reads `world` through the real pynvml, at the time of `clock`.
 
-    Without `gauges` it reads only what metering needs, as NvmlSource does.
+    Without `gauges` it reads only what metering needs, and the rest at the pace of `slow_every_us`, as NvmlSource does.
 
     Raises DeviceError where the world has no boards.
     """
     if not world.boards():
         raise DeviceError("the simulated world has no GPUs", hint="give the scenario's node at least one")
-    driver = SimulatedDriver(world, clock)
-    return SimulatedSource(driver, NvmlSource(clock=clock, gauges=gauges, epoch=lambda: world.epoch(clock.now_us())))
+    source = NvmlSource(
+        clock=clock, gauges=gauges, slow_every_us=slow_every_us, epoch=lambda: world.epoch(clock.now_us())
+    )
+    return SimulatedSource(SimulatedDriver(world, clock), source)
