@@ -70,10 +70,10 @@ class ChangeWatch:
     def events(self, reading: BoardReading, at_us: int) -> list[DriverEvent]:
         """Return what changed on a board since its last reading; what could not be read changes nothing."""
         health, board = reading.health, reading.device.key
-        if health is None:
+        before = self._compared.get(board)
+        if health is None or health is before:
             return []
         found = list(self._throttling(board, health, at_us))
-        before = self._compared.get(board)
         self._compared[board] = health
         if before is not None and before.slow_at_us == health.slow_at_us:
             return found

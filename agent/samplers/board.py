@@ -31,6 +31,8 @@ class BoardSamplers:
         self._slow = SLOW if gauges else METERING_SLOW
         self._slow_every_us = slow_every_us
         self._slow_health = _NOTHING
+        self._last = _NOTHING  # what was returned last, and of which values of the quick samplers
+        self._last_values: dict[str, int | None] | None = None
         self.fields = tuple(field for sampler in self._slow for field in sampler.fields)
 
     def look_now(self) -> None:
@@ -46,11 +48,16 @@ class BoardSamplers:
         read_us = self._slow_health.slow_at_us
         if read_us is None or not 0 <= now_us - read_us < self._slow_every_us:
             board.read_fields()
-            self._slow_health = self._run(self._slow, board, BoardHealth(slow_at_us=now_us))
-        return self._run(self._quick, board, self._slow_health)
+            self._slow_health = BoardHealth(slow_at_us=now_us, **self._run(self._slow, board))
+            self._last_values = None
+        values = self._run(self._quick, board)
+        if values != self._last_values:  # else it is the same object again, which is cheap to compare
+            self._last_values = values
+            self._last = self._slow_health._replace(**values)
+        return self._last
 
-    def _run(self, samplers: Iterable[Sampler], board: BoardAnswers, health: BoardHealth) -> BoardHealth:
+    def _run(self, samplers: Iterable[Sampler], board: BoardAnswers) -> dict[str, int | None]:
         values: dict[str, int | None] = {}
         for sampler in samplers:
             values.update(self._tally.run(sampler.name, sampler.read, board) or {})
-        return health._replace(**values)
+        return values

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import SimpleNamespace
 
 import pynvml
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from agent.devices.base import BoardReading
 from agent.devices.nvml import NvmlSource, codes
-from agent.devices.nvml.activity import decide_process_activity
+from agent.devices.nvml.activity import Sample, decide_process_activity
 from agent.devices.simulated.driver import SimulatedDriver
 from agent.devices.simulated.world import BoardState
 from gpuledger.clock import VirtualClock
@@ -165,11 +164,11 @@ def test_pynvml_learns_the_length_of_a_list_by_asking_without_a_buffer(shared: S
 )
 def test_activity_is_bounded_and_forgets_what_was_seen(samples: list[tuple[int, int, int]], last_seen: int) -> None:
     """No process exceeds the whole period, nothing seen before counts, and the last time stamp never goes back."""
-    made = [SimpleNamespace(pid=pid, timeStamp=stamp, smUtil=util) for pid, stamp, util in samples]
+    made = [Sample(*sample) for sample in samples]
     answer = decide_process_activity(made, last_seen)
-    fresh = [entry for entry in made if entry.timeStamp > last_seen]
-    assert answer.last_seen_us == max([last_seen, *(e.timeStamp for e in fresh if e.smUtil <= 100)])
-    assert answer.dropped == sum(entry.smUtil > 100 for entry in fresh)
+    fresh = [entry for entry in made if entry.at_us > last_seen]
+    assert answer.last_seen_us == max([last_seen, *(e.at_us for e in fresh if e.percent <= 100)])
+    assert answer.dropped == sum(entry.percent > 100 for entry in fresh)
     if answer.ppm is not None:
         assert answer.ppm.keys() == {entry.pid for entry in fresh}
         assert all(0 <= ppm <= 1_000_000 for ppm in answer.ppm.values())

@@ -39,6 +39,11 @@ class AccountingReader:
         """Take over what was told before NVML was opened anew."""
         self._told = earlier._told
 
+    @property
+    def off(self) -> bool:
+        """Whether the mode is known to be off."""
+        return self._enabled is False
+
     def look_again(self) -> None:
         """Ask for the mode at the next reading."""
         self._enabled = None

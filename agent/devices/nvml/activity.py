@@ -12,8 +12,8 @@ class Sample(NamedTuple):
     """One process over one of the driver's sample periods. The time is the CPU's, in microseconds since the epoch."""
 
     pid: int
-    timeStamp: int  # noqa: N815 - the field's name in NVML
-    smUtil: int  # noqa: N815 - the field's name in NVML
+    at_us: int
+    percent: int
 
 
 class ProcessActivity(NamedTuple):
@@ -34,23 +34,26 @@ def decide_process_activity(samples: Iterable[Sample], last_seen_us: int) -> Pro
 
     A time stamp is the end of its sample period by the CPU's clock: a process was there a period earlier, too.
     """
-    sums: dict[int, list[int]] = {}
+    values: dict[int, list[int]] = {}
     seen_us: dict[int, tuple[int, int]] = {}
     doubtful: set[int] = set()
     newest, dropped = last_seen_us, 0
-    for sample in samples:
-        if sample.timeStamp <= last_seen_us:
+    for pid, at_us, percent in samples:
+        if at_us <= last_seen_us:
             continue
-        if sample.smUtil > 100:
+        if percent > 100:
             dropped += 1
-            doubtful.add(sample.pid)
+            doubtful.add(pid)
             continue
-        at_us = sample.timeStamp
         newest = max(newest, at_us)
-        first_us, last_us = seen_us.get(sample.pid, (at_us, at_us))
-        seen_us[sample.pid] = min(first_us, at_us), max(last_us, at_us)
-        sums.setdefault(sample.pid, []).append(sample.smUtil)
-    if doubtful - sums.keys():
+        known = values.get(pid)
+        if known is None:
+            values[pid], seen_us[pid] = [percent], (at_us, at_us)
+        else:
+            known.append(percent)
+            first_us, last_us = seen_us[pid]
+            seen_us[pid] = min(first_us, at_us), max(last_us, at_us)
+    if doubtful - values.keys():
         return ProcessActivity(None, newest, dropped, seen_us)
-    ppm = {pid: sum(values) * _PPM_PER_PERCENT // len(values) for pid, values in sums.items()}
+    ppm = {pid: sum(of_pid) * _PPM_PER_PERCENT // len(of_pid) for pid, of_pid in values.items()}
     return ProcessActivity(ppm, newest, dropped, seen_us)

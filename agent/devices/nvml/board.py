@@ -214,7 +214,7 @@ class NvmlBoard:
         return None if activity is None else activity.sm_ppm
 
     def _ended(self, seen: dict[int, tuple[int, int]]) -> tuple[EndedProcess, ...]:
-        if self._accounting is None:
+        if self._accounting is None or self._accounting.off:
             return ()
         return self._tally.run("accounting", self._accounting.read, self._pids, seen) or ()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import pynvml
@@ -34,6 +34,8 @@ class ProcessSamples:
         self._samples = (_SAMPLE * _ROOM)()
         self._infos: ctypes.Array[Any] | None = None
         self._count = ctypes.c_uint()
+        self._count_address = ctypes.byref(self._count)
+        self._since = ctypes.c_ulonglong()
 
     def forget_absent(self) -> None:
         """Try both calls again: what a board supports depends on whether it is cut."""
@@ -55,15 +57,15 @@ class ProcessSamples:
 
     def _by_samples(self, last_seen_us: int) -> list[Sample]:
         ask, count = function(_SAMPLES), self._count
-        since = ctypes.c_ulonglong(last_seen_us)
+        self._since.value = last_seen_us
         while True:
             room = count.value = len(self._samples)
-            code = ask(self._handle, self._samples, ctypes.byref(count), since)
+            code = ask(self._handle, self._samples, self._count_address, self._since)
             if code == codes.INSUFFICIENT_SIZE and room < _MOST:
                 self._samples = (_SAMPLE * min(_MOST, max(2 * room, count.value)))()
                 continue
             taken = _taken(self._samples, _SAMPLE_LAYOUT, _counted(code, count.value))
-            return [Sample(pid, at_us, busy) for pid, at_us, busy, *_ in taken]
+            return [Sample(entry[0], entry[1], entry[2]) for entry in taken]
 
     def _by_info(self, last_seen_us: int) -> list[Sample]:
         ask, infos = function(_INFO), self._infos or (_INFO_ENTRY * _ROOM)()
@@ -76,7 +78,7 @@ class ProcessSamples:
                 infos = (_INFO_ENTRY * min(_MOST, max(2 * len(infos), head.processSamplesCount)))()
                 continue
             taken = _taken(infos, _INFO_LAYOUT, _counted(code, head.processSamplesCount))
-            return [Sample(pid, at_us, busy) for at_us, pid, busy, *_ in taken]
+            return [Sample(entry[1], entry[0], entry[2]) for entry in taken]
 
 
 def _counted(code: int, count: int) -> int:
@@ -88,6 +90,8 @@ def _counted(code: int, count: int) -> int:
     raise pynvml.NVMLError(code)
 
 
-def _taken(buffer: ctypes.Array[Any], layout: struct.Struct, count: int) -> Iterator[tuple[int, ...]]:
+def _taken(buffer: ctypes.Array[Any], layout: struct.Struct, count: int) -> Iterable[tuple[int, ...]]:
     """Return the first entries of a buffer, unpacked at once: a struct of ctypes takes far longer for each of them."""
+    if not count:
+        return ()
     return layout.iter_unpack(memoryview(buffer).cast("B")[: min(count, len(buffer)) * layout.size])
