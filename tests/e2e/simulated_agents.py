@@ -9,6 +9,7 @@ from pathlib import Path
 from agent.devices.idle_power import IdlePower
 from agent.devices.simulated.driver import simulated_source
 from agent.devices.simulated.scenario import Fleet, SimulatedNode
+from agent.health.source import HealthSource
 from agent.holders.resolve import HolderResolver
 from agent.loop import AgentLoop, LoopSettings
 from agent.observe import Observer
@@ -32,7 +33,7 @@ def _run_agent(fleet: Fleet, node: SimulatedNode, folder: Path, step_us: int) ->
         clock.advance_to(run.start_us)
         with Spool(folder) as spool:
             checkpoint = read_checkpoint(spool)
-            sampling = Sampling(simulated_source(node.world, clock))
+            sampling = Sampling(HealthSource(simulated_source(node.world, clock), clock))
             loop = AgentLoop(
                 sampling,
                 Observer(

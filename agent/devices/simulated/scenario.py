@@ -55,6 +55,15 @@ class Loss(NamedTuple):
     interval: Interval
 
 
+class Impaired(NamedTuple):
+    """A board whose time is unavailable for a while, though it is there."""
+
+    node: str
+    board: int
+    interval: Interval
+    fault: str
+
+
 class Fleet(NamedTuple):
     """A scenario from `start_us` on; nothing starts at or after `end_us`. All instants in it are absolute but runs'."""
 
@@ -65,6 +74,7 @@ class Fleet(NamedTuple):
     nodes: tuple[SimulatedNode, ...]
     tenants: tuple[Tenant, ...]  # their runs count from the start
     losses: tuple[Loss, ...]
+    impaired: tuple[Impaired, ...]
     reloads: tuple[tuple[str, int], ...]
     seed: int
 
@@ -119,6 +129,11 @@ class Scenario:
             nodes=tuple(self._node(node, incidents, tenants, start_us, seed) for node in kept),
             tenants=tuple(tenants),
             losses=tuple(Loss(loss.node, loss.board, _later(loss.lost, start_us)) for loss in incidents.losses),
+            impaired=tuple(
+                Impaired(found.node, found.board, _later(found.interval, start_us), found.fault)
+                for found in incidents.impairments
+                if found.fault
+            ),
             reloads=tuple((node, start_us + at_us) for node, at_us in incidents.reloads),
             seed=seed,
         )
@@ -163,6 +178,7 @@ class Scenario:
         timelines = []
         for index, board in enumerate(boards):
             faults = [fault for fault in incidents.faults if (fault.node, fault.board) == (node.name, index)]
+            impairments = [found for found in incidents.impairments if (found.node, found.board) == (node.name, index)]
             timelines.append(
                 BoardTimeline(
                     board,
@@ -170,6 +186,7 @@ class Scenario:
                     [fault.lost for fault in faults if fault.lost.length_us],
                     reloads,
                     [(fault.at_us, fault.xid) for fault in faults],
+                    conditions=[(found.interval, found.condition) for found in impairments],
                 )
             )
         here = [tenant for tenant in tenants if any(slot.node == node.name for slot in tenant.pids)]

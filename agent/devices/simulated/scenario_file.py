@@ -18,6 +18,9 @@ SCENARIOS: Final = Path(__file__).parent / "scenarios"
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 Percent = Annotated[int, msgspec.Meta(ge=0, le=100)]
+Throttle = Literal[
+    "software_power_cap", "hardware_slowdown", "software_thermal", "hardware_thermal", "hardware_power_brake"
+]
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
 _TIME: Final = re.compile(
     r"(?:(\d+)d)?\s*(?:(\d+)h)?\s*(?:(\d+)m)?\s*(?:(\d+)s)?\s*(?:(\d{1,2}):(\d{2})(?::(\d{2}))?)?"
@@ -50,6 +53,7 @@ class BoardsSpec(_Strict, frozen=True):
     capture: str
     count: _Positive = 1
     mig: tuple[MigSpec, ...] = ()
+    accounting: bool = False  # accounting mode is on: processes that end are in the driver's record
 
 
 class NodeSpec(_Strict, frozen=True):
@@ -121,6 +125,23 @@ class FaultSpec(_Strict, frozen=True):
     kills: bool = False  # ends what runs on the board, as losing it always does
 
 
+class ConditionSpec(_Strict, frozen=True):
+    """A board in trouble for a while: what it counts, what waits or failed, why its clocks are low, what it wants.
+
+    Where it wants something done, or could not remap a row, its time is unavailable; whoever is on it goes on.
+    """
+
+    device: str
+    since: str = msgspec.field(name="from")
+    to: str
+    recovery_action: Literal["none", "gpu_reset", "node_reboot", "drain_p2p", "drain_and_reset"] = "none"
+    row_remap_failure: bool = False
+    row_remap_pending: bool = False
+    ecc_corrected: Annotated[int, msgspec.Meta(ge=0)] = 0
+    ecc_uncorrected: Annotated[int, msgspec.Meta(ge=0)] = 0
+    throttle: tuple[Throttle, ...] = ()
+
+
 class ReloadSpec(_Strict, frozen=True):
     """The driver of a node is loaded again: whatever runs there ends, every counter starts at zero."""
 
@@ -147,6 +168,7 @@ class ScenarioFile(_Strict, frozen=True):
     team: tuple[TeamSpec, ...] = ()
     workload: tuple[WorkloadSpec, ...] = ()
     fault: tuple[FaultSpec, ...] = ()
+    condition: tuple[ConditionSpec, ...] = ()
     reload: tuple[ReloadSpec, ...] = ()
     outage: tuple[OutageSpec, ...] = ()
 

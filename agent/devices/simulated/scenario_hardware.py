@@ -100,6 +100,7 @@ def _board(name: str, index: int, kind: BoardsSpec) -> Board:
         serial=f"16{int(stable_uuid(name)[:8], 16):011d}",
         minor=index,
         slices=_slices(name, kind, capture),
+        accounting=kind.accounting,
     )
     return Board(spec, capture, power_model(capture))
 

@@ -1,16 +1,34 @@
-"""What goes wrong in a scenario: faults, lost boards, driver loads, agent outages, in microseconds from its start."""
+"""What goes wrong in a scenario: faults, lost boards, conditions, driver loads, agent outages; times from its start."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from agent.devices.simulated.scenario_file import FaultSpec, ScenarioFile, nearest, parse_time_us
+from agent.devices.base import BoardHealth
+from agent.devices.simulated.scenario_file import (
+    ConditionSpec,
+    FaultSpec,
+    OutageSpec,
+    ScenarioFile,
+    nearest,
+    parse_time_us,
+)
 from agent.devices.simulated.scenario_hardware import Board, find_slots
 from agent.devices.simulated.scenario_schedule import Cut
+from agent.devices.simulated.world import Condition
+from agent.health.conditions import RECOVERY_ACTIONS, fault_of
+from agent.health.throttling import REASONS
 from gpuledger.accounting.intervals import Interval
 from gpuledger.accounting.units import US_PER_MINUTE
 from gpuledger.errors import ConfigError
+
+_ACTION_NUMBERS: Final = {action.name: number for number, action in RECOVERY_ACTIONS.items()}
+_ECC_CORRECTED: Final = 3  # numbers of NVML's fields
+_ECC_UNCORRECTED: Final = 4
+_ROW_REMAP_PENDING: Final = 144
+_ROW_REMAP_FAILURE: Final = 145
+_RECOVERY_ACTION: Final = 230
 
 
 class Fault(NamedTuple):
@@ -24,10 +42,21 @@ class Fault(NamedTuple):
     kills: bool
 
 
+class Impairment(NamedTuple):
+    """A board in trouble; with a `fault` its time is unavailable."""
+
+    node: str
+    board: int
+    interval: Interval
+    condition: Condition
+    fault: str
+
+
 class Incidents(NamedTuple):
     """Everything that goes wrong, in the order of the file. Reloads and outages come with their node."""
 
     faults: tuple[Fault, ...]
+    impairments: tuple[Impairment, ...]
     reloads: tuple[tuple[str, int], ...]
     outages: tuple[tuple[str, Interval], ...]
 
@@ -46,6 +75,7 @@ class Incidents(NamedTuple):
         """Return those of the named nodes."""
         return Incidents(
             tuple(fault for fault in self.faults if fault.node in nodes),
+            tuple(impairment for impairment in self.impairments if impairment.node in nodes),
             tuple(reload for reload in self.reloads if reload[0] in nodes),
             tuple(outage for outage in self.outages if outage[0] in nodes),
         )
@@ -62,8 +92,11 @@ def find_incidents(file: ScenarioFile, boards: Mapping[str, tuple[Board, ...]]) 
     whole = {name: tuple(map(_without_mig, of_node)) for name, of_node in boards.items()}
     found = Incidents(
         tuple(_fault(fault, whole) for fault in file.fault),
+        tuple(_impairment(condition, boards) for condition in file.condition),
         tuple((reload.node, parse_time_us(reload.at, f"reload of {reload.node}")) for reload in file.reload),
-        tuple((outage.node, _whole_minutes(outage.node, outage.since, outage.to)) for outage in file.outage),
+        tuple(
+            (outage.node, _whole_minutes(f"outage of {outage.node}", outage.since, outage.to)) for outage in file.outage
+        ),
     )
     _refuse_hidden_resets(found)
     return found
@@ -87,8 +120,37 @@ def _fault(fault: FaultSpec, boards: dict[str, tuple[Board, ...]]) -> Fault:
     return Fault(slots[0].node, slots[0].board, at_us, fault.xid, lost, fault.kills or lost.length_us > 0)
 
 
-def _whole_minutes(node: str, since: str, to: str) -> Interval:
-    where = f"outage of {node}"
+def _impairment(spec: ConditionSpec, boards: Mapping[str, tuple[Board, ...]]) -> Impairment:
+    where = f"condition of {spec.device}"
+    slots = find_slots(
+        spec.device, {name: tuple(map(_without_mig, of_node)) for name, of_node in boards.items()}, where
+    )
+    if len(slots) != 1:
+        raise ConfigError(f"{where} is of {len(slots)} boards", hint="write one condition for each")
+    node, board, _ = slots[0]
+    health = BoardHealth(
+        recovery_action=_ACTION_NUMBERS[spec.recovery_action], row_remap_failure=int(spec.row_remap_failure)
+    )
+    fault = fault_of(health)
+    if fault and boards[node][board].spec.slices:
+        raise ConfigError(f"{where}: a fault of a board that is cut", hint="its truth is not told: take a whole board")
+    fields = {
+        _RECOVERY_ACTION: health.recovery_action or 0,
+        _ROW_REMAP_FAILURE: int(spec.row_remap_failure),
+        _ROW_REMAP_PENDING: int(spec.row_remap_pending),
+        _ECC_CORRECTED: spec.ecc_corrected,
+        _ECC_UNCORRECTED: spec.ecc_uncorrected,
+    }
+    bits = sum(bit for bit, name in REASONS.items() if name in spec.throttle)
+    planted = {field: value for field, value in fields.items() if value}
+    return Impairment(node, board, _whole_minutes(where, *_ends(spec)), Condition(bits, planted), fault)
+
+
+def _ends(spec: ConditionSpec | OutageSpec) -> tuple[str, str]:
+    return spec.since, spec.to
+
+
+def _whole_minutes(where: str, since: str, to: str) -> Interval:
     interval = Interval(parse_time_us(since, where), parse_time_us(to, where))
     if any(at_us % US_PER_MINUTE for at_us in interval) or interval.length_us <= 0:
         raise ConfigError(f"{where}: not from one whole minute to a later one", hint="leave seconds out")

@@ -61,6 +61,7 @@ class _Piece(NamedTuple):
 
     interval: Interval
     lost: bool
+    fault: str  # of a board that is there and cannot be used
     unobserved: bool
     held: tuple[tuple[str, tuple[_Stay, ...]], ...]
 
@@ -88,6 +89,9 @@ class BoardTruth:
         self._outages = [*node.outages]
         self._losses = [
             loss.interval for loss in fleet.losses if (loss.node, loss.board) == (node.name, board.spec.index)
+        ]
+        self._impaired = [
+            found for found in fleet.impaired if (found.node, found.board) == (node.name, board.spec.index)
         ]
         self._reloads = [at_us for name, at_us in fleet.reloads if name == node.name]
         self._parts = board_devices(board)
@@ -137,7 +141,8 @@ class BoardTruth:
                     yield self._seam(stay.device, at_us, moved_us, step_us)
                     yield from self._roundings(stay.device)
         for device in self._parts:
-            for at_us in (*(loss.start_us for loss in self._losses), *self._reloads):
+            faults = (loss.start_us for loss in (*self._losses, *(found.interval for found in self._impaired)))
+            for at_us in (*faults, *self._reloads):
                 if self._is_seen(at_us, or_at_end=True):
                     moved_us = step_us if self._between_samples(at_us) else 0
                     yield self._seam(device, at_us, moved_us, step_us, State.UNAVAILABLE)
@@ -184,7 +189,8 @@ class BoardTruth:
 
     def _pieces(self) -> Iterator[_Piece]:
         edges = {*self._interval}
-        for interval in (*self._losses, *self._outages, *(stay.interval for stay in self._stays)):
+        faults = (found.interval for found in self._impaired)
+        for interval in (*self._losses, *faults, *self._outages, *(stay.interval for stay in self._stays)):
             edges.update(interval)
         inside = sorted(at_us for at_us in edges if self._interval.start_us <= at_us <= self._interval.end_us)
         for start_us, end_us in pairwise(inside):
@@ -192,6 +198,7 @@ class BoardTruth:
             yield _Piece(
                 Interval(start_us, end_us),
                 any(loss.start_us <= start_us < loss.end_us for loss in self._losses),
+                next((found.fault for found in self._impaired if _meets(found.interval, start_us)), ""),
                 any(outage.start_us <= start_us < outage.end_us for outage in self._outages),
                 tuple((device, _on(device, present)) for device in sorted(self._parts)),
             )
@@ -200,6 +207,11 @@ class BoardTruth:
         if piece.lost:
             for device in self._parts:
                 self._sum(device, None, State.UNAVAILABLE, "gpu_lost").held_us += piece.interval.length_us
+            return
+        if piece.fault:  # of whole boards only: what it draws is nobody's
+            sum_ = self._sum(self._board.spec.uuid, None, State.UNAVAILABLE, piece.fault)
+            sum_.held_us += piece.interval.length_us
+            sum_.energy_nj += self._energy_nj(piece)
             return
         stays = [stay for _, on_it in piece.held for stay in on_it]
         whole = len(self._parts) == 1
@@ -315,6 +327,10 @@ class BoardTruth:
 
     def _sum(self, device: str, holder: str | None, state: State, reason: str) -> _Sum:
         return self._sums[device, holder, "", state, reason]
+
+
+def _meets(interval: Interval, at_us: int) -> bool:
+    return interval.start_us <= at_us < interval.end_us
 
 
 def board_devices(board: Board) -> dict[str, int]:

@@ -13,7 +13,7 @@ from itertools import accumulate
 from typing import Final, NamedTuple
 
 from agent.devices.simulated.scenario_hardware import Board
-from agent.devices.simulated.world import BoardState, ProcessState
+from agent.devices.simulated.world import BoardState, Condition, EndedState, ProcessState
 from agent.devices.simulated.world_activity import MINUTES_PER_DAY, Activity
 from gpuledger.accounting.intervals import Interval
 from gpuledger.accounting.split import split_exactly
@@ -21,6 +21,7 @@ from gpuledger.accounting.units import US_PER_DAY, US_PER_MINUTE, US_PER_SECOND
 
 _PPM_PER_PERCENT: Final = 10_000
 _LOST: Final = BoardState(lost=True)
+_CONDITION_CHANGED: Final = 0x8000  # nvmlEventTypeGpuRecoveryAction
 _FOREVER_US: Final = 1 << 62
 
 
@@ -62,7 +63,10 @@ class _Day(NamedTuple):
 
 
 class BoardTimeline:
-    """A board's states. `losses` and `resets` (driver loads) are where its counter starts again."""
+    """A board's states. `losses` and `resets` (driver loads) are where its counter starts again.
+
+    `conditions` are what it says about itself meanwhile; their beginnings and ends are events of the driver.
+    """
 
     def __init__(
         self,
@@ -71,12 +75,16 @@ class BoardTimeline:
         losses: Iterable[Interval] = (),
         resets: Iterable[int] = (),
         xids: Iterable[tuple[int, int]] = (),
+        *,
+        conditions: Iterable[tuple[Interval, Condition]] = (),
     ) -> None:
         self._power = board.power
         self._mig_slices = board.mig_slices
         self._segments = build_segments(list(tenancies), sorted(losses), sorted(resets))
         self._starts = [segment.interval.start_us for segment in self._segments]
         self._xids = sorted(xids)
+        self._conditions = sorted(conditions, key=lambda found: found[0])
+        self._accounting = board.spec.accounting
         self._used_before: list[int] = [0]  # energy at the start of each day that was asked for
         self._days: dict[int, _Day] = {}
         self._segment = self._segments[0]
@@ -86,6 +94,25 @@ class BoardTimeline:
 
     def state_at(self, at_us: int, previous_us: int) -> BoardState:
         """Return the board's state at `at_us`; activity, xids and finished are those of `(previous_us, at_us]`."""
+        state = self._state_at(at_us, previous_us)
+        return self._impaired(state, at_us, previous_us) if self._conditions else state
+
+    def _impaired(self, state: BoardState, at_us: int, previous_us: int) -> BoardState:
+        current = [
+            condition for interval, condition in self._conditions if interval.start_us <= at_us < interval.end_us
+        ]
+        changed = any(previous_us < edge_us <= at_us for interval, _ in self._conditions for edge_us in interval)
+        if not current and not changed:
+            return state
+        bits = 0
+        fields: dict[int, int] = {}
+        for condition in current:
+            bits |= condition.throttle_reasons
+            fields.update(condition.fields)
+        events = (_CONDITION_CHANGED,) if changed else ()
+        return state._replace(condition=Condition(bits, fields), condition_events=events)
+
+    def _state_at(self, at_us: int, previous_us: int) -> BoardState:
         segment = self._segment
         start_us, end_us = segment.interval
         if not start_us <= at_us < end_us:
@@ -173,8 +200,17 @@ class BoardTimeline:
 
         def state(tenancy: Tenancy) -> ProcessState:
             sm_ppm = _mean_ppm(by_pid.get(tenancy.pid, 0), length_us)
-            return ProcessState(tenancy.pid, tenancy.memory_bytes, sm_ppm, tenancy.gpu_instance)
+            came_us, left_us = tenancy.interval
+            return ProcessState(
+                tenancy.pid,
+                tenancy.memory_bytes,
+                sm_ppm,
+                tenancy.gpu_instance,
+                came_us=came_us if came_us > previous_us else None,
+                left_us=left_us if left_us <= at_us else None,
+            )
 
+        finished = [tenancy for pid, tenancy in seen.items() if pid not in present]
         utilization_ppm = _mean_ppm(whole, length_us)
         percent = utilization_ppm // _PPM_PER_PERCENT
         return BoardState(
@@ -185,9 +221,19 @@ class BoardTimeline:
             memory_used_bytes=now.memory_bytes,
             temperature_c=30 + percent // 2,
             processes=tuple(state(tenancy) for tenancy in now.tenancies),
-            finished=tuple(state(tenancy) for pid, tenancy in seen.items() if pid not in present),
+            finished=tuple(state(tenancy) for tenancy in finished),
             xids=xids,
+            ended=tuple(self._ended(tenancy) for tenancy in finished) if self._accounting else (),
         )
+
+    def _ended(self, tenancy: Tenancy) -> EndedState:
+        """Return what accounting mode keeps of a process: its use is the mean over its life, in whole percents."""
+        start_us, end_us = tenancy.interval
+        percent_us = 0
+        for segment, part, percents in self._minutes(tenancy.interval):
+            for other, percent in zip(segment.tenancies, percents, strict=True):
+                percent_us += percent * part.length_us if other.pid == tenancy.pid else 0
+        return EndedState(tenancy.pid, start_us, end_us, tenancy.memory_bytes, percent_us // (end_us - start_us))
 
     def _minutes(self, interval: Interval) -> Iterator[tuple[Segment, Interval, tuple[int, ...]]]:
         """Yield the parts of `interval` in which nothing changes, with the percents of the processes there."""

@@ -38,4 +38,23 @@ class NodeWorld:
         """Return the state of board `index`; before the scenario's start it is as at the start."""
         start_us = self._start_us
         at_us = max(at_us - start_us, 0)
-        return self._timelines[index].state_at(at_us, previous_us - start_us)
+        state = self._timelines[index].state_at(at_us, previous_us - start_us)
+        return _later(state, start_us) if state.finished or state.ended else state
+
+
+def _later(state: BoardState, by_us: int) -> BoardState:
+    """Return the state with the instants at which processes came and left on the clock of the node."""
+    return state._replace(
+        finished=tuple(
+            process._replace(came_us=_plus(process.came_us, by_us), left_us=_plus(process.left_us, by_us))
+            for process in state.finished
+        ),
+        ended=tuple(
+            process._replace(start_us=process.start_us + by_us, end_us=process.end_us + by_us)
+            for process in state.ended
+        ),
+    )
+
+
+def _plus(at_us: int | None, by_us: int) -> int | None:
+    return None if at_us is None else at_us + by_us
