@@ -34,7 +34,7 @@ from agent.sealer import AgentCheckpoint, Origin, Sealer, read_checkpoint
 from agent.shipper import Shipper
 from agent.spool import Spool
 from gpuledger import __version__
-from gpuledger.accounting.units import US_PER_SECOND
+from gpuledger.accounting.units import US_PER_HOUR, US_PER_SECOND
 from gpuledger.client import CollectorClient
 from gpuledger.clock import Clock, WallClock
 from gpuledger.model import Event
@@ -213,9 +213,10 @@ def _replay(settings: AgentSettings, spool: Spool, shipper: Shipper, stop: threa
     runs = list(replay.runs(node, settings.simulation, checkpoint.meter.at_us if checkpoint else None))
     clock = replay.clock_for(runs, settings.simulation)
     health = settings.health
+    slow_every_us = round(health.interval_s * US_PER_SECOND) if settings.simulation.live else US_PER_HOUR
     driver = simulated_source(
-        node.world, clock, gauges=settings.exporter.enabled, slow_every_us=round(health.interval_s * US_PER_SECOND)
-    )
+        node.world, clock, gauges=settings.exporter.enabled, accounting=health.accounting, slow_every_us=slow_every_us
+    )  # in history that nobody watches a change is looked at when the driver tells of it, and hourly
     source = HealthSource(driver, clock, unavailable_on=health.unavailable_on)
     inputs = NodeInputs(source, node.processes, node.pods, node.pool)
     agent = Agent(settings, inputs, clock, spool=spool, shipper=shipper, closing=closing)

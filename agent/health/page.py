@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from agent.health.changes import COUNTERS, FLAGS
 from agent.health.conditions import RECOVERY_ACTIONS, ROW_REMAP_FAILURE
 from agent.health.throttling import REASONS, TROUBLE
-from agent.health.xids import CATALOGUE, CLASSES, XIDS
+from agent.health.xids import CLASSES, XIDS
 from agent.samplers.table import EVERY_READING, METERING_EVERY_READING, METERING_SLOW, SLOW
 
 _HEAD = """# Health
@@ -37,6 +37,7 @@ did is over when the process is, and what became of the board the driver says by
 
 _CLASSES = {
     "application": "what a process did; the board is as good as before, and nobody is credited",
+    "engine": "an engine of the board stopped for one process: the fault of either; the board can be used",
     "informational": "the driver tells what it did, or what comes next",
     "driver": "the driver's or the firmware's software",
     "memory": "the board's memory",
@@ -53,7 +54,9 @@ Heard from the driver (its events wait in a queue of the kernel, so nothing is l
 kernel's log (`NVRM: Xid (PCI:...)`), which has the process, the exact instant, and what was said while the driver was
 gone. One XID is one event, whichever tells first: the same board and code within 60 s. Many lines of one process about
 one fault are one event with `lines`. Only what the kernel itself wrote is believed. The event's details have `class`,
-`action`, and where known `pid`, `process`, `gpu_instance`, `compute_instance`, `log`.
+`action`, and where known `pid`, `process`, `gpu_instance`, `compute_instance`, `log`. Mnemonics (without
+`ROBUST_CHANNEL_`) and actions are those of [NVIDIA's XID catalogue](https://docs.nvidia.com/deploy/xid-errors/), for
+what it calls unused those of `nverror.h` in NVIDIA's open kernel modules.
 
 | class | means |
 |---|---|
@@ -161,7 +164,7 @@ def _fault_rows() -> Iterator[str]:
 
 def _xid_rows() -> Iterator[str]:
     for code, xid in sorted(XIDS.items()):
-        source = f"`{xid.mnemonic}`, {xid.source}" if xid.mnemonic else CATALOGUE
+        source = f"`{xid.mnemonic}`, {xid.source}"
         yield f"| {code} | {xid.kind} | {xid.severity} | {xid.action} | {xid.words} | {source} |\n"
 
 

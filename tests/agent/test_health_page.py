@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from agent.config import AgentSettings
 from agent.health.page import reference_page
 from agent.health.xids import XIDS
 from gpuledger.config import load_config
+from gpuledger.errors import ConfigError
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "health.md"
 
@@ -30,3 +33,12 @@ def test_the_settings_of_the_page_are_the_defaults(tmp_path: Path) -> None:
     path = tmp_path / "agent.toml"
     path.write_text(text)
     assert load_config(AgentSettings, path, {}).health == AgentSettings().health
+
+
+def test_a_condition_that_nobody_knows_is_an_error(tmp_path: Path) -> None:
+    """A misspelt condition would leave a board available: it is refused, with the names there are."""
+    path = tmp_path / "agent.toml"
+    path.write_text('[health]\nunavailable_on = ["gpu_reset", "row_remap_failur"]\n')
+    with pytest.raises(ConfigError, match="row_remap_failur") as caught:
+        load_config(AgentSettings, path, {})
+    assert "row_remap_failure" in caught.value.hint

@@ -11,7 +11,7 @@ from agent.health.xids import CATALOGUE, CLASSES, HEADER, XIDS, classify
 from tests.agent.nodes import gpu
 
 
-@pytest.mark.parametrize("code", [8, 13, 31, 32, 43, 45, 68, 69])
+@pytest.mark.parametrize("code", [11, 13, 25, 31, 43, 45, 69, 137])
 def test_faults_of_applications_are_told_from_those_of_hardware(code: int) -> None:
     """What a process did ends that process, and blames nobody else."""
     xid = classify(code)
@@ -21,6 +21,7 @@ def test_faults_of_applications_are_told_from_those_of_hardware(code: int) -> No
 
 @pytest.mark.parametrize(("code", "kind", "action"), [
     (48, "memory", "reset_gpu"), (62, "hardware", "reset_gpu"), (64, "memory", "reset_gpu"), (74, "link", "inspect"),
+    (8, "engine", "restart_application"), (32, "bus", "restart_application"), (68, "engine", "restart_application"),
     (79, "bus", "reboot_node"), (94, "memory", "restart_application"), (95, "memory", "reset_gpu"),
     (119, "driver", "reset_gpu"), (120, "driver", "reset_gpu"), (63, "informational", "none"),
     (92, "informational", "none"), (154, "informational", "none"),
@@ -47,7 +48,18 @@ def test_every_entry_is_complete_and_names_its_source() -> None:
         assert xid.action in {"none", "restart_application", "reset_gpu", "reboot_node", "inspect"}
         assert xid.words
         assert xid.source in {CATALOGUE, HEADER}
-        assert xid.mnemonic or xid.source == CATALOGUE
+        assert xid.mnemonic
+
+
+def test_numbered_engines_are_counted_right() -> None:
+    """Runs of engines have runs of codes, as the catalogue lists them."""
+    codes = {xid.mnemonic: xid.code for xid in XIDS.values()}
+    assert {name: codes[f"{name}_ERROR"] for name in ("CE0", "CE2", "CE3", "CE5", "CE6", "CE8", "CE9", "CE10", "CE19")} == {
+        "CE0": 39, "CE2": 41, "CE3": 70, "CE5": 72, "CE6": 75, "CE8": 77, "CE9": 85, "CE10": 126, "CE19": 135,
+    }  # fmt: skip
+    assert [codes[f"NVDEC{number}_ERROR"] for number in range(8)] == [68, 83, 84, 88, 89, 96, 97, 98]
+    assert [codes[f"NVJPG{number}_ERROR"] for number in range(8)] == [82, *range(99, 106)]
+    assert [codes[f"OFA{number}_ERROR"] for number in range(2)] == [86, 139]
 
 
 @pytest.mark.parametrize(("health", "fault"), [

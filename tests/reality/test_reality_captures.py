@@ -72,6 +72,62 @@ def test_a_capture_supports_what_its_driver_did(name: str) -> None:
     assert (capture.mig is not None) == (gpu.findtext("mig_mode/current_mig") != "N/A")
 
 
+def _shown_fields(gpu: ET.Element) -> dict[int, int]:
+    """Return what a dump shows of a board's condition, by the number of NVML's field."""
+    flags = {"No": 0, "Yes": 1, "None": 0}
+    found = {
+        82: gpu.findtext("temperature/memory_temp"),
+        94: gpu.findtext("pci/replay_counter"),
+        29: gpu.findtext("retired_pages/multiple_single_bit_retirement/retired_count"),
+        30: gpu.findtext("retired_pages/double_bit_retirement/retired_count"),
+        31: gpu.findtext("retired_pages/pending_retirement"),
+        142: gpu.findtext("remapped_rows/remapped_row_corr"),
+        143: gpu.findtext("remapped_rows/remapped_row_unc"),
+        144: gpu.findtext("remapped_rows/remapped_row_pending"),
+        145: gpu.findtext("remapped_rows/remapped_row_failure"),
+        230: gpu.findtext("gpu_recovery_action"),
+    }
+    shown = {}
+    for field, text in found.items():
+        number = flags.get(text or "", _number(text))
+        if number is not None:
+            shown[field] = int(number)
+    for field, name in ((74, "sw_power_cap"), (76, "sync_boost"), (269, "sw_therm_slowdown"), (270, "hw_therm_slowdown"),
+                        (271, "hw_power_brake")):  # fmt: skip
+        microseconds = _number(gpu.findtext(f"clocks_event_reasons_counters/clocks_event_reasons_counters_{name}"))
+        if microseconds is not None:
+            shown[field] = int(microseconds) * 1_000
+    return shown
+
+
+def _ecc_totals(gpu: ET.Element) -> dict[int, int]:
+    """Return the sums of corrected and uncorrected errors of all memories, by the number of NVML's field."""
+    totals = {}
+    for first, kind in ((3, "volatile"), (5, "aggregate")):
+        counts = {entry.tag: _number(entry.text) for entry in gpu.iterfind(f"ecc_errors/{kind}/*")}
+        known = {tag: int(count) for tag, count in counts.items() if count is not None}
+        if known:
+            totals[first] = sum(count for tag, count in known.items() if "uncorrectable" not in tag)
+            totals[first + 1] = sum(count for tag, count in known.items() if "uncorrectable" in tag)
+    return totals
+
+
+@pytest.mark.parametrize("name", _XML)
+def test_a_captures_condition_is_that_of_its_dump(name: str) -> None:
+    """Temperatures, counters, flags, clocks and the fan are those of the recorded board; what it hid is not made up."""
+    root = ET.parse(_dump("nvidia_smi_xml", _XML[name])).getroot()
+    gpu = root.find("gpu")
+    assert gpu is not None
+    capture = load_capture(name)
+    hidden = {142: 0, 143: 0, 144: 0, 145: 0} if gpu.findtext("mig_mode/current_mig") == "Enabled" else {}
+    assert capture.condition_fields == {**_shown_fields(gpu), **_ecc_totals(gpu), **hidden}
+    assert capture.sm_clock_mhz == _number(gpu.findtext("clocks/sm_clock"))
+    assert capture.memory_clock_mhz == _number(gpu.findtext("clocks/mem_clock"))
+    shown_fan = _number(gpu.findtext("fan_speed"))
+    assert capture.fan_percent == (None if shown_fan is None else int(shown_fan))
+    assert capture.gpm == (capture.architecture == "Hopper")
+
+
 @pytest.mark.parametrize("name", ["h100-sxm", "a100-40gb", "a100-80gb", "p2000"])
 def test_idle_power_is_the_least_that_the_dump_shows_without_processes(name: str) -> None:
     """Idle power is the smallest draw among the recorded boards, none of which has a process or works."""

@@ -323,7 +323,12 @@ class SimulatedSource:
 
 
 def simulated_source(
-    world: World, clock: Clock, *, gauges: bool = True, slow_every_us: int = DEFAULT_SLOW_EVERY_US
+    world: World,
+    clock: Clock,
+    *,
+    gauges: bool = True,
+    accounting: bool = True,
+    slow_every_us: int = DEFAULT_SLOW_EVERY_US,
 ) -> DeviceSource:
     """Return a DeviceSource that reads `world` through the real pynvml, at the time of `clock`.
 
@@ -334,6 +339,10 @@ def simulated_source(
     if not world.boards():
         raise DeviceError("the simulated world has no GPUs", hint="give the scenario's node at least one")
     source = NvmlSource(
-        clock=clock, gauges=gauges, slow_every_us=slow_every_us, epoch=lambda: world.epoch(clock.now_us())
+        clock=clock,
+        gauges=gauges,
+        accounting=accounting,
+        slow_every_us=slow_every_us,
+        epoch=lambda: world.epoch(clock.now_us()),
     )
     return SimulatedSource(SimulatedDriver(world, clock), source)
