@@ -53,7 +53,7 @@ _XIDS = """
 Heard from the driver (its events wait in a queue of the kernel, so nothing is lost between two readings) and from the
 kernel's log (`NVRM: Xid (PCI:...)`), which has the process, the exact instant, and what was said while the driver was
 gone. One XID is one event, whichever tells first: the same board and code within 60 s. Many lines of one process about
-one fault are one event with `lines`. Only what the kernel itself wrote is believed. The event's details have `class`,
+one fault are one event with `lines`; of a storm 20 are kept, the last of which counts the rest (`more`). Only what the kernel itself wrote is believed. The event's details have `class`,
 `action`, and where known `pid`, `process`, `gpu_instance`, `compute_instance`, `log`. Mnemonics (without
 `ROBUST_CHANNEL_`) and actions are those of [NVIDIA's XID catalogue](https://docs.nvidia.com/deploy/xid-errors/), for
 what it calls unused those of `nverror.h` in NVIDIA's open kernel modules.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
@@ -9,6 +10,7 @@ from agent.devices.base import DriverEvent
 from agent.health.kernel_log import XidLine
 from agent.health.xids import classify
 
+MOST_AT_ONCE: Final = 20  # events about one XID of one board; the rest of a storm is a number on the last of them
 WINDOW_US: Final = 60_000_000  # both sources tell of an XID within this time
 _Key = tuple[str, int]  # board (or PCI address where the driver shows no such board) and code
 
@@ -54,7 +56,7 @@ class XidLedger:
                 events.append(_classified(event))
             else:
                 events = [_completed(known, event) for known in events]
-        return events
+        return _bounded(events)
 
     def _is_new(self, key: _Key, at_us: int, *, from_log: bool) -> bool:
         """Count one more telling of `key`, and return whether the other source has not told as often."""
@@ -98,6 +100,24 @@ def _logged(key: _Key, lines: list[XidLine]) -> DriverEvent:
     known = not board.startswith("pci:")
     message = f"XID {code} on {board if known else f'a GPU that the driver does not show ({board})'}: {xid.words}"
     return DriverEvent("xid", board if known else "", code, message, xid.severity, first.at_us, first.pid, details)
+
+
+def _bounded(events: list[DriverEvent]) -> list[DriverEvent]:
+    """Return the events without those of a storm that are too many, which the last one that is kept counts."""
+    if len(events) <= MOST_AT_ONCE:
+        return events
+    kept: dict[_Key, list[DriverEvent]] = {}
+    left_out: Counter[_Key] = Counter()
+    for event in events:
+        of_xid = kept.setdefault((event.board, event.code), [])
+        if len(of_xid) < MOST_AT_ONCE:
+            of_xid.append(event)
+        else:
+            left_out[event.board, event.code] += 1
+    for key, count in left_out.items():
+        last = kept[key][-1]
+        kept[key][-1] = last._replace(details={**(last.details or {}), "more": str(count)})
+    return [event for of_xid in kept.values() for event in of_xid]
 
 
 def _completed(known: DriverEvent, other: DriverEvent) -> DriverEvent:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from agent.devices.base import DriverEvent
 from agent.health.kernel_log import XidLine
-from agent.health.xid_events import WINDOW_US, XidLedger
+from agent.health.xid_events import MOST_AT_ONCE, WINDOW_US, XidLedger
 
 T = 1_790_000_000_000_000
 BOARDS = {(0, 0x3B, 0): "GPU-a", (0, 0x5E, 0): "GPU-b"}
@@ -82,6 +82,17 @@ def test_an_unknown_xid_is_told_as_unknown() -> None:
     """999 is what NVML says when it does not know the code itself."""
     events = XidLedger().join([_told(999)], [], BOARDS, T)
     assert (events[0].details or {})["class"] == "unknown"
+
+
+def test_a_storm_is_bounded_and_counted() -> None:
+    """A thousand XIDs at once are few events, the last of which says how many more there were; others are untouched."""
+    reports = [_told(13)] * 1_000 + [_told(79, board="GPU-b")]
+    events = XidLedger().join(reports, [], BOARDS, T)
+    assert [(event.board, (event.details or {}).get("more")) for event in events] == [
+        *[("GPU-a", None)] * (MOST_AT_ONCE - 1),
+        ("GPU-a", str(1_000 - MOST_AT_ONCE)),
+        ("GPU-b", None),
+    ]
 
 
 @given(st.lists(st.tuples(st.sampled_from(["driver", "log", "both"]), st.integers(0, 3)), max_size=30))

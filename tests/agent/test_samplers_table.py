@@ -42,6 +42,23 @@ def test_what_is_not_supported_is_absent_and_not_zero() -> None:
         assert set(sampler.read(Silent()).values()) == {None}
 
 
+def test_errors_of_memories_come_from_the_older_function_where_there_are_no_fields() -> None:
+    """Each of the four counts is asked for by its kind and its span."""
+
+    class Older(Silent):
+        def number(self, function: str, *arguments: int, spare: int = 0) -> int | None:
+            assert (function, spare) == ("nvmlDeviceGetTotalEccErrors", 0)
+            corrected, volatile = pynvml.NVML_MEMORY_ERROR_TYPE_CORRECTED, pynvml.NVML_VOLATILE_ECC
+            return 10 * (arguments[0] != corrected) + (arguments[1] != volatile)
+
+    assert ECC.read(Older()) == {
+        "ecc_corrected_volatile": 0,
+        "ecc_corrected_aggregate": 1,
+        "ecc_uncorrected_volatile": 10,
+        "ecc_uncorrected_aggregate": 11,
+    }
+
+
 def test_names_of_families_are_unique() -> None:
     """A name stands for one family in metrics; metering reads a part of the table."""
     names = [sampler.name for sampler in (*EVERY_READING, *SLOW)]
