@@ -213,10 +213,15 @@ def _replay(settings: AgentSettings, spool: Spool, shipper: Shipper, stop: threa
     runs = list(replay.runs(node, settings.simulation, checkpoint.meter.at_us if checkpoint else None))
     clock = replay.clock_for(runs, settings.simulation)
     health = settings.health
-    slow_every_us = round(health.interval_s * US_PER_SECOND) if settings.simulation.live else US_PER_HOUR
+    live = settings.simulation.live  # in history that nobody watches, what changes is read when the driver tells of it
     driver = simulated_source(
-        node.world, clock, gauges=settings.exporter.enabled, accounting=health.accounting, slow_every_us=slow_every_us
-    )  # in history that nobody watches a change is looked at when the driver tells of it, and hourly
+        node.world,
+        clock,
+        gauges=settings.exporter.enabled,
+        accounting=health.accounting,
+        all_samples=live,
+        slow_every_us=round(health.interval_s * US_PER_SECOND) if live else US_PER_HOUR,
+    )
     source = HealthSource(driver, clock, unavailable_on=health.unavailable_on)
     inputs = NodeInputs(source, node.processes, node.pods, node.pool)
     agent = Agent(settings, inputs, clock, spool=spool, shipper=shipper, closing=closing)

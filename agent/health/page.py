@@ -9,7 +9,7 @@ from agent.health.changes import COUNTERS, FLAGS
 from agent.health.conditions import RECOVERY_ACTIONS, ROW_REMAP_FAILURE
 from agent.health.throttling import REASONS, TROUBLE
 from agent.health.xids import CLASSES, XIDS
-from agent.samplers.table import EVERY_READING, METERING_EVERY_READING, METERING_SLOW, SLOW
+from agent.samplers.table import EVERY_READING, METERING_SLOW, SLOW
 
 _HEAD = """# Health
 
@@ -53,10 +53,11 @@ _XIDS = """
 Heard from the driver (its events wait in a queue of the kernel, so nothing is lost between two readings) and from the
 kernel's log (`NVRM: Xid (PCI:...)`), which has the process, the exact instant, and what was said while the driver was
 gone. One XID is one event, whichever tells first: the same board and code within 60 s. Many lines of one process about
-one fault are one event with `lines`; of a storm 20 are kept, the last of which counts the rest (`more`). Only what the kernel itself wrote is believed. The event's details have `class`,
-`action`, and where known `pid`, `process`, `gpu_instance`, `compute_instance`, `log`. Mnemonics (without
-`ROBUST_CHANNEL_`) and actions are those of [NVIDIA's XID catalogue](https://docs.nvidia.com/deploy/xid-errors/), for
-what it calls unused those of `nverror.h` in NVIDIA's open kernel modules.
+one fault are one event with `lines`; of a storm 20 are kept, the last of which counts the rest (`more`). Only what the
+kernel itself wrote is believed. The event's details have `class`, `action`, and where known `pid`, `process`,
+`gpu_instance`, `compute_instance`, `log`. Mnemonics (without `ROBUST_CHANNEL_`) and actions are those of
+[NVIDIA's XID catalogue](https://docs.nvidia.com/deploy/xid-errors/), for what it calls unused those of `nverror.h` in
+NVIDIA's open kernel modules.
 
 | class | means |
 |---|---|
@@ -177,12 +178,9 @@ def _change_rows() -> Iterator[str]:
 
 
 def _sampler_rows() -> Iterator[str]:
-    for pace, samplers, needed in (
-        ("each reading", EVERY_READING, METERING_EVERY_READING),
-        ("slow", SLOW, METERING_SLOW),
-    ):
+    for pace, samplers in (("each reading", EVERY_READING), ("slow", SLOW)):
         for sampler in samplers:
-            yield f"| `{sampler.name}` | {pace} | {'yes' if sampler in needed else ''} |\n"
+            yield f"| `{sampler.name}` | {pace} | {'slow' if sampler in METERING_SLOW else ''} |\n"
 
 
 def _conditions() -> str:

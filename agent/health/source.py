@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-from agent.devices.base import BoardReading, DeviceSource, DriverEvent, NodeReading
+from agent.devices.base import BoardHealth, BoardReading, DeviceSource, DriverEvent, NodeReading
 from agent.health.changes import ChangeWatch
 from agent.health.conditions import UNAVAILABLE_ON, fault_of
 from agent.health.driver_state import DriverState
@@ -20,6 +20,15 @@ from gpuledger.errors import DeviceError
 DEFAULT_SLOW_EVERY_US: Final = 60_000_000
 _LIBRARY_MISMATCH: Final = "(NVML error 18)"  # how the driver's errors end that mean library and module differ
 _log = logging.getLogger(__name__)
+
+
+class _Condition(NamedTuple):
+    """What was last read of a board, what is known of it since whenever, and the fault that this is."""
+
+    read: BoardHealth
+    action: int | None
+    failure: int | None
+    fault: str
 
 
 class HealthSource:
@@ -46,7 +55,7 @@ class HealthSource:
         self._tally = SamplerTally()
         self._xids = XidLedger()
         self._changes = ChangeWatch()
-        self._condition: dict[str, tuple[int | None, int | None]] = {}  # last known recovery action, remap failure
+        self._condition: dict[str, _Condition] = {}
         self._events: list[DriverEvent] = []  # for the next reading that succeeds
         self._looked_us: int | None = None
         self._driver_version = ""
@@ -66,7 +75,7 @@ class HealthSource:
         boards = tuple([self._with_fault(board) for board in reading.boards])
         events = [*self._take_events(), *self._told(reading, at_us)]
         for board in reading.boards:
-            events.extend(self._changes.events(board, at_us))
+            events += self._changes.events(board, at_us)
         events.extend(self._look_at_driver(reading, at_us))
         return reading._replace(boards=boards, events=tuple(events), samplers=(*reading.samplers, *self._tally.stats()))
 
@@ -115,14 +124,16 @@ class HealthSource:
         health = board.health
         if health is None:
             return board
-        action, failure = self._condition.get(board.device.key, (None, None))
-        action = action if health.recovery_action is None else health.recovery_action
-        failure = failure if health.row_remap_failure is None else health.row_remap_failure
-        self._condition[board.device.key] = action, failure
-        if board.fault or not (action or failure):
-            return board
-        known = health._replace(recovery_action=action, row_remap_failure=failure)
-        return board._replace(fault=fault_of(known, self._unavailable_on))
+        known = self._condition.get(board.device.key)
+        if known is None or known.read is not health:
+            action, failure = health.recovery_action, health.row_remap_failure
+            if known is not None:
+                action = known.action if action is None else action
+                failure = known.failure if failure is None else failure
+            standing = health._replace(recovery_action=action, row_remap_failure=failure)
+            known = _Condition(health, action, failure, fault_of(standing, self._unavailable_on))
+            self._condition[board.device.key] = known
+        return board._replace(fault=known.fault) if known.fault and not board.fault else board
 
     def _look_at_driver(self, reading: NodeReading, at_us: int) -> list[DriverEvent]:
         events = []

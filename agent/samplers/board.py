@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from agent.devices.base import BoardHealth
 from agent.samplers.base import BoardAnswers, Sampler
-from agent.samplers.table import EVERY_READING, METERING_EVERY_READING, METERING_SLOW, SLOW
+from agent.samplers.table import EVERY_READING, METERING_SLOW, SLOW
 from agent.samplers.tally import SamplerTally
 
 DEFAULT_SLOW_EVERY_US: Final = 60_000_000
@@ -27,7 +27,7 @@ class BoardSamplers:
 
     def __init__(self, tally: SamplerTally, *, gauges: bool, slow_every_us: int = DEFAULT_SLOW_EVERY_US) -> None:
         self._tally = tally
-        self._quick = EVERY_READING if gauges else METERING_EVERY_READING
+        self._quick: tuple[Sampler, ...] = EVERY_READING if gauges else ()
         self._slow = SLOW if gauges else METERING_SLOW
         self._slow_every_us = slow_every_us
         self._slow_health = _NOTHING
@@ -50,7 +50,7 @@ class BoardSamplers:
             board.read_fields()
             self._slow_health = BoardHealth(slow_at_us=now_us, **self._run(self._slow, board))
             self._last_values = None
-        values = self._run(self._quick, board)
+        values = self._run(self._quick, board) if self._quick else {}
         if values != self._last_values:  # else it is the same object again, which is cheap to compare
             self._last_values = values
             self._last = self._slow_health._replace(**values)

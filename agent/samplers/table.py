@@ -32,6 +32,6 @@ SLOW: Final[tuple[Sampler, ...]] = (
     VIDEO,
 )
 
-# What a meter needs to know where nobody looks at metrics: whether time is available, and why it is idle.
-METERING_EVERY_READING: Final[tuple[Sampler, ...]] = (THROTTLE,)
-METERING_SLOW: Final[tuple[Sampler, ...]] = (ECC, ROW_REMAP, RECOVERY)
+# What a meter needs to know where nobody looks at metrics: whether time is available, and why it is idle. A driver that
+# tells of a change has all of them read at once.
+METERING_SLOW: Final[tuple[Sampler, ...]] = (ECC, ROW_REMAP, RECOVERY, THROTTLE)

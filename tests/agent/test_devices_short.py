@@ -246,3 +246,12 @@ def test_a_placement_that_may_not_be_asked_is_unknown() -> None:
     node.driver.fail("nvmlDeviceGetGpuInstanceById", codes.NO_PERMISSION)
     first = node.at(0).instances[0]
     assert (first.gpu_instance, first.placement_start) == (2, None)
+
+
+def test_samples_of_unshared_boards_can_be_left_out() -> None:
+    """Where nobody wants to know who came and went, only boards that are shared are asked for samples."""
+    node = Driven(board(0, "l40s"), all_samples=False)
+    node.show(BoardState(processes=(process(1, 30),)))
+    node.show(BoardState(processes=(process(1, 30), process(2, 10))), after_s=20)
+    assert [node.at(seconds).process_seen_us for seconds in (0, 10)] == [None, None]
+    assert node.at(20).process_activity_ppm == {1: 300_000, 2: 100_000}

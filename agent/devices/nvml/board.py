@@ -35,6 +35,7 @@ class BoardSettings(NamedTuple):
 
     gauges: bool = True
     accounting: bool = True  # the driver's record of processes that ended, where accounting mode is on
+    all_samples: bool = True  # samples of processes also of boards that nobody shares: who came and went meanwhile
     slow_every_us: int = DEFAULT_SLOW_EVERY_US  # how often the slow families of telemetry are read
 
 
@@ -57,6 +58,7 @@ class NvmlBoard:
         self.dropped_samples = 0
         self._handle = handle
         self._gauges = settings.gauges
+        self._all_samples = settings.all_samples
         self._tally = tally
         self._processes = ProcessLists(handle)
         self._samples = ProcessSamples(handle)
@@ -276,7 +278,8 @@ class NvmlBoard:
         present = pids | self._pids
         self._pids = pids
         last_seen_us = self._last_seen_us
-        if last_seen_us is None or last_seen_us > now_us:
+        unwanted = not self._all_samples and len(present) < 2
+        if unwanted or last_seen_us is None or last_seen_us > now_us:
             self._last_seen_us = now_us
             return None, None
         samples = self._samples.read(last_seen_us)

@@ -328,11 +328,12 @@ def simulated_source(
     *,
     gauges: bool = True,
     accounting: bool = True,
+    all_samples: bool = True,
     slow_every_us: int = DEFAULT_SLOW_EVERY_US,
 ) -> DeviceSource:
     """Return a DeviceSource that reads `world` through the real pynvml, at the time of `clock`.
 
-    Without `gauges` it reads only what metering needs, and the rest at the pace of `slow_every_us`, as NvmlSource does.
+    The other arguments are those of NvmlSource.
 
     Raises DeviceError where the world has no boards.
     """
@@ -342,6 +343,7 @@ def simulated_source(
         clock=clock,
         gauges=gauges,
         accounting=accounting,
+        all_samples=all_samples,
         slow_every_us=slow_every_us,
         epoch=lambda: world.epoch(clock.now_us()),
     )
