@@ -71,7 +71,7 @@ class ChangeWatch:
         """Return what changed on a board since its last reading; what could not be read changes nothing."""
         health, board = reading.health, reading.device.key
         before = self._compared.get(board)
-        if health is None or health is before:
+        if health is None or health == before:
             return []
         found = list(self._throttling(board, health, at_us))
         self._compared[board] = health

@@ -125,7 +125,7 @@ class HealthSource:
         if health is None:
             return board
         known = self._condition.get(board.device.key)
-        if known is None or known.read is not health:
+        if known is None or known.read != health:
             action, failure = health.recovery_action, health.row_remap_failure
             if known is not None:
                 action = known.action if action is None else action

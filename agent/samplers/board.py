@@ -39,9 +39,14 @@ class BoardSamplers:
         """Have the slow samplers run at the next reading, because something happened."""
         self._slow_health = self._slow_health._replace(slow_at_us=None)
 
-    def go_on_from(self, earlier: BoardSamplers) -> None:
+    @property
+    def mark(self) -> BoardHealth:
+        """Return what the slow samplers read last: whoever reads the board next goes on from there."""
+        return self._slow_health
+
+    def go_on_from(self, mark: BoardHealth) -> None:
         """Take over what an earlier opening of the driver read, and when."""
-        self._slow_health = earlier._slow_health
+        self._slow_health = mark
 
     def read(self, board: ReadableBoard, now_us: int) -> BoardHealth:
         """Return the board's condition: gauges of now, the rest at most as old as the slow pace."""

@@ -35,9 +35,14 @@ class AccountingReader:
         self._buffer = (ctypes.c_uint * _ROOM)()
         self._count = ctypes.c_uint()
 
-    def go_on_from(self, earlier: AccountingReader) -> None:
+    @property
+    def mark(self) -> dict[int, int] | None:
+        """Return who was told of, by pid and start: whoever reads the board next goes on from there."""
+        return self._told
+
+    def go_on_from(self, mark: dict[int, int] | None) -> None:
         """Take over what was told before NVML was opened anew."""
-        self._told = earlier._told
+        self._told = mark
 
     @property
     def off(self) -> bool:

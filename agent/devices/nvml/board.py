@@ -91,9 +91,9 @@ class NvmlBoard:
         """Take over what was read of samples and records, so that opening NVML anew loses and doubles nothing."""
         self._pids = earlier._pids
         self._last_seen_us = earlier._last_seen_us
-        self._samplers.go_on_from(earlier._samplers)
+        self._samplers.go_on_from(earlier._samplers.mark)
         if self._accounting is not None and earlier._accounting is not None:
-            self._accounting.go_on_from(earlier._accounting)
+            self._accounting.go_on_from(earlier._accounting.mark)
 
     def close(self) -> None:
         """Give back what the driver lent. It must still be open."""
