@@ -34,7 +34,7 @@ from agent.sealer import AgentCheckpoint, Origin, Sealer, read_checkpoint
 from agent.shipper import Shipper
 from agent.spool import Spool
 from gpuledger import __version__
-from gpuledger.accounting.units import US_PER_HOUR, US_PER_SECOND
+from gpuledger.accounting.units import US_PER_HOUR
 from gpuledger.client import CollectorClient
 from gpuledger.clock import Clock, WallClock
 from gpuledger.model import Event
@@ -220,7 +220,7 @@ def _replay(settings: AgentSettings, spool: Spool, shipper: Shipper, stop: threa
         gauges=settings.exporter.enabled,
         accounting=health.accounting,
         all_samples=live,
-        slow_every_us=round(health.interval_s * US_PER_SECOND) if live else US_PER_HOUR,
+        slow_every_us=settings.slow_every_us if live else US_PER_HOUR,
     )
     source = HealthSource(driver, clock, unavailable_on=health.unavailable_on)
     inputs = NodeInputs(source, node.processes, node.pods, node.pool)
@@ -242,19 +242,19 @@ def _driver(settings: AgentSettings) -> DeviceSource:
     from agent.devices.nvml import NvmlSource  # noqa: PLC0415 - a simulation has its own way to the driver
 
     health = settings.health
-    slow_every_us = round(health.interval_s * US_PER_SECOND)
     driver = NvmlSource(
         settings.nvml.library,
         gauges=settings.exporter.enabled,
         accounting=health.accounting,
-        slow_every_us=slow_every_us,
+        gpm=health.gpm,
+        slow_every_us=settings.slow_every_us,
     )
     return HealthSource(
         driver,
         WallClock(),
         kernel_log=kernel_log_at(health.kernel_log),
         driver_state=DriverState(health.driver_proc),
-        slow_every_us=slow_every_us,
+        slow_every_us=settings.slow_every_us,
         unavailable_on=health.unavailable_on,
     )
 

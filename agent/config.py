@@ -146,6 +146,7 @@ class HealthSection(msgspec.Struct, frozen=True):
     kernel_log: str = "/dev/kmsg"  # where XIDs stand, too; empty: it is not read
     driver_proc: Path = Path("/proc/driver/nvidia")  # what the kernel module says of itself
     accounting: bool = True  # read the driver's record of ended processes, where accounting mode is on
+    gpm: bool = True  # sample performance counters, where the GPU has them: the only activity of MIG instances
     unavailable_on: tuple[str, ...] = UNAVAILABLE_ON  # recovery actions and row_remap_failure
 
     def __post_init__(self) -> None:
@@ -219,6 +220,11 @@ class AgentSettings(msgspec.Struct, frozen=True):
         """Return how long a time without a sample may be before it is unobserved."""
         given_ms = self.sampling.max_gap_ms
         return 3 * self.interval_us if given_ms is None else given_ms * 1_000
+
+    @property
+    def slow_every_us(self) -> int:
+        """Return the pace of the slow families of telemetry."""
+        return round(self.health.interval_s * US_PER_SECOND)
 
     @property
     def seal_interval_us(self) -> int:

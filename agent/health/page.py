@@ -123,6 +123,7 @@ interval_s = 60                            # pace of the slow samplers
 kernel_log = "/dev/kmsg"                   # "": XIDs from the driver only. Needs CAP_SYSLOG where dmesg is restricted
 driver_proc = "/proc/driver/nvidia"
 accounting = true                          # false: leave the driver's record of ended processes alone
+gpm = true                                 # false: leave performance counters alone; MIG has no activity then
 unavailable_on = [{conditions}]
 ```
 """

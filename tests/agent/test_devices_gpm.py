@@ -166,3 +166,23 @@ def test_an_identity_that_comes_back_is_another_tenancy() -> None:
     )
     assert _activity(reading.instances[:1]) == [(None, None, "")]
     assert _activity(node.at(30).instances[:1]) == [(500_000, 500_000, "gpm")]
+
+
+def test_counters_can_be_left_alone() -> None:
+    """Settings may forbid the counters: then no sample is made, and nothing is known."""
+    node = Driven(board(0, "h100-sxm", mig_slice(0, "3g.40gb", 2)), gpm=False)
+    node.at(0)
+    assert (_activity(node.at(10).instances[:1]), node.driver.counters.lent) == ([(None, None, "")], 0)
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["nvmlDeviceGetMinorNumber", "nvmlGpmQueryDeviceSupport", "nvmlDeviceGetGpuInstanceId", "nvmlGpuInstanceGetInfo"],
+)
+def test_a_fact_that_cannot_be_had_leaves_a_board_readable(call: str) -> None:
+    """Whatever is wrong with a question that is only nice to have answered, the board and its processes are read."""
+    node = Driven(board(0, "h100-sxm", mig_slice(0, "3g.40gb", 2)))
+    node.driver.fail(call, codes.UNKNOWN)
+    node.show(BoardState(processes=(process(7, gpu_instance=2),)))
+    reading = node.at(0)
+    assert (reading.fault, [entry.pid for entry in reading.instances[0].processes]) == ("", [7])

@@ -16,6 +16,7 @@ from agent.devices.nvml.answers import NvmlAnswers
 from agent.devices.nvml.fields import FieldReader
 from agent.devices.nvml.gpm import GpmReader, supports_gpm
 from agent.devices.nvml.instances import MigInstances
+from agent.devices.nvml.library import answer_or_none
 from agent.devices.nvml.processes import ProcessLists
 from agent.devices.nvml.utilization import ProcessSamples
 from agent.samplers.board import DEFAULT_SLOW_EVERY_US, BoardSamplers
@@ -35,6 +36,7 @@ class BoardSettings(NamedTuple):
 
     gauges: bool = True
     accounting: bool = True  # the driver's record of processes that ended, where accounting mode is on
+    gpm: bool = True  # performance counters, where the board has them
     all_samples: bool = True  # samples of processes also of boards that nobody shares: who came and went meanwhile
     slow_every_us: int = DEFAULT_SLOW_EVERY_US  # how often the slow families of telemetry are read
 
@@ -71,7 +73,7 @@ class NvmlBoard:
             handle, (_ENERGY, _POWER) if settings.gauges else ()
         )  # alone, each has a cheaper call
         self._mig = _mig_enabled(handle)
-        self._gpm_supported = supports_gpm(handle)
+        self._gpm_supported = settings.gpm and supports_gpm(handle)
         self._gpm = GpmReader(handle) if self._gpm_supported and settings.gauges else None
         self._recut = False
         self._pids: frozenset[int] = frozenset()
@@ -84,7 +86,7 @@ class NvmlBoard:
             pci_bus_id=pynvml.nvmlDeviceGetPciInfo(handle).busId,
             index=index,
         )
-        self._minor: int | None = self._optional(pynvml.nvmlDeviceGetMinorNumber)
+        self._minor: int | None = answer_or_none(pynvml.nvmlDeviceGetMinorNumber, handle)
         self._instances = MigInstances(handle, self.device, tally, gauges=settings.gauges, gpm=self._gpm_supported)
 
     def go_on_from(self, earlier: NvmlBoard) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import pynvml
 
 from agent.devices.nvml import codes
-from agent.devices.nvml.library import function
+from agent.devices.nvml.library import answer_or_none, function
 from gpuledger.accounting.units import PPM
 from gpuledger.errors import DeviceError
 
@@ -46,13 +46,9 @@ class _Question(ctypes.Structure):
 
 
 def supports_gpm(handle: Any) -> bool:  # noqa: ANN401 - a handle of NVML
-    """Tell whether the board behind `handle` has these counters. Raises NVMLError where it does not answer."""
-    try:
-        return bool(pynvml.nvmlGpmQueryDeviceSupport(handle).isSupportedDevice)
-    except pynvml.NVMLError as error:
-        if error.value not in codes.ABSENT and error.value != codes.INVALID_ARGUMENT:
-            raise
-        return False
+    """Tell whether the board behind `handle` has these counters. Raises NVMLError where it is gone."""
+    support = answer_or_none(pynvml.nvmlGpmQueryDeviceSupport, handle)
+    return support is not None and bool(support.isSupportedDevice)
 
 
 class GpmReader:

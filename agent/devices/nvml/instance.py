@@ -8,6 +8,7 @@ import pynvml
 
 from agent.devices.base import InstanceReading
 from agent.devices.nvml import codes
+from agent.devices.nvml.library import answer_or_none
 from agent.devices.nvml.mig import parse_profile_of_name, profile_name
 from agent.devices.nvml.processes import ProcessLists
 from gpuledger.accounting.units import gpu_parts
@@ -15,7 +16,6 @@ from gpuledger.errors import ConservationError
 from gpuledger.model import Device
 
 _MIB: Final = 1 << 20
-_NOT_TOLD: Final = frozenset({*codes.ABSENT, codes.NOT_FOUND, codes.INVALID_ARGUMENT})
 
 
 class NvmlInstance:
@@ -26,8 +26,8 @@ class NvmlInstance:
         self._handle = handle
         self._has_memory = gauges
         self._processes = ProcessLists(handle)
-        self._gpu_instance: int = pynvml.nvmlDeviceGetGpuInstanceId(handle)
-        self._compute_instance: int = pynvml.nvmlDeviceGetComputeInstanceId(handle)
+        self._gpu_instance: int | None = answer_or_none(pynvml.nvmlDeviceGetGpuInstanceId, handle)
+        self._compute_instance: int | None = answer_or_none(pynvml.nvmlDeviceGetComputeInstanceId, handle)
         self._placement_start = _placement_start(parent, self._gpu_instance)
         self.device = Device(
             key=pynvml.nvmlDeviceGetUUID(handle),
@@ -65,15 +65,13 @@ class NvmlInstance:
         return used
 
 
-def _placement_start(parent: Any, gpu_instance: int) -> int | None:  # noqa: ANN401 - a handle of NVML
+def _placement_start(parent: Any, gpu_instance: int | None) -> int | None:  # noqa: ANN401 - a handle of NVML
     """Return where on its board a GPU instance begins; None where the agent may not ask (it takes privilege)."""
-    try:
-        handle = pynvml.nvmlDeviceGetGpuInstanceById(parent, gpu_instance)
-        return int(pynvml.nvmlGpuInstanceGetInfo(handle).placement.start)
-    except pynvml.NVMLError as error:
-        if error.value not in _NOT_TOLD:
-            raise
+    if gpu_instance is None:
         return None
+    handle = answer_or_none(pynvml.nvmlDeviceGetGpuInstanceById, parent, gpu_instance)
+    info = None if handle is None else answer_or_none(pynvml.nvmlGpuInstanceGetInfo, handle)
+    return None if info is None else int(info.placement.start)
 
 
 def _parts(compute_slices: int, slices: int, board: Device) -> int:

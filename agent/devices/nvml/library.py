@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pynvml
 
@@ -23,3 +24,16 @@ def function(name: str) -> Callable[..., int]:
 def has(name: str) -> bool:
     """Tell whether the library has a function of that name."""
     return getattr(pynvml.nvmlLib, name, None) is not None
+
+
+def answer_or_none(ask: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401 - functions of pynvml are untyped
+    """Return what a function of pynvml answers, or None where it fails: for facts that a board can be read without.
+
+    Raises NVMLError where that says that the board or the driver is gone.
+    """
+    try:
+        return ask(*arguments)
+    except pynvml.NVMLError as error:
+        if error.value in codes.DRIVER_GONE or error.value in codes.BOARD_FAULTS:
+            raise
+        return None

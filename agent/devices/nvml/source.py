@@ -43,8 +43,8 @@ class NvmlSource:
     `library` names the driver library to load instead of the system's `libnvidia-ml.so.1`. Without `gauges` it reads
     only what metering needs: no temperature, no memory in use beside that of processes, no power where energy is
     counted. `slow_every_us` is the pace of the slow families of telemetry; without `accounting` the driver's record of
-    ended processes is left alone, without `all_samples` the samples of processes of boards that nobody shares. `epoch`
-    tells since when the energy counters of all boards count.
+    ended processes is left alone, without `gpm` the performance counters, and without `all_samples` the samples of
+    processes of boards that nobody shares. `epoch` tells since when the energy counters of all boards count.
 
     What the driver reports (XIDs) waits in a queue of the kernel that belongs to our event set, so it is enough to look
     at each reading; only what is reported while NVML is opened anew is lost, and is in the kernel's log.
@@ -57,13 +57,14 @@ class NvmlSource:
         clock: Clock | None = None,
         gauges: bool = True,
         accounting: bool = True,
+        gpm: bool = True,
         all_samples: bool = True,
         slow_every_us: int = DEFAULT_SLOW_EVERY_US,
         epoch: Callable[[], str] = read_driver_epoch,
     ) -> None:
         self._library = library
         self._clock = clock or WallClock()
-        self._settings = BoardSettings(gauges, accounting, all_samples, slow_every_us)
+        self._settings = BoardSettings(gauges, accounting, gpm, all_samples, slow_every_us)
         self._tally = SamplerTally()
         self._epoch = epoch
         self._session: _Session | None = None
