@@ -9,6 +9,7 @@ from typing import Any, Final
 import pynvml
 
 from agent.devices.base import BoardReading, InstanceReading, ProcessReading
+from agent.devices.marks import BoardMarks
 from agent.devices.nvml import codes
 from agent.devices.nvml.activity import decide_process_activity
 from agent.devices.nvml.instances import NvmlInstance, find_instances
@@ -68,10 +69,15 @@ class NvmlBoard:
             index=index,
         )
 
-    def go_on_from(self, earlier: NvmlBoard) -> None:
+    @property
+    def marks(self) -> BoardMarks:
+        """Return what whoever reads this board next goes on from."""
+        return BoardMarks(self.device, self._mig, self._last_instances, tuple(self._pids), self._last_seen_us)
+
+    def go_on_from(self, earlier: BoardMarks) -> None:
         """Take over which samples of processes were read, so that opening NVML anew loses the work of no sharer."""
-        self._pids = earlier._pids
-        self._last_seen_us = earlier._last_seen_us
+        self._pids = frozenset(earlier.pids)
+        self._last_seen_us = earlier.last_seen_us
 
     def register_events(self, event_set: Any, wanted: int) -> None:  # noqa: ANN401 - a handle of NVML
         """Ask the driver to report those of the `wanted` events that it supports on this board."""

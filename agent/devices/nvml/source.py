@@ -10,9 +10,11 @@ from typing import Any, Final
 import pynvml
 
 from agent.devices.base import BoardReading, DriverEvent, NodeReading
+from agent.devices.marks import BoardMarks
 from agent.devices.nvml import codes
 from agent.devices.nvml.board import NvmlBoard, handle_address
 from agent.devices.nvml.epoch import read_driver_epoch
+from agent.devices.nvml.remembered import RememberedBoard
 from gpuledger.clock import Clock, WallClock
 from gpuledger.errors import DeviceError
 
@@ -20,6 +22,7 @@ _REOPEN_AFTER_US: Final = 60_000_000  # handles of a lost board stay dead until 
 _EVENTS_PER_READ: Final = 1_000  # a driver that never stops reporting must not stop the reading
 _XID: Final = pynvml.nvmlEventTypeXidCriticalError
 _MIG_CHANGE: Final = pynvml.nvmlEventMigConfigChange
+_Board = NvmlBoard | RememberedBoard
 
 
 class NvmlSource:
@@ -27,7 +30,8 @@ class NvmlSource:
 
     `library` names the driver library to load instead of the system's `libnvidia-ml.so.1`. Without `gauges` it reads
     only what metering needs: no temperature, no memory in use beside that of processes, no power where energy is
-    counted. `epoch` tells since when the energy counters of all boards count.
+    counted. `epoch` tells since when the energy counters of all boards count. `marks` are what an earlier source left;
+    `opening` is called before NVML is opened, which may take long.
     """
 
     def __init__(
@@ -37,13 +41,17 @@ class NvmlSource:
         clock: Clock | None = None,
         gauges: bool = True,
         epoch: Callable[[], str] = read_driver_epoch,
+        marks: tuple[BoardMarks, ...] = (),
+        opening: Callable[[], None] = lambda: None,
     ) -> None:
         self._library = library
         self._clock = clock or WallClock()
         self._gauges = gauges
         self._epoch = epoch
         self._session: _Session | None = None
-        self._known: tuple[NvmlBoard, ...] = ()  # of the last session: a board that is lost now had its name then
+        self._opening = opening
+        # Of the last session: a board that is lost now had its name then.
+        self._known: tuple[_Board, ...] = tuple(map(RememberedBoard, marks))
         self._events: list[DriverEvent] = []  # reported by the driver, in no reading yet
         self.openings = 0  # how often NVML was initialised
 
@@ -51,6 +59,11 @@ class NvmlSource:
     def dropped_samples(self) -> int:
         """Return how many utilisation samples of processes were not believed since the last opening."""
         return sum(board.dropped_samples for board in self._session.boards) if self._session else 0
+
+    @property
+    def marks(self) -> tuple[BoardMarks, ...]:
+        """Return what the next source goes on from."""
+        return tuple([board.marks for board in self._known])
 
     def read(self) -> NodeReading:
         """Return the current reading of every GPU. One failing GPU becomes a `fault`, never an exception.
@@ -74,6 +87,7 @@ class NvmlSource:
 
     def _open(self, now_us: int) -> _Session:
         self.close()
+        self._opening()
         if self._library is not None:
             _load_library(self._library)
         try:
@@ -102,7 +116,7 @@ class NvmlSource:
 class _Session:
     """What holds from one initialisation of NVML to the next: handles, static facts, registered events."""
 
-    def __init__(self, known: tuple[NvmlBoard, ...], now_us: int, *, gauges: bool) -> None:
+    def __init__(self, known: tuple[_Board, ...], now_us: int, *, gauges: bool) -> None:
         self.opened_us = now_us
         self.driver_version: str = pynvml.nvmlSystemGetDriverVersion()
         self.count: int = pynvml.nvmlDeviceGetCount()
@@ -117,8 +131,8 @@ class _Session:
         failing = self._faulted or self._event_set is None
         return failing and not 0 <= now_us - self.opened_us < _REOPEN_AFTER_US
 
-    def _find_boards(self, known: tuple[NvmlBoard, ...], *, gauges: bool) -> tuple[NvmlBoard, ...]:
-        found: dict[str, NvmlBoard] = {}
+    def _find_boards(self, known: tuple[_Board, ...], *, gauges: bool) -> tuple[_Board, ...]:
+        found: dict[str, _Board] = {}
         refused: list[tuple[int, int]] = []
         earlier = {board.device.key: board for board in known}
         for index in range(self.count):
@@ -131,11 +145,11 @@ class _Session:
             else:
                 found[board.device.key] = board
                 if board.device.key in earlier:
-                    board.go_on_from(earlier[board.device.key])
+                    board.go_on_from(earlier[board.device.key].marks)
         missing = [board for board in known if board.device.key not in found]
-        for board, (_, code) in zip(missing, refused, strict=False):
-            board.lose(code)
-            found[board.device.key] = board
+        for lost, (_, code) in zip(missing, refused, strict=False):
+            lost.lose(code)
+            found[lost.device.key] = lost
         self.pending_events.extend(_unidentified(index, code) for index, code in refused[len(missing) :])
         return tuple(sorted(found.values(), key=lambda board: board.device.index or 0))
 
@@ -188,7 +202,7 @@ class _Session:
         return readings
 
 
-def _event(data: Any, board: NvmlBoard | None) -> DriverEvent:  # noqa: ANN401 - a struct of NVML
+def _event(data: Any, board: _Board | None) -> DriverEvent:  # noqa: ANN401 - a struct of NVML
     key = board.device.key if board else ""
     if data.eventType & _XID:
         return DriverEvent("xid", key, data.eventData, f"XID {data.eventData} on {key or 'an unknown GPU'}")
