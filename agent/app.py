@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from agent.config import AgentSettings
 from agent.devices.base import DeviceSource
+from agent.devices.child_early import EarlyReader
 from agent.devices.idle_power import IdlePower
 from agent.exporter import Exporter, MetricsServer, Vitals
 from agent.holders.containers import Containers
@@ -56,9 +57,10 @@ class NodeInputs(NamedTuple):
     metadata: Callable[[str], PodMetadata | None] | None = None  # of a pod, from the API server
 
 
-def run(settings: AgentSettings, *, stop: threading.Event | None = None) -> int:
+def run(settings: AgentSettings, *, stop: threading.Event | None = None, reader: EarlyReader | None = None) -> int:
     """Run the agent until `stop` (or SIGTERM, SIGINT), or until its simulated history is delivered.
 
+    `reader` is a process that was forked to read the driver.
     Returns 0, or 1 where something could not be sealed or was refused by the collector for good.
     """
     _log_to_stderr()
@@ -71,7 +73,8 @@ def run(settings: AgentSettings, *, stop: threading.Event | None = None) -> int:
         if settings.simulation.scenario:
             sealed = _replay(settings, spool, shipper, stop, closing)
         else:
-            agent = Agent(settings, _this_node(settings), WallClock(), spool=spool, shipper=shipper, closing=closing)
+            inputs = _this_node(settings, _driver(settings, stop, reader))
+            agent = Agent(settings, inputs, WallClock(), spool=spool, shipper=shipper, closing=closing)
             shipper.start()
             agent.run(stop)
             sealed = agent.finish()
@@ -226,8 +229,18 @@ def _replay(settings: AgentSettings, spool: Spool, shipper: Shipper, stop: threa
     return sealed
 
 
-def _this_node(settings: AgentSettings) -> NodeInputs:
-    from agent.devices.nvml import NvmlSource  # noqa: PLC0415 - a simulation has its own way to the driver
+def _driver(settings: AgentSettings, stop: threading.Event, reader: EarlyReader | None) -> DeviceSource:
+    library, gauges = settings.nvml.library, settings.exporter.enabled
+    if settings.nvml.child:
+        from agent.devices.child import ChildSource  # noqa: PLC0415 - a simulation has its own way to the driver
+
+        return ChildSource(library, gauges=gauges, timeout_s=settings.nvml.timeout_s, stop=stop, early=reader)
+    from agent.devices.nvml import NvmlSource  # noqa: PLC0415 - with a child, this process need not load pynvml
+
+    return NvmlSource(library, gauges=gauges)
+
+
+def _this_node(settings: AgentSettings, driver: DeviceSource) -> NodeInputs:
     from agent.holders.kubernetes.build import kubernetes_grants  # noqa: PLC0415 - a simulation has no kubelet
     from agent.holders.runtimes import container_names  # noqa: PLC0415 - a simulation has no container runtimes
 
@@ -236,7 +249,7 @@ def _this_node(settings: AgentSettings) -> NodeInputs:
     kubernetes = kubernetes_grants(settings, rule_labels=lambda: rules.label_patterns() | rules.annotation_patterns())
     asked = settings.kubernetes.enabled
     return NodeInputs(
-        NvmlSource(settings.nvml.library, gauges=settings.exporter.enabled),
+        driver,
         ProcFs(proc, boot_us=boot_instant_us() if proc == _HOST_PROC else None, rules=rules),
         PodLogDirectories(settings.holders.pod_logs, settings.holders.container_logs),
         settings.agent.pool,
