@@ -13,6 +13,8 @@ from typing import Final, NamedTuple
 
 from agent.config import AgentSettings
 from agent.devices.base import DeviceSource
+from agent.devices.child_early import EarlyReader
+from agent.devices.child_frames import Wanted
 from agent.devices.idle_power import IdlePower
 from agent.exporter import Exporter, MetricsServer, Vitals
 from agent.health.driver_state import DriverState
@@ -59,9 +61,10 @@ class NodeInputs(NamedTuple):
     metadata: Callable[[str], PodMetadata | None] | None = None  # of a pod, from the API server
 
 
-def run(settings: AgentSettings, *, stop: threading.Event | None = None) -> int:
+def run(settings: AgentSettings, *, stop: threading.Event | None = None, reader: EarlyReader | None = None) -> int:
     """Run the agent until `stop` (or SIGTERM, SIGINT), or until its simulated history is delivered.
 
+    `reader` is a process that was forked to read the driver.
     Returns 0, or 1 where something could not be sealed or was refused by the collector for good.
     """
     _log_to_stderr()
@@ -74,7 +77,8 @@ def run(settings: AgentSettings, *, stop: threading.Event | None = None) -> int:
         if settings.simulation.scenario:
             sealed = _replay(settings, spool, shipper, stop, closing)
         else:
-            agent = Agent(settings, _this_node(settings), WallClock(), spool=spool, shipper=shipper, closing=closing)
+            inputs = _this_node(settings, _driver(settings, stop, reader))
+            agent = Agent(settings, inputs, WallClock(), spool=spool, shipper=shipper, closing=closing)
             shipper.start()
             agent.run(stop)
             sealed = agent.finish()
@@ -238,17 +242,19 @@ def _replay(settings: AgentSettings, spool: Spool, shipper: Shipper, stop: threa
     return sealed
 
 
-def _driver(settings: AgentSettings) -> DeviceSource:
-    from agent.devices.nvml import NvmlSource  # noqa: PLC0415 - a simulation has its own way to the driver
+def _driver(settings: AgentSettings, stop: threading.Event, reader: EarlyReader | None) -> DeviceSource:
+    """Return the driver, read by a process of its own unless the settings say otherwise, with the kernel beside it."""
+    library, health = settings.nvml.library, settings.health
+    wanted = Wanted(settings.exporter.enabled, health.accounting, health.gpm, settings.slow_every_us)
+    driver: DeviceSource
+    if settings.nvml.child:
+        from agent.devices.child import ChildSource  # noqa: PLC0415 - a simulation has its own way to the driver
 
-    health = settings.health
-    driver = NvmlSource(
-        settings.nvml.library,
-        gauges=settings.exporter.enabled,
-        accounting=health.accounting,
-        gpm=health.gpm,
-        slow_every_us=settings.slow_every_us,
-    )
+        driver = ChildSource(library, wanted=wanted, timeout_s=settings.nvml.timeout_s, stop=stop, early=reader)
+    else:
+        from agent.devices.nvml import NvmlSource  # noqa: PLC0415 - with a child, this process need not load pynvml
+
+        driver = NvmlSource(library, **wanted._asdict())
     return HealthSource(
         driver,
         WallClock(),
@@ -259,7 +265,7 @@ def _driver(settings: AgentSettings) -> DeviceSource:
     )
 
 
-def _this_node(settings: AgentSettings) -> NodeInputs:
+def _this_node(settings: AgentSettings, driver: DeviceSource) -> NodeInputs:
     from agent.holders.kubernetes.build import kubernetes_grants  # noqa: PLC0415 - a simulation has no kubelet
     from agent.holders.runtimes import container_names  # noqa: PLC0415 - a simulation has no container runtimes
 
@@ -268,7 +274,7 @@ def _this_node(settings: AgentSettings) -> NodeInputs:
     kubernetes = kubernetes_grants(settings, rule_labels=lambda: rules.label_patterns() | rules.annotation_patterns())
     asked = settings.kubernetes.enabled
     return NodeInputs(
-        _driver(settings),
+        driver,
         ProcFs(proc, boot_us=boot_instant_us() if proc == _HOST_PROC else None, rules=rules),
         PodLogDirectories(settings.holders.pod_logs, settings.holders.container_logs),
         settings.agent.pool,

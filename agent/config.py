@@ -69,9 +69,13 @@ class ExporterSection(msgspec.Struct, frozen=True):
 
 
 class NvmlSection(msgspec.Struct, frozen=True):
-    """[nvml]: the driver library to load instead of the system's."""
+    """[nvml]: the driver library to load instead of the system's, and the process of its own that reads the driver."""
 
     library: Path | None = None
+    child: bool = True  # false: read the driver in the agent's own process, which a driver that hangs takes with it
+    timeout_s: _Seconds = (
+        10.0  # an answer that takes longer ends that process; opening the driver may take six times that
+    )
 
 
 class HoldersSection(msgspec.Struct, frozen=True):

@@ -37,15 +37,17 @@ def register(commands: Commands) -> None:
 
 
 def run_agent(args: argparse.Namespace) -> int:
-    """Run the agent until it is told to stop, or check its settings."""
-    with needs("agent", "the agent"):
-        from agent import app
-        from agent.config import AgentSettings
+    """Become the agent, or check its settings. It is a program of its own: it has no use for what is loaded here."""
+    require("agent", "the agent")
+    from agent import app
+    from agent.config import AgentSettings
+
     settings = load_config(AgentSettings, args.config, os.environ)
     if args.check_config:
         app.check(settings)
         return _show(settings)
-    return app.run(settings)
+    command = [sys.executable, "-P", "-m", "agent", *([str(args.config)] if args.config else [])]
+    return os.execv(command[0], command)  # noqa: S606 - signals reach the agent itself
 
 
 def run_collector(args: argparse.Namespace) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,10 +17,11 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.manifests import ROOT, agent, overlay
+from tests.driver.build import require
+from tests.driver.control import World
 from tests.e2e.processes import gpuledger
 from tests.gpuledger.lesser import NOBODY, require_setpriv
 
-FAKE = ROOT / "tests" / "agent" / "fake_nvml.c"
 START_S = 30
 
 
@@ -36,27 +36,13 @@ def test_the_agent_runs_with_the_capabilities_of_its_daemon_set(tmp_path: Path) 
     """It reads a driver, names another user's process by an environment that is not its own, and seals what it found."""
     require_setpriv()
     with claiming_process() as pid:
-        library = driver_of(tmp_path, pid)
-        with running_agent(tmp_path, library) as (process, url):
+        world = World(tmp_path, "boards 1", "board 0 idle 1", "board 0 uuid GPU-fake", f"process 0 {pid} 10 20")
+        with running_agent(tmp_path, require(), world.environment) as (process, url):
             text = wait_for(url, re.compile(r"gpuledger_\w+\{[^}]*team=\"vision\"[^}]*\}"))
             process.send_signal(signal.SIGTERM)
             assert process.wait(START_S) == 0
     assert 'device="GPU-fake"' in text
     assert list((tmp_path / "spool").iterdir())
-
-
-def driver_of(folder: Path, pid: int) -> Path:
-    """Compile a driver whose one GPU is held by the process `pid`."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        assert os.environ.get("CI") != "true", "CI must have a C compiler: apt-get install gcc"
-        pytest.skip("no C compiler: apt-get install gcc")
-    source = FAKE.read_text().replace("{100 + i, ", f"{{i ? 100 + i : {pid}, ")
-    assert str(pid) in source
-    (folder / "driver.c").write_text(source)
-    library = folder / f"libnvidia-ml-{pid}.so.1"
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, folder / "driver.c"], check=True, timeout=60)
-    return library
 
 
 @contextmanager
@@ -79,7 +65,7 @@ def claiming_process() -> Iterator[int]:
 
 
 @contextmanager
-def running_agent(folder: Path, library: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def running_agent(folder: Path, library: Path, driver: dict[str, str]) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run the agent with the DaemonSet's rights; yield it and the address of its metrics."""
     added = agent(overlay("plain"))["containers"][0]["securityContext"]["capabilities"]["add"]
     config = folder / "agent.toml"
@@ -103,7 +89,11 @@ def running_agent(folder: Path, library: Path) -> Iterator[tuple[subprocess.Pope
     command = ["setpriv", bounding, "--inh-caps=-all", "--no-new-privs"]
     command += [sys.executable, "-m", "gpuledger.cli", "agent", "--config", str(config)]
     log = folder / "agent.log"
-    with log.open("w") as output, subprocess.Popen(command, stderr=output, text=True, cwd=ROOT) as process:
+    environment = {**os.environ, **driver}
+    with (
+        log.open("w") as output,
+        subprocess.Popen(command, stderr=output, text=True, cwd=ROOT, env=environment) as process,
+    ):
         try:
             deadline = time.monotonic() + START_S
             while not (found := re.search(r"metrics at (\S+)", log.read_text())):

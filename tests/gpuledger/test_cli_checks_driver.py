@@ -13,9 +13,9 @@ from gpuledger.cli.checks.driver import check_driver, check_mig_monitoring, chec
 from gpuledger.cli.checks.driver_probe import DriverAnswer, ask_driver
 from gpuledger.cli.checks.places import Places
 from gpuledger.cli.checks.surroundings import Surroundings
+from tests.driver.build import VERSION, require
 from tests.gpuledger.lesser import as_nobody, needs_root, open_folder
 
-FAKE = Path(__file__).parents[1] / "agent" / "fake_nvml.c"
 HANGS = "#include <unistd.h>\nint nvmlInitWithFlags(unsigned f) { (void)f; for (;;) pause(); }\n"
 CRASHES = "#include <stdlib.h>\nint nvmlInitWithFlags(unsigned f) { (void)f; abort(); }\n"
 MISMATCH = "int nvmlInitWithFlags(unsigned f) { (void)f; return 18; }\n"
@@ -37,9 +37,9 @@ def build(folder: Path, source: str) -> Path:
 
 def test_the_library_that_the_settings_name_is_asked(tmp_path: Path) -> None:
     """Its version and GPUs, and that it was this one."""
-    library = build(tmp_path, FAKE.read_text())
+    library = require()
     found = check_driver(library, Places(driver_module=tmp_path / "none"), HOST)[0]
-    assert (found.status, found.found) == ("ok", f"version 999.1, 1 GPUs through {library}")
+    assert (found.status, found.found) == ("ok", f"version {VERSION}, 8 GPUs through {library}")
 
 
 def test_a_wedged_driver_holds_nobody_up(tmp_path: Path) -> None:

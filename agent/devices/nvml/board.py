@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import pynvml
 
 from agent.devices.base import BoardHealth, BoardReading, EndedProcess, InstanceReading, ProcessReading
+from agent.devices.marks import BoardMarks
 from agent.devices.nvml import codes
 from agent.devices.nvml.accounting import AccountingReader
 from agent.devices.nvml.activity import ProcessActivity, decide_process_activity
@@ -89,13 +90,20 @@ class NvmlBoard:
         self._minor: int | None = answer_or_none(pynvml.nvmlDeviceGetMinorNumber, handle)
         self._instances = MigInstances(handle, self.device, tally, gauges=settings.gauges, gpm=self._gpm_supported)
 
-    def go_on_from(self, earlier: NvmlBoard) -> None:
+    @property
+    def marks(self) -> BoardMarks:
+        """Return what whoever reads this board next goes on from."""
+        told = None if self._accounting is None else self._accounting.mark
+        pids, seen_us = tuple(self._pids), self._last_seen_us
+        return BoardMarks(self.device, self._mig, self._instances.last, pids, seen_us, told, self._samplers.mark)
+
+    def go_on_from(self, earlier: BoardMarks) -> None:
         """Take over what was read of samples and records, so that opening NVML anew loses and doubles nothing."""
-        self._pids = earlier._pids
-        self._last_seen_us = earlier._last_seen_us
-        self._samplers.go_on_from(earlier._samplers.mark)
-        if self._accounting is not None and earlier._accounting is not None:
-            self._accounting.go_on_from(earlier._accounting.mark)
+        self._pids = frozenset(earlier.pids)
+        self._last_seen_us = earlier.last_seen_us
+        self._samplers.go_on_from(earlier.slow_health)
+        if self._accounting is not None:
+            self._accounting.go_on_from(earlier.told)
 
     def close(self) -> None:
         """Give back what the driver lent. It must still be open."""

@@ -11,9 +11,11 @@ from typing import Any, Final
 import pynvml
 
 from agent.devices.base import BoardReading, DriverEvent, NodeReading
+from agent.devices.marks import BoardMarks
 from agent.devices.nvml import codes
 from agent.devices.nvml.board import BoardSettings, NvmlBoard, handle_address
 from agent.devices.nvml.epoch import read_driver_epoch
+from agent.devices.nvml.remembered import RememberedBoard
 from agent.samplers.board import DEFAULT_SLOW_EVERY_US
 from agent.samplers.tally import SamplerTally
 from gpuledger.clock import Clock, WallClock
@@ -33,6 +35,7 @@ _CONDITION: Final = (  # these change what the slow samplers read: they look at 
     | pynvml.nvmlEventTypeGpuRecoveryAction
 )
 _NO_INSTANCE: Final = 0xFFFFFFFF
+_Board = NvmlBoard | RememberedBoard
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +48,7 @@ class NvmlSource:
     counted. `slow_every_us` is the pace of the slow families of telemetry; without `accounting` the driver's record of
     ended processes is left alone, without `gpm` the performance counters, and without `all_samples` the samples of
     processes of boards that nobody shares. `epoch` tells since when the energy counters of all boards count.
+    `marks` are what an earlier source left; `opening` is called before NVML is opened, which may take long.
 
     What the driver reports (XIDs) waits in a queue of the kernel that belongs to our event set, so it is enough to look
     at each reading; only what is reported while NVML is opened anew is lost, and is in the kernel's log.
@@ -61,6 +65,8 @@ class NvmlSource:
         all_samples: bool = True,
         slow_every_us: int = DEFAULT_SLOW_EVERY_US,
         epoch: Callable[[], str] = read_driver_epoch,
+        marks: tuple[BoardMarks, ...] = (),
+        opening: Callable[[], None] = lambda: None,
     ) -> None:
         self._library = library
         self._clock = clock or WallClock()
@@ -68,7 +74,9 @@ class NvmlSource:
         self._tally = SamplerTally()
         self._epoch = epoch
         self._session: _Session | None = None
-        self._known: tuple[NvmlBoard, ...] = ()  # of the last session: a board that is lost now had its name then
+        self._opening = opening
+        # Of the last session: a board that is lost now had its name then.
+        self._known: tuple[_Board, ...] = tuple(map(RememberedBoard, marks))
         self._events: list[DriverEvent] = []  # reported by the driver, in no reading yet
         self.openings = 0  # how often NVML was initialised
 
@@ -76,6 +84,11 @@ class NvmlSource:
     def dropped_samples(self) -> int:
         """Return how many utilisation samples of processes were not believed since the last opening."""
         return sum(board.dropped_samples for board in self._session.boards) if self._session else 0
+
+    @property
+    def marks(self) -> tuple[BoardMarks, ...]:
+        """Return what the next source goes on from."""
+        return tuple([board.marks for board in self._known])
 
     def read(self) -> NodeReading:
         """Return the current reading of every GPU. One failing GPU becomes a `fault`, never an exception.
@@ -100,6 +113,7 @@ class NvmlSource:
 
     def _open(self, now_us: int) -> _Session:
         self.close()
+        self._opening()
         if self._library is not None:
             _load_library(self._library)
         try:
@@ -129,7 +143,7 @@ class NvmlSource:
 class _Session:
     """What holds from one initialisation of NVML to the next: handles, static facts, registered events."""
 
-    def __init__(self, known: tuple[NvmlBoard, ...], now_us: int, settings: BoardSettings, tally: SamplerTally) -> None:
+    def __init__(self, known: tuple[_Board, ...], now_us: int, settings: BoardSettings, tally: SamplerTally) -> None:
         self.opened_us = now_us
         self.driver_version: str = pynvml.nvmlSystemGetDriverVersion()
         self.count: int = pynvml.nvmlDeviceGetCount()
@@ -153,9 +167,9 @@ class _Session:
         return failing and not 0 <= now_us - self.opened_us < _REOPEN_AFTER_US
 
     def _find_boards(
-        self, known: tuple[NvmlBoard, ...], settings: BoardSettings, tally: SamplerTally
-    ) -> tuple[NvmlBoard, ...]:
-        found: dict[str, NvmlBoard] = {}
+        self, known: tuple[_Board, ...], settings: BoardSettings, tally: SamplerTally
+    ) -> tuple[_Board, ...]:
+        found: dict[str, _Board] = {}
         refused: list[tuple[int, int]] = []
         earlier = {board.device.key: board for board in known}
         for index in range(self.count):
@@ -168,11 +182,11 @@ class _Session:
             else:
                 found[board.device.key] = board
                 if board.device.key in earlier:
-                    board.go_on_from(earlier[board.device.key])
+                    board.go_on_from(earlier[board.device.key].marks)
         missing = [board for board in known if board.device.key not in found]
-        for board, (_, code) in zip(missing, refused, strict=False):
-            board.lose(code)
-            found[board.device.key] = board
+        for lost, (_, code) in zip(missing, refused, strict=False):
+            lost.lose(code)
+            found[lost.device.key] = lost
         self.pending_events.extend(_unidentified(index, code) for index, code in refused[len(missing) :])
         return tuple(sorted(found.values(), key=lambda board: board.device.index or 0))
 
@@ -231,7 +245,7 @@ class _Session:
         return readings
 
 
-def _event(data: Any, board: NvmlBoard | None) -> DriverEvent:  # noqa: ANN401 - a struct of NVML
+def _event(data: Any, board: _Board | None) -> DriverEvent:  # noqa: ANN401 - a struct of NVML
     key = board.device.key if board else ""
     if data.eventType & _XID:
         message = f"XID {data.eventData} on {key or 'an unknown GPU'}"
