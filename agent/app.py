@@ -156,7 +156,8 @@ class Agent:
             self._clock,
             vitals,
             interval_us=self._settings.interval_us,
-            max_pairs=settings.max_holders,
+            max_series=settings.max_series,
+            dcgm_names=settings.dcgm_names,
         )
         server = MetricsServer(exporter, settings.host, settings.port)
         closing.callback(server.close)

@@ -10,7 +10,7 @@ from typing import Final
 from gpuledger.errors import ConfigError
 
 EXTRAS: Final[dict[str, tuple[str, ...]]] = {
-    "agent": ("pynvml", "prometheus_client"),
+    "agent": ("pynvml",),
     "collector": ("duckdb", "pyarrow", "starlette", "uvicorn", "prometheus_client"),
     "analytics": ("polars", "pyarrow", "pandas", "evidently"),
     "dashboards": ("streamlit", "altair", "polars", "pyarrow"),

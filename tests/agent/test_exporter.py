@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import urllib.error
 import urllib.request
@@ -12,12 +13,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from agent.devices.base import DriverEvent, InstanceReading, NodeReading
 from agent.exporter import Exporter, MetricsServer, Vitals
-from agent.metrics import state_of
+from agent.metrics.devices import state_of
+from agent.metrics.own import ProcessStats
 from agent.observe import Observer
 from agent.sampling import SamplingStats
 from agent.shipper import ShipperStats
 from agent.spool import SpoolStats
-from agent.tallies import OTHER, RETENTION_US, Tallies
+from agent.tallies import OTHER, RETENTION_US, Tallies, Xids
 from gpuledger.accounting.meter import Meter
 from gpuledger.accounting.snapshot import DeviceSnapshot, Occupant
 from gpuledger.clock import VirtualClock
@@ -31,15 +33,18 @@ STEP = 10_000_000
 class Scene:
     """An exporter over a node whose readings are given."""
 
-    def __init__(self, *, max_pairs: int = 100) -> None:
+    def __init__(self, *, max_series: int = 1_000, dcgm_names: bool = False) -> None:
         self.clock = VirtualClock(T0)
         vitals = Vitals(
             sampling=lambda: SamplingStats(readings=3, failures=1, duration_s=0.002),
             spool=lambda: SpoolStats(2, 4_096, T0 - 30_000_000, 1, 0, 0),
             shipper=lambda: ShipperStats(delivered=5, duplicates=1, failures=2),
             lookups_failed=lambda: {"vanished": 1},
+            process=lambda: ProcessStats(1.25, 31_457_280),
         )
-        self.exporter = Exporter("node-a", "1.2.3", self.clock, vitals, interval_us=STEP, max_pairs=max_pairs)
+        self.exporter = Exporter(
+            "node-a", "1.2.3", self.clock, vitals, interval_us=STEP, max_series=max_series, dcgm_names=dcgm_names
+        )
         processes = (
             process(1, environ={"GPULEDGER_TEAM": "vision", "GPULEDGER_WORKLOAD": "mlflow:run-1"}),
             process(2, "0::/\n", uid=5, user="ada"),
@@ -197,8 +202,8 @@ def test_holders_beyond_the_ceiling_are_counted_together() -> None:
     """The number of series is bounded; the totals of those that gave way stay in the sums, and giving way is counted."""
     tallies = Tallies(max_pairs=3)
     tallies.add([usage("d", f"h{n}", T0 + n) for n in range(10)], T0)
-    kept = {holder: tally.held_us for _, holder, tally in tallies.pairs()}
-    assert kept == {"h8": 10, "h9": 10, OTHER: 80}
+    kept = {holder: tally.held_us for (_, holder), tally in tallies.pairs()}
+    assert kept == {"h8": 10, "h9": 10, OTHER: 80}  # who left first gave way first
     assert tallies.dropped == 8
 
 
@@ -209,14 +214,14 @@ def test_holders_that_left_long_ago_disappear() -> None:
     tallies.add([], T0 + RETENTION_US)
     assert len(tallies.pairs()) == 2
     tallies.add([], T0 + RETENTION_US + 1)
-    assert [holder for _, holder, _ in tallies.pairs()] == ["here"]
+    assert [holder for (_, holder), _ in tallies.pairs()] == ["here"]
 
 
 def test_only_xids_are_counted_as_such() -> None:
     """Other events are not XIDs."""
-    tallies = Tallies()
-    tallies.add_events([Event(T0, "device_added", ""), Event(T0, "xid", "", device="GPU-0", details={"xid": "31"})])
-    assert dict(tallies.xids) == {("GPU-0", "31"): 1}
+    xids = Xids()
+    xids.add([Event(T0, "device_added", ""), Event(T0, "xid", "", device="GPU-0", details={"xid": "31"})])
+    assert dict(xids.counts) == {("GPU-0", "31"): 1}
 
 
 def test_facts_about_holders_do_not_pile_up() -> None:
@@ -251,7 +256,7 @@ def test_metrics_and_health_are_served_on_a_free_port() -> None:
             assert answer.headers["Content-Type"].startswith("text/plain")
             assert f'model="{MODEL}"'.encode() in answer.read()
         with urllib.request.urlopen(f"{url}/healthz", timeout=5) as answer:
-            assert answer.read() == b"alive\n"
+            assert json.load(answer)["status"] == "alive"
         with pytest.raises(urllib.error.HTTPError, match="404"):
             urllib.request.urlopen(f"{url}/other", timeout=5)
         with pytest.raises(ConfigError, match="cannot listen"):
