@@ -70,7 +70,10 @@ TEMPERATURE: Final = _device(
     "temperature_celsius", "Temperature of the board.", unit="celsius", twin="DCGM_FI_DEV_GPU_TEMP"
 )
 HELD: Final = _device(
-    "held", "Share of the device that a holder has now; 0 without a holder.", *HOLDER_LABELS, additive=True
+    "held",
+    "Share of the device that a holder has now, by granted replicas; 0 without a holder.",
+    *HOLDER_LABELS,
+    additive=True,
 )
 STATE: Final = _device("state", "1 for the state that the device is in.", "state")
 

@@ -33,9 +33,13 @@ def state_of(device: DeviceSnapshot) -> State:
         return State.UNOBSERVED if device.reason == "unreadable" else State.UNAVAILABLE
     if not device.occupants:
         return State.IDLE
+    if not any(occupant.granted for occupant in device.occupants):
+        return State.UNGRANTED
     activity = device.activity_ppm
     if activity is None and device.holder_activity_ppm is not None:
         activity = sum(device.holder_activity_ppm.values())
+    if activity is None and not any(occupant.running for occupant in device.occupants):
+        activity = 0  # held by grants alone: there is no process that could work
     if activity is None:
         return State.HELD_UNOBSERVED
     return State.ACTIVE if activity else State.HELD_IDLE

@@ -33,7 +33,7 @@ def held_family(
             if not occupants:
                 samples.append((blocks.free(device), 0))
                 continue
-            whole = sum(occupant.weight for occupant in occupants)
+            whole = max(snapshot.replicas or 0, sum(occupant.weight for occupant in occupants))
             for occupant in occupants[:left]:
                 block = blocks.held(device, key, occupant.holder, holders.get(occupant.holder))
                 samples.append((block, occupant.weight / whole))
