@@ -90,8 +90,8 @@ class Agent:
         self._sampling = Sampling(inputs.source)
         closing.callback(self._sampling.close)
         self._resolver = HolderResolver(inputs.processes, inputs.pods, node=settings.node)
-        standing = Standing(inputs.grants)
-        closing.callback(standing.close)
+        self._standing = Standing(inputs.grants)
+        closing.callback(self._standing.close)
         checkpoint = read_checkpoint(spool)
         self._observer = Observer(
             self._resolver,
@@ -99,7 +99,7 @@ class Agent:
             pool=settings.agent.pool or inputs.pool,
             idle_power_mw=IdlePower().mw,
             known=checkpoint.devices if checkpoint else (),
-            standing=standing,
+            standing=self._standing,
         )
         self._shipper = shipper
         self._exporter = self._start_exporter(closing) if settings.exporter.enabled else None
@@ -149,6 +149,7 @@ class Agent:
             shipper=lambda: self._shipper.stats,
             blocked=lambda: self._loop.blocked,
             lookups_failed=self._resolver.failures,
+            grants_failed=lambda: self._standing.failures,
         )
         exporter = Exporter(
             self._settings.node,

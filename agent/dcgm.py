@@ -11,75 +11,31 @@ Names, types, units and labels are theirs. What differs, because theirs would be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple
+from collections.abc import Mapping
+from typing import Final
 
+from agent.dcgm_fields import (
+    BOARD_FIELDS,
+    DEVICE_FIELDS,
+    FAMILIES,
+    FB_USED,
+    GPU_UTIL,
+    MIB,
+    PPM_PER_PERCENT,
+    XID_COUNT,
+    XID_LAST,
+)
 from agent.devices.base import BoardReading, InstanceReading
 from agent.metrics.devices import boards_of
-from agent.metrics.family import COUNTER, GAUGE, Family, Filled, Sample
+from agent.metrics.family import Family, Filled, Sample
 from agent.metrics.labels import labelled, quoted
 from agent.observe import Observation
 from agent.tallies import XID_WINDOW_US, Xids
 from gpuledger.accounting.snapshot import DeviceSnapshot
 from gpuledger.model import Device, Holder
 
-LABELS: Final = (
-    "gpu", "UUID", "pci_bus_id", "device", "modelName", "GPU_I_PROFILE", "GPU_I_ID", "GPU_CI_ID",
-    "Hostname", "DCGM_FI_DRIVER_VERSION", "container", "namespace", "pod", "hpc_job",
-)  # fmt: skip
-_MIB: Final = 1 << 20
-_PPM_PER_PERCENT: Final = 10_000
-
-
-def _field(name: str, kind: str, text: str, *labels: str, unit: str = "", additive: bool = False) -> Family:
-    return Family(name, kind, text, (*LABELS, *labels), unit, additive or kind == COUNTER)
-
-
-class BoardField(NamedTuple):
-    """What a board has once."""
-
-    family: Family
-    of: Callable[[BoardReading], float | None]
-
-
-class DeviceField(NamedTuple):
-    """What a device has as a whole, whoever shares it: a board without MIG (`of_board`), or a MIG instance."""
-
-    family: Family
-    of_board: Callable[[BoardReading], float | None]
-    of_instance: Callable[[InstanceReading], float | None]
-
-
-BOARD_FIELDS: Final = (
-    BoardField(
-        _field("DCGM_FI_DEV_GPU_TEMP", GAUGE, "Temperature of the GPU (C).", unit="C"),
-        lambda reading: reading.temperature_c,
-    ),
-    BoardField(
-        _field("DCGM_FI_DEV_POWER_USAGE", GAUGE, "Power draw of the board (W).", unit="W", additive=True),
-        lambda reading: None if reading.power_mw is None else reading.power_mw / 1_000,
-    ),
-    BoardField(
-        _field("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", COUNTER, "Energy of the board (mJ).", unit="mJ"),
-        lambda reading: reading.energy_mj,
-    ),
-)
-DEVICE_FIELDS: Final[tuple[DeviceField, ...]] = ()
-FB_USED: Final = _field("DCGM_FI_DEV_FB_USED", GAUGE, "Device memory in use (MiB).", unit="MiB", additive=True)
-GPU_UTIL: Final = _field("DCGM_FI_DEV_GPU_UTIL", GAUGE, "Time that a kernel ran; not with MIG (%).", unit="%")
-XID_LAST: Final = _field("DCGM_FI_DEV_XID_ERRORS", GAUGE, "Code of the last XID, once there was one.")
-XID_COUNT: Final = _field(
-    "DCGM_EXP_XID_ERRORS_COUNT", GAUGE, "XIDs in the window that ends now.", "xid", "window_size_in_ms"
-)
-FAMILIES: Final = (
-    *(field.family for field in BOARD_FIELDS),
-    *(field.family for field in DEVICE_FIELDS),
-    FB_USED,
-    GPU_UTIL,
-    XID_LAST,
-    XID_COUNT,
-)
 Share = tuple[str | None, float]  # a holder, or None for what is nobody's, and its part of a value
+_WINDOW: Final = f'window_size_in_ms="{XID_WINDOW_US // 1_000}"'
 
 
 class DcgmNames:
@@ -87,62 +43,88 @@ class DcgmNames:
 
     def __init__(self, node: str) -> None:
         self._node = node
-        self._blocks: dict[tuple[str, str | None], tuple[Device, Holder | None, str, str]] = {}
-        self._earlier = self._blocks
+        self._known: dict[tuple[str, str | None], tuple[Device, Holder | None, str, str]] = {}
 
     def families(
         self, observation: Observation, holders: Mapping[str, Holder], xids: Xids, now_us: int
     ) -> list[Filled]:
         """Return the families of a reading."""
-        self._earlier, self._blocks = self._blocks, {}
-        driver = observation.reading.driver_version
-        samples: dict[str, list[Sample]] = {family.name: [] for family in FAMILIES}
+        page = _Page(self._node, observation.reading.driver_version, holders, self._known)
         recent = xids.recent(now_us)
         for reading, snapshots in boards_of(observation):
-            board = reading.device
-            board_holder = sole_holder(snapshots[0]) if len(snapshots) == 1 and not reading.mig else None
-            pairs = self._pairs(board, board_holder, holders, driver)
-            for field in BOARD_FIELDS:
-                _add(samples[field.family.name], pairs, field.of(reading))
-            last = xids.last.get(board.key, "")
-            _add(samples[XID_LAST.name], pairs, int(last) if last.isdecimal() else None)
-            for (key, code), count in recent.items():
-                if key == board.key:
-                    window = f'xid={quoted(code)},window_size_in_ms="{XID_WINDOW_US // 1_000}"'
-                    _add(samples[XID_COUNT.name], f"{pairs},{window}", count)
+            page.add_board(reading, snapshots)
+            page.add_xids(reading.device, xids.last.get(reading.device.key, ""), recent)
             instances = {instance.device.key: instance for instance in reading.instances}
             for snapshot in snapshots:
-                instance = instances.get(snapshot.device)
-                device = instance.device if instance else board
-                if reading.fault or device.kind == "remainder":
-                    continue
-                whole = self._pairs(device, sole_holder(snapshot), holders, driver, instance)
-                for one in DEVICE_FIELDS:
-                    value = one.of_instance(instance) if instance else one.of_board(reading)
-                    _add(samples[one.family.name], whole, value)
-                used = instance.memory_used_bytes if instance else reading.memory_used_bytes
-                shared = {FB_USED: memory_shares(snapshot, used)}
-                if instance is None:
-                    shared[GPU_UTIL] = utilization_shares(snapshot)
-                for family, shares in shared.items():
-                    for holder, share in shares:
-                        _add(samples[family.name], self._pairs(device, holder, holders, driver, instance), share)
-        return [(family, samples[family.name]) for family in FAMILIES]
+                if not reading.fault:
+                    page.add_device(reading, instances.get(snapshot.device), snapshot)
+        self._known = page.blocks
+        return [(family, page.samples[family.name]) for family in FAMILIES]
 
-    def _pairs(
+
+class _Page:
+    """One page in the making."""
+
+    def __init__(
         self,
-        device: Device,
-        key: str | None,
-        holders: Mapping[str, Holder],
+        node: str,
         driver: str,
+        holders: Mapping[str, Holder],
+        known: dict[tuple[str, str | None], tuple[Device, Holder | None, str, str]],
+    ) -> None:
+        self.samples: dict[str, list[Sample]] = {family.name: [] for family in FAMILIES}
+        self.blocks: dict[tuple[str, str | None], tuple[Device, Holder | None, str, str]] = {}
+        self._node = node
+        self._driver = driver
+        self._holders = holders
+        self._known = known
+
+    def add_board(self, reading: BoardReading, snapshots: tuple[DeviceSnapshot, ...]) -> None:
+        """Add what a board has once; without MIG whoever has it for himself stands beside it."""
+        holder = None if reading.mig or len(snapshots) != 1 else sole_holder(snapshots[0])
+        for family, value_of in BOARD_FIELDS:
+            self._add(family, value_of(reading), reading.device, holder)
+
+    def add_xids(self, board: Device, last: str, recent: Mapping[tuple[str, str], int]) -> None:
+        """Add the board's last XID and its latest ones."""
+        self._add(XID_LAST, int(last) if last.isdecimal() else None, board, None)
+        for (key, code), count in recent.items():
+            if key == board.key:
+                block = f"{{{self._pairs(board, None, None)},xid={quoted(code)},{_WINDOW}}}"
+                self.samples[XID_COUNT.name].append((block, count))
+
+    def add_device(self, reading: BoardReading, instance: InstanceReading | None, snapshot: DeviceSnapshot) -> None:
+        """Add what a board without MIG has, or an instance; not what is left over."""
+        device = instance.device if instance else reading.device
+        if device.kind == "remainder":
+            return
+        for family, of_board, of_instance in DEVICE_FIELDS:
+            value = of_instance(instance) if instance else of_board(reading)
+            self._add(family, value, device, sole_holder(snapshot), instance)
+        used = instance.memory_used_bytes if instance else reading.memory_used_bytes
+        for holder, share in memory_shares(snapshot, used):
+            self._add(FB_USED, share, device, holder, instance)
+        for holder, share in utilization_shares(snapshot) if instance is None else ():
+            self._add(GPU_UTIL, share, device, holder)
+
+    def _add(
+        self,
+        family: Family,
+        value: float | None,
+        device: Device,
+        holder: str | None,
         instance: InstanceReading | None = None,
-    ) -> str:
+    ) -> None:
+        if value is not None:
+            self.samples[family.name].append((f"{{{self._pairs(device, holder, instance)}}}", value))
+
+    def _pairs(self, device: Device, key: str | None, instance: InstanceReading | None) -> str:
         """Return the pairs of a label block, written once as long as nothing in them changes."""
-        holder = holders.get(key) if key is not None else None
-        known = self._blocks.get((device.key, key)) or self._earlier.get((device.key, key))
-        if known is None or known[0] is not device or known[1] is not holder or known[2] != driver:
-            known = (device, holder, driver, _pairs(device, holder, self._node, driver, instance))
-        self._blocks[device.key, key] = known
+        holder = self._holders.get(key) if key is not None else None
+        known = self.blocks.get((device.key, key)) or self._known.get((device.key, key))
+        if known is None or known[0] is not device or known[1] is not holder or known[2] != self._driver:
+            known = (device, holder, self._driver, _pairs(device, holder, self._node, self._driver, instance))
+        self.blocks[device.key, key] = known
         return known[3]
 
 
@@ -155,9 +137,9 @@ def memory_shares(snapshot: DeviceSnapshot, used_bytes: int | None) -> list[Shar
     """Return the memory in use in MiB: of each holder where all of a shared device's are known, the rest nobody's."""
     if used_bytes is None:
         return []
-    used = used_bytes // _MIB
+    used = used_bytes // MIB
     shares = [
-        (occupant.holder, occupant.memory_bytes // _MIB)
+        (occupant.holder, occupant.memory_bytes // MIB)
         for occupant in snapshot.occupants
         if occupant.memory_bytes is not None
     ]
@@ -171,10 +153,10 @@ def utilization_shares(snapshot: DeviceSnapshot) -> list[Share]:
     """Return the utilisation in percent: of each holder where a shared device's is known by holder."""
     by_holder = snapshot.holder_activity_ppm
     if by_holder is not None and len(snapshot.occupants) > 1:
-        return [(found.holder, by_holder.get(found.holder, 0) / _PPM_PER_PERCENT) for found in snapshot.occupants]
+        return [(found.holder, by_holder.get(found.holder, 0) / PPM_PER_PERCENT) for found in snapshot.occupants]
     if snapshot.activity_ppm is None:
         return []
-    return [(sole_holder(snapshot), snapshot.activity_ppm / _PPM_PER_PERCENT)]
+    return [(sole_holder(snapshot), snapshot.activity_ppm / PPM_PER_PERCENT)]
 
 
 def _pairs(device: Device, holder: Holder | None, node: str, driver: str, instance: InstanceReading | None) -> str:

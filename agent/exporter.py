@@ -18,7 +18,15 @@ from agent.metrics.exposition import render
 from agent.metrics.family import Filled
 from agent.metrics.holders import held_family, holder_families, xid_family
 from agent.metrics.labels import Blocks
-from agent.metrics.own import Vitals, agent_families, delivery_families, process_families, sampler_families
+from agent.metrics.own import (
+    Vitals,
+    agent_families,
+    delivery_families,
+    failure_families,
+    process_families,
+    sampler_families,
+)
+from agent.metrics.samplers import Samplers
 from agent.metrics.server import Health, MetricsServer
 from agent.observe import Observation
 from agent.tallies import Tallies, Xids
@@ -68,6 +76,8 @@ class Exporter(Watcher):
         self._holders: dict[str, Holder] = {}
         self._tallies = Tallies(self._max_pairs)
         self._xids = Xids()
+        self._samplers = Samplers()
+        self._other_samplers = Samplers()
         self._blocks = Blocks(node)
         self._ceiling = Ceiling(max_series - len(_UNCUT), node)
 
@@ -76,6 +86,7 @@ class Exporter(Watcher):
         with self._lock:
             self._observation = observation
             self._devices.update(observation.devices)
+            self._samplers.note(observation.reading.samplers)
             self._xids.add(observation.events)
             if any(holder not in self._holders for holder in self._present()):
                 self._holders.update(holders())
@@ -101,16 +112,19 @@ class Exporter(Watcher):
     def families(self) -> list[Filled]:
         """Return the families of this instant, within the ceiling."""
         now_us = self._clock.now_us()
-        samplers, lookups = (
-            self._vitals.all_samplers(),
-            self._vitals.lookups_failed(),
-        )  # before the lock: they have theirs
-        own = [*delivery_families(self._vitals, now_us), *process_families(self._vitals.process(), self._started_us)]
+        vitals = self._vitals  # asked before the lock: some of them lock, too
+        driver, others = vitals.sampling(), tuple(vitals.samplers())
+        failures = failure_families(vitals)
+        own = [*delivery_families(vitals, now_us), *process_families(vitals.process(), self._started_us)]
         with self._lock:
+            self._other_samplers.note(others)
             age_us = self._age_us(now_us)
-            fresh = age_us is not None and abs(age_us) <= self._stale_us
-            of_samplers = sampler_families(samplers, lookups, sample_age_us=age_us, fresh=fresh)
-            page = self._ceiling.apply([*self._page(now_us, of_samplers, fresh=fresh), *own])
+            fresh = self._is_fresh(age_us)
+            of_readings = [state if fresh else state._replace(succeeds=False) for state in self._samplers]
+            samplers = sampler_families(
+                driver, [*of_readings, *self._other_samplers], sample_age_us=age_us, fresh=fresh
+            )
+            page = self._ceiling.apply([*self._page(now_us, [*samplers, *failures], fresh=fresh), *own])
             dropped = self._tallies.dropped + self._ceiling.dropped
         about = zip(_UNCUT, (self._max_series, dropped), strict=True)
         return [*page, *((family, [("", float(value))]) for family, value in about)]
@@ -120,7 +134,7 @@ class Exporter(Watcher):
         now_us = self._clock.now_us()
         with self._lock:
             observation, age_us = self._observation, self._age_us(now_us)
-        ready = age_us is not None and abs(age_us) <= self._stale_us
+        ready = self._is_fresh(age_us)
         body = {
             "status": "alive",
             "ready": ready,
@@ -132,15 +146,18 @@ class Exporter(Watcher):
     def _age_us(self, now_us: int) -> int | None:
         return None if self._observation is None else now_us - self._observation.snapshot.at_us
 
+    def _is_fresh(self, age_us: int | None) -> bool:
+        return age_us is not None and abs(age_us) <= self._stale_us
+
     def _present(self) -> Iterator[str]:
         boards = self._observation.snapshot.boards if self._observation else ()
         return (occupant.holder for board in boards for device in board.devices for occupant in device.occupants)
 
-    def _page(self, now_us: int, samplers: list[Filled], *, fresh: bool) -> Iterator[Filled]:
+    def _page(self, now_us: int, of_samplers: list[Filled], *, fresh: bool) -> Iterator[Filled]:
         observation = self._observation if fresh else None
         devices, holders, blocks = self._devices, self._holders, self._blocks
         yield from agent_families(self._node, self._version, observation.reading.driver_version if observation else "")
-        yield from samplers
+        yield from of_samplers
         yield from device_families(observation, devices, blocks)
         yield held_family(observation, devices, holders, blocks, self._max_pairs)
         yield from holder_families(self._tallies, devices, holders, blocks)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from agent.metrics.family import COUNTER, GAUGE, INFO, Family
+from agent.metrics.health import FAMILIES as HEALTH_FAMILIES
 from agent.metrics.labels import DEVICE_LABELS, HOLDER_LABELS
 
 HELD_LABELS: Final = (*DEVICE_LABELS, *HOLDER_LABELS)
@@ -40,6 +41,7 @@ SAMPLER_FAILURES: Final = _counter("sampler_failures", "Readings that failed as 
 SAMPLE_AGE: Final = _gauge(
     "sample_age_seconds", "Age of the last reading; past three intervals its values are left out.", unit="seconds"
 )
+GRANTS_FAILED: Final = _counter("grant_source_failures", "Readings of a scheduler's grants that failed.", "source")
 LOOKUPS_FAILED: Final = _counter(
     "holder_lookups_failed", "Look-ups of a process or a pod that found nothing.", "reason"
 )
@@ -49,6 +51,12 @@ DEVICE: Final = Family(
 )
 ACTIVE: Final = _device(
     "active_ratio", "Part of the last interval in which the device did work.", unit="ratio", twin="DCGM_FI_DEV_GPU_UTIL"
+)
+SM_ACTIVE: Final = _device(
+    "sm_active_ratio",
+    "Share of the multiprocessors at work in the last interval.",
+    unit="ratio",
+    twin="DCGM_FI_PROF_SM_ACTIVE",
 )
 MEMORY_USED: Final = _device(
     "memory_used_bytes", "Device memory in use.", unit="bytes", additive=True, twin="DCGM_FI_DEV_FB_USED"
@@ -82,7 +90,14 @@ HOLDER_ACTIVE: Final = _counter(
     "holder_active_seconds", "Time that a device worked for its holder.", *HELD_LABELS, unit="seconds"
 )
 HOLDER_ENERGY: Final = _counter("holder_energy_joules", "Energy that went to the holder.", *HELD_LABELS, unit="joules")
-XIDS: Final = _counter("xid_errors", "XIDs that the driver reported.", *DEVICE_LABELS, "xid")
+XIDS: Final = Family(
+    "gpuledger_xid_errors_total",
+    COUNTER,
+    "XIDs that the driver reported.",
+    (*DEVICE_LABELS, "xid"),
+    additive=True,
+    twin="DCGM_FI_DEV_XID_ERRORS",
+)
 
 SERIES_LIMIT: Final = _gauge("series_limit", "Series that a page may have: [exporter] max_series.")
 SERIES_DROPPED: Final = _counter(
@@ -105,4 +120,7 @@ RESIDENT: Final = Family(
 )
 STARTED: Final = Family("process_start_time_seconds", GAUGE, "When the agent started, since 1970.", unit="seconds")
 
-FAMILIES: Final = tuple(value for value in list(globals().values()) if isinstance(value, Family))
+_OWN: Final = tuple(value for value in list(globals().values()) if isinstance(value, Family))
+FAMILIES: Final = tuple(
+    family for one in _OWN for family in ((one, *HEALTH_FAMILIES) if one is STATE else (one,))
+)  # in the order of the page

@@ -8,6 +8,7 @@ from typing import Final
 from agent.devices.base import BoardReading
 from agent.metrics import catalogue
 from agent.metrics.family import Family, Filled, Sample
+from agent.metrics.health import HealthFamilies
 from agent.metrics.labels import Blocks, DeviceBlocks, quoted
 from agent.observe import Observation
 from gpuledger.accounting.snapshot import DeviceSnapshot
@@ -57,14 +58,17 @@ def device_families(observation: Observation | None, devices: Mapping[str, Devic
     found: list[list[Sample]] = [[] for _ in BOARD_VALUES]
     info: list[Sample] = []
     active: list[Sample] = []
+    sm_active: list[Sample] = []
     used: list[Sample] = []
     total: list[Sample] = []
     states: list[Sample] = []
+    health = HealthFamilies()
     for reading, snapshots in boards_of(observation):
-        board = blocks.device(reading.device.key, devices.get(reading.device.key, reading.device)).plain
+        board = blocks.device(reading.device.key, devices.get(reading.device.key, reading.device))
         for samples, (_, value_of) in zip(found, BOARD_VALUES, strict=True):
-            _add(samples, board, value_of(reading))
-        memory = memory_used(reading)
+            _add(samples, board.plain, value_of(reading))
+        health.add(board, reading.health)
+        memory, multiprocessors = memory_used(reading), _sm_active(reading)
         for snapshot in snapshots:
             device = devices.get(snapshot.device)
             block = blocks.device(snapshot.device, device)
@@ -72,16 +76,19 @@ def device_families(observation: Observation | None, devices: Mapping[str, Devic
                 info.append((_place(block, device, reading.minor), 1))
                 _add(total, block.plain, device.memory_bytes if device.kind != "remainder" else None)
             _add(active, block.plain, _ratio(snapshot.activity_ppm))
+            _add(sm_active, block.plain, _ratio(multiprocessors.get(snapshot.device)))
             _add(used, block.plain, memory.get(snapshot.device))
             current = state_of(snapshot)
             states += [(text, 1 if state is current else 0) for state, text in block.states]
     return [
         (catalogue.DEVICE, info),
         (catalogue.ACTIVE, active),
+        (catalogue.SM_ACTIVE, sm_active),
         (catalogue.MEMORY_USED, used),
         (catalogue.MEMORY_TOTAL, total),
         *((family, samples) for (family, _), samples in zip(BOARD_VALUES, found, strict=True)),
         (catalogue.STATE, states),
+        *health.families(),
     ]
 
 
@@ -90,6 +97,12 @@ def memory_used(reading: BoardReading) -> dict[str, int | None]:
     if reading.mig:
         return {instance.device.key: instance.memory_used_bytes for instance in reading.instances}
     return {reading.device.key: reading.memory_used_bytes}
+
+
+def _sm_active(reading: BoardReading) -> dict[str, int | None]:
+    if reading.mig:
+        return {instance.device.key: instance.sm_active_ppm for instance in reading.instances}
+    return {reading.device.key: reading.sm_active_ppm}
 
 
 def _add(samples: list[Sample], block: str, value: float | None) -> None:

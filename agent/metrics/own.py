@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from agent.devices.base import SamplerStats
 from agent.metrics import catalogue
-from agent.metrics.family import Filled
+from agent.metrics.family import Filled, Sample
 from agent.metrics.labels import labelled
+from agent.metrics.samplers import SamplerState
 from agent.sampling import SamplingStats
 from agent.shipper import ShipperStats
 from agent.spool import SpoolStats
 from gpuledger.accounting.units import US_PER_SECOND
 
-DEVICES: Final = "devices"  # the sampler that reads the driver
+_DEVICES: Final = '{sampler="devices"}'  # what reads the driver as a whole
 _STATM: Final = Path("/proc/self/statm")
 
 
@@ -37,18 +39,19 @@ def read_process() -> ProcessStats:
 class Vitals:
     """Where the exporter finds the state of the agent's other parts: functions, asked at each scrape.
 
-    `samplers` are those beside the one that reads the driver, by name.
+    `samplers` are those that the driver's readings do not tell of.
     """
 
     def __init__(
         self,
         *,
         sampling: Callable[[], SamplingStats] = SamplingStats,
-        samplers: Callable[[], Mapping[str, SamplingStats]] = dict,
+        samplers: Callable[[], Iterable[SamplerStats]] = tuple,
         spool: Callable[[], SpoolStats] = lambda: SpoolStats(0, 0, None, 0, 0, 0),
         shipper: Callable[[], ShipperStats] = ShipperStats,
         blocked: Callable[[], bool] = lambda: False,
         lookups_failed: Callable[[], Mapping[str, int]] = dict,
+        grants_failed: Callable[[], Mapping[str, int]] = dict,
         process: Callable[[], ProcessStats] = read_process,
     ) -> None:
         self.sampling = sampling
@@ -57,11 +60,8 @@ class Vitals:
         self.shipper = shipper
         self.blocked = blocked
         self.lookups_failed = lookups_failed
+        self.grants_failed = grants_failed
         self.process = process
-
-    def all_samplers(self) -> dict[str, SamplingStats]:
-        """Return how each sampler does, the one that reads the driver first."""
-        return {DEVICES: self.sampling(), **self.samplers()}
 
 
 def agent_families(node: str, version: str, driver_version: str) -> list[Filled]:
@@ -72,31 +72,39 @@ def agent_families(node: str, version: str, driver_version: str) -> list[Filled]
 
 
 def sampler_families(
-    samplers: Mapping[str, SamplingStats],
-    lookups_failed: Mapping[str, int],
-    *,
-    sample_age_us: int | None,
-    fresh: bool,
+    devices: SamplingStats, samplers: Iterable[SamplerState], *, sample_age_us: int | None, fresh: bool
 ) -> list[Filled]:
-    """Return how each sampler does. The driver's counts as failed, too, where its last reading is too old."""
-    named = [(f"{{{labelled(('sampler',), (name,))}}}", name, stats) for name, stats in samplers.items()]
-    age = [] if sample_age_us is None else [("", sample_age_us / US_PER_SECOND)]
+    """Return how each sampler does: reading the driver as a whole, then each family of telemetry.
+
+    Where the last reading is too old nothing that came with it counts as a success.
+    """
+    success: list[Sample] = [(_DEVICES, int(devices.readings > 0 and not devices.failures_in_a_row and fresh))]
+    duration: list[Sample] = [(_DEVICES, devices.duration_s)] if devices.readings else []
+    readings: list[Sample] = [(_DEVICES, devices.readings)]
+    failures: list[Sample] = [(_DEVICES, devices.failures)]
+    for stats, succeeds in samplers:
+        block = f"{{{labelled(('sampler',), (stats.name,))}}}"
+        success.append((block, int(succeeds)))
+        duration += [(block, stats.duration_s)] if stats.successes or stats.failures else []
+        readings.append((block, stats.successes))
+        failures.append((block, stats.failures))
     return [
-        (
-            catalogue.SAMPLER_SUCCESS,
-            [
-                (block, int(stats.readings > 0 and not stats.failures_in_a_row and (fresh or name != DEVICES)))
-                for block, name, stats in named
-            ],
-        ),
-        (catalogue.SAMPLER_DURATION, [(block, stats.duration_s) for block, _, stats in named if stats.readings]),
-        (catalogue.SAMPLER_READINGS, [(block, stats.readings) for block, _, stats in named]),
-        (catalogue.SAMPLER_FAILURES, [(block, stats.failures) for block, _, stats in named]),
-        (catalogue.SAMPLE_AGE, age),
-        (
-            catalogue.LOOKUPS_FAILED,
-            [(f"{{{labelled(('reason',), (reason,))}}}", n) for reason, n in lookups_failed.items()],
-        ),
+        (catalogue.SAMPLER_SUCCESS, success),
+        (catalogue.SAMPLER_DURATION, duration),
+        (catalogue.SAMPLER_READINGS, readings),
+        (catalogue.SAMPLER_FAILURES, failures),
+        (catalogue.SAMPLE_AGE, [] if sample_age_us is None else [("", sample_age_us / US_PER_SECOND)]),
+    ]
+
+
+def failure_families(vitals: Vitals) -> list[Filled]:
+    """Return what could not be found out about holders."""
+    return [
+        (family, [(f"{{{labelled(family.labels, (name,))}}}", count) for name, count in counts.items()])
+        for family, counts in (
+            (catalogue.GRANTS_FAILED, vitals.grants_failed()),
+            (catalogue.LOOKUPS_FAILED, vitals.lookups_failed()),
+        )
     ]
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
-from agent.devices.base import DriverEvent, InstanceReading, NodeReading
+from agent.devices.base import BoardHealth, DriverEvent, InstanceReading, NodeReading, SamplerStats
 from agent.exporter import Exporter, Vitals
 from agent.metrics.own import ProcessStats
 from agent.observe import Observer
@@ -13,7 +14,7 @@ from agent.shipper import ShipperStats
 from agent.spool import SpoolStats
 from gpuledger.accounting.meter import Meter
 from gpuledger.clock import VirtualClock
-from tests.agent.nodes import MINUTE, T0, board, mig_board, node, process, resolver
+from tests.agent.nodes import MINUTE, T0, board, gpu, mig_board, node, process, resolver
 
 STEP = 10_000_000
 
@@ -23,13 +24,14 @@ class Scene:
 
     def __init__(self, *, max_series: int = 1_000, dcgm_names: bool = False) -> None:
         self.clock = VirtualClock(T0)
-        self.samplers: dict[str, SamplingStats] = {}
+        self.samplers: list[SamplerStats] = []  # beside those of the readings
         vitals = Vitals(
             sampling=lambda: SamplingStats(readings=3, failures=1, duration_s=0.002),
             samplers=lambda: self.samplers,
             spool=lambda: SpoolStats(2, 4_096, T0 - 30_000_000, 1, 0, 0),
             shipper=lambda: ShipperStats(delivered=5, duplicates=1, failures=2),
             lookups_failed=lambda: {"vanished": 1},
+            grants_failed=lambda: {"kubernetes": 2},
             process=lambda: ProcessStats(1.25, 31_457_280),
         )
         self.exporter = Exporter(
@@ -71,19 +73,28 @@ class Scene:
         return len([line for line in self.text().splitlines() if not line.startswith("#")])
 
 
+HEALTH = BoardHealth(**{name: number for number, name in enumerate(BoardHealth._fields)})._replace(
+    throttle_reasons=0x44, slow_at_us=T0, recovery_action=0
+)
+
+
 def everything(at_us: int) -> NodeReading:
-    """Return two holders on a board, a free board, a cut board and a lost one."""
+    """Return two holders on a board, a free board in all its health, a cut board and a lost one."""
     elapsed_s = (at_us - T0) // 1_000_000
     cut = mig_board(2, a=1)
-    used = InstanceReading(cut.instances[0].device, 6_000, cut.instances[0].processes)
+    device = msgspec.structs.replace(cut.instances[0].device, memory_bytes=10 << 30, index=2)
+    used = InstanceReading(device, 6 << 20, cut.instances[0].processes, None, "", 7, 0, sm_active_ppm=125_000)
+    whole = gpu(0, memory_bytes=80 << 30, pci_bus_id="00000000:17:00.0")
     return node(
-        board(0, 1, 2, energy_mj=elapsed_s * 400_000, power_mw=400_000, utilization_ppm=900_000,
-              memory_used_bytes=70_000, temperature_c=61, process_activity_ppm={1: 600_000, 2: 300_000}),
-        board(1, energy_mj=elapsed_s * 70_000, power_mw=70_000, utilization_ppm=0, memory_used_bytes=0, temperature_c=30),
+        board(0, 1, 2, energy_mj=elapsed_s * 400_000, power_mw=400_000, utilization_ppm=900_000, minor=4,
+              memory_used_bytes=700 << 20, temperature_c=61, process_activity_ppm={1: 600_000, 2: 300_000},
+              sm_active_ppm=750_000, memory=300 << 20)._replace(device=whole),
+        board(1, energy_mj=elapsed_s * 70_000, power_mw=70_000, utilization_ppm=0, memory_used_bytes=0, temperature_c=30,
+              health=HEALTH),
         cut._replace(instances=(used, *cut.instances[1:]), energy_mj=elapsed_s * 100_000),
         board(3, fault="gpu_lost"),
         events=(DriverEvent("xid", "GPU-3", 79, "fell off the bus"),) if at_us == T0 + STEP else (),
-    )  # fmt: skip
+    )._replace(samplers=(SamplerStats("ecc", 9, 0, 0.0005),))  # fmt: skip
 
 
 def run(scene: Scene, reading: NodeReading | None = None, minutes: int = 1) -> None:
