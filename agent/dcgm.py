@@ -102,10 +102,19 @@ class _Page:
             value = of_instance(instance) if instance else of_board(reading)
             self._add(family, value, device, sole_holder(snapshot), instance)
         used = instance.memory_used_bytes if instance else reading.memory_used_bytes
-        for holder, share in memory_shares(snapshot, used):
-            self._add(FB_USED, share, device, holder, instance)
-        for holder, share in utilization_shares(snapshot) if instance is None else ():
-            self._add(GPU_UTIL, share, device, holder)
+        self._add_shares(FB_USED, memory_shares(snapshot, used), device, instance)
+        if instance is None:
+            self._add_shares(GPU_UTIL, utilization_shares(snapshot), device, None)
+
+    def _add_shares(
+        self, family: Family, shares: list[Share], device: Device, instance: InstanceReading | None
+    ) -> None:
+        """Add each pod's share; those of holders that are no pods, and nobody's, are one."""
+        sums: dict[str, float] = {}
+        for holder, share in shares:
+            block = f"{{{self._pairs(device, holder, instance)}}}"
+            sums[block] = sums.get(block, 0) + share
+        self.samples[family.name] += sums.items()
 
     def _add(
         self,

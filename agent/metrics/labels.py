@@ -14,6 +14,7 @@ DEVICE_LABELS: Final = ("node", "device", "gpu", "model", "mig_profile")
 HOLDER_LABELS: Final = ("namespace", "pod", "container", "user", "team", "workload", "holder")
 _DIGEST: Final = 8  # characters that tell apart values that begin alike
 _UNSAFE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_MARKED: Final = re.compile(r"~[0-9a-f]{8}\Z")  # as what was changed ends
 _ESCAPED: Final = re.compile(r'[\\"\n]')
 _ESCAPES: Final = {"\\": "\\\\", '"': '\\"', "\n": "\\n"}
 
@@ -24,7 +25,7 @@ def clean(value: str) -> str:
     What had to be changed ends in `~` and a digest of the original, so that two values never become one.
     """
     safe = _UNSAFE.sub("\ufffd", value)
-    if safe == value and len(value) <= MAX_LENGTH:
+    if safe == value and len(value) <= MAX_LENGTH and not _MARKED.search(value):
         return value
     digest = hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=_DIGEST // 2).hexdigest()
     return f"{safe[: MAX_LENGTH - _DIGEST - 1]}~{digest}"

@@ -7,6 +7,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from agent.devices.base import BoardHealth, DriverEvent, InstanceReading, NodeReading, SamplerStats
 from agent.exporter import Exporter, Vitals
+from agent.holders.pods import InMemoryPods, PodName
+from agent.holders.processes import InMemoryProcesses
+from agent.holders.resolve import HolderResolver
 from agent.metrics.own import ProcessStats
 from agent.observe import Observer
 from agent.sampling import SamplingStats
@@ -14,7 +17,7 @@ from agent.shipper import ShipperStats
 from agent.spool import SpoolStats
 from gpuledger.accounting.meter import Meter
 from gpuledger.clock import VirtualClock
-from tests.agent.nodes import MINUTE, T0, board, gpu, mig_board, node, process, resolver
+from tests.agent.nodes import MINUTE, POD_UID, T0, board, gpu, mig_board, node, process
 
 STEP = 10_000_000
 
@@ -37,12 +40,14 @@ class Scene:
         self.exporter = Exporter(
             "node-a", "1.2.3", self.clock, vitals, interval_us=STEP, max_series=max_series, dcgm_names=dcgm_names
         )
-        processes = (
+        processes = [
             process(1, environ={"GPULEDGER_TEAM": "vision", "GPULEDGER_WORKLOAD": "mlflow:run-1"}),
             process(2, "0::/\n", uid=5, user="ada"),
             *(process(pid, "0::/\n", uid=pid, user=f"user-{pid}") for pid in range(1_000, 1_400)),
-        )
-        self.observer = Observer(resolver(*processes), node="node-a")
+        ]
+        self.processes = {facts.pid: facts for facts in processes}
+        pods = InMemoryPods({POD_UID: PodName("ns", "trainer", ("main",))})
+        self.observer = Observer(HolderResolver(InMemoryProcesses(self.processes), pods, node="node-a"), node="node-a")
         self.meter = Meter(3 * STEP)
 
     def show(self, reading: NodeReading, at_us: int) -> None:
@@ -55,12 +60,13 @@ class Scene:
         return self.exporter.text().decode()
 
     def samples(self, name: str) -> dict[tuple[tuple[str, str], ...], float]:
-        """Return the samples of a metric by their labels."""
+        """Return the samples of a metric by their labels; the parser adds `_total` to DCGM's counters."""
+        names = (name, f"{name}_total") if name.startswith("DCGM_") else (name,)
         return {
             tuple(sorted(sample.labels.items())): sample.value
             for family in text_string_to_metric_families(self.text())
             for sample in family.samples
-            if sample.name == name
+            if sample.name in names
         }
 
     def by(self, name: str, *labels: str) -> dict[tuple[str, ...], float]:
