@@ -21,6 +21,7 @@ from agent.metrics.labels import Blocks
 from agent.metrics.own import (
     Vitals,
     agent_families,
+    child_families,
     delivery_families,
     failure_families,
     process_families,
@@ -114,7 +115,7 @@ class Exporter(Watcher):
         now_us = self._clock.now_us()
         vitals = self._vitals  # asked before the lock: some of them lock, too
         driver, others = vitals.sampling(), tuple(vitals.samplers())
-        failures = failure_families(vitals)
+        failures = [*child_families(vitals.child()), *failure_families(vitals)]
         own = [*delivery_families(vitals, now_us), *process_families(vitals.process(), self._started_us)]
         with self._lock:
             self._other_samplers.note(others)

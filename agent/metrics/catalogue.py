@@ -41,6 +41,16 @@ SAMPLER_FAILURES: Final = _counter("sampler_failures", "Readings that failed as 
 SAMPLE_AGE: Final = _gauge(
     "sample_age_seconds", "Age of the last reading; past three intervals its values are left out.", unit="seconds"
 )
+READER_STARTS: Final = _counter("driver_reader_starts", "Processes that were started to read the driver.")
+READER_ENDS: Final = _counter(
+    "driver_reader_ends",
+    "Processes that read the driver no more: killed because it did not answer, ended on their own, or replaced "
+    "because it was upgraded.",
+    "reason",
+)
+READERS_ABANDONED: Final = _gauge(
+    "driver_readers_abandoned", "Processes that hang in the driver and cannot be killed.", additive=True
+)
 GRANTS_FAILED: Final = _counter("grant_source_failures", "Readings of a scheduler's grants that failed.", "source")
 LOOKUPS_FAILED: Final = _counter(
     "holder_lookups_failed", "Look-ups of a process or a pod that found nothing.", "reason"
@@ -77,13 +87,13 @@ ENERGY: Final = Family(
 TEMPERATURE: Final = _device(
     "temperature_celsius", "Temperature of the board.", unit="celsius", twin="DCGM_FI_DEV_GPU_TEMP"
 )
+STATE: Final = _device("state", "1 for the state that the device is in.", "state")
 HELD: Final = _device(
     "held",
     "Share of the device that a holder has now, by granted replicas; 0 without a holder.",
     *HOLDER_LABELS,
     additive=True,
 )
-STATE: Final = _device("state", "1 for the state that the device is in.", "state")
 
 HOLDER_HELD: Final = _counter("holder_held_seconds", "Time that a holder had a device.", *HELD_LABELS, unit="seconds")
 HOLDER_ACTIVE: Final = _counter(
@@ -99,12 +109,6 @@ XIDS: Final = Family(
     twin="DCGM_FI_DEV_XID_ERRORS",
 )
 
-SERIES_LIMIT: Final = _gauge("series_limit", "Series that a page may have: [exporter] max_series.")
-SERIES_DROPPED: Final = _counter(
-    "series_dropped",
-    "Series that gave way to the ceiling: a holder whose totals went to `other` counts once each time, a series that "
-    "was left out of a page once for each page.",
-)
 SPOOL_BATCHES: Final = _gauge("spool_batches", "Batches that wait for the collector.")
 SPOOL_BYTES: Final = _gauge("spool_bytes", "Bytes that wait for the collector.", unit="bytes")
 SPOOL_OLDEST: Final = _gauge("spool_oldest_seconds", "How long the oldest batch has waited.", unit="seconds")
@@ -119,6 +123,12 @@ RESIDENT: Final = Family(
     "process_resident_memory_bytes", GAUGE, "Resident memory of the agent.", unit="bytes", additive=True
 )
 STARTED: Final = Family("process_start_time_seconds", GAUGE, "When the agent started, since 1970.", unit="seconds")
+SERIES_LIMIT: Final = _gauge("series_limit", "Series that a page may have: [exporter] max_series.")
+SERIES_DROPPED: Final = _counter(
+    "series_dropped",
+    "Series that gave way to the ceiling: a holder whose totals went to `other` counts once each time, a series that "
+    "was left out of a page once for each page.",
+)
 
 _OWN: Final = tuple(value for value in list(globals().values()) if isinstance(value, Family))
 FAMILIES: Final = tuple(

@@ -6,7 +6,7 @@ import os
 import resource
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from agent.devices.base import SamplerStats
 from agent.metrics import catalogue
@@ -27,6 +27,30 @@ class ProcessStats(NamedTuple):
 
     cpu_s: float
     resident_bytes: int
+
+
+class ChildFigures(Protocol):
+    """What there is to tell of the processes that read the driver, where one of its own does."""
+
+    @property
+    def starts(self) -> int:
+        """How many were started."""
+
+    @property
+    def hangs(self) -> int:
+        """How many were killed because the driver did not answer in time."""
+
+    @property
+    def crashes(self) -> int:
+        """How many ended on their own."""
+
+    @property
+    def upgrades(self) -> int:
+        """How many were replaced because the driver was."""
+
+    @property
+    def abandoned(self) -> int:
+        """How many could not be killed and are still there."""
 
 
 def read_process() -> ProcessStats:
@@ -52,6 +76,7 @@ class Vitals:
         blocked: Callable[[], bool] = lambda: False,
         lookups_failed: Callable[[], Mapping[str, int]] = dict,
         grants_failed: Callable[[], Mapping[str, int]] = dict,
+        child: Callable[[], ChildFigures | None] = lambda: None,
         process: Callable[[], ProcessStats] = read_process,
     ) -> None:
         self.sampling = sampling
@@ -61,6 +86,7 @@ class Vitals:
         self.blocked = blocked
         self.lookups_failed = lookups_failed
         self.grants_failed = grants_failed
+        self.child = child
         self.process = process
 
 
@@ -127,6 +153,18 @@ def delivery_families(vitals: Vitals, now_us: int) -> list[Filled]:
         (catalogue.SPOOL_REFUSED, [("", spool.refused)]),
         (catalogue.SPOOL_DAMAGE, [('{kind="torn"}', spool.torn), ('{kind="corrupt"}', spool.corrupt)]),
         (catalogue.DELIVERIES, [(f'{{result="{result}"}}', count) for result, count in results.items()]),
+    ]
+
+
+def child_families(child: ChildFigures | None) -> list[Filled]:
+    """Return how it goes with the processes that read the driver."""
+    if child is None:
+        return []
+    ends = {"hang": child.hangs, "crash": child.crashes, "upgrade": child.upgrades}
+    return [
+        (catalogue.READER_STARTS, [("", child.starts)]),
+        (catalogue.READER_ENDS, [(f'{{reason="{reason}"}}', count) for reason, count in ends.items()]),
+        (catalogue.READERS_ABANDONED, [("", child.abandoned)]),
     ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -22,6 +24,16 @@ from tests.agent.nodes import MINUTE, POD_UID, T0, board, gpu, mig_board, node, 
 STEP = 10_000_000
 
 
+class Child(NamedTuple):
+    """What is told of the processes that read the driver."""
+
+    starts: int
+    hangs: int
+    crashes: int
+    upgrades: int
+    abandoned: int
+
+
 class Scene:
     """An exporter over a node whose readings are given."""
 
@@ -34,6 +46,7 @@ class Scene:
             spool=lambda: SpoolStats(2, 4_096, T0 - 30_000_000, 1, 0, 0),
             shipper=lambda: ShipperStats(delivered=5, duplicates=1, failures=2),
             lookups_failed=lambda: {"vanished": 1},
+            child=lambda: Child(3, 1, 0, 1, 0),
             grants_failed=lambda: {"kubernetes": 2},
             process=lambda: ProcessStats(1.25, 31_457_280),
         )
@@ -79,7 +92,7 @@ class Scene:
         return len([line for line in self.text().splitlines() if not line.startswith("#")])
 
 
-HEALTH = BoardHealth(**{name: number for number, name in enumerate(BoardHealth._fields)})._replace(
+HEALTH = BoardHealth(**{name: number for number, name in enumerate(sorted(BoardHealth._fields))})._replace(
     throttle_reasons=0x44, slow_at_us=T0, recovery_action=0
 )
 
@@ -89,7 +102,7 @@ def everything(at_us: int) -> NodeReading:
     elapsed_s = (at_us - T0) // 1_000_000
     cut = mig_board(2, a=1)
     device = msgspec.structs.replace(cut.instances[0].device, memory_bytes=10 << 30, index=2)
-    used = InstanceReading(device, 6 << 20, cut.instances[0].processes, None, "", 7, 0, sm_active_ppm=125_000)
+    used = InstanceReading(device, 6 << 20, cut.instances[0].processes, 400_000, "gpm", 7, 0, sm_active_ppm=125_000)
     whole = gpu(0, memory_bytes=80 << 30, pci_bus_id="00000000:17:00.0")
     return node(
         board(0, 1, 2, energy_mj=elapsed_s * 400_000, power_mw=400_000, utilization_ppm=900_000, minor=4,

@@ -83,7 +83,7 @@ def test_a_device_is_in_exactly_one_state() -> None:
             states.setdefault(dict(labels)["device"], []).append(dict(labels)["state"])
     assert states == {
         "GPU-0": ["active"], "GPU-1": ["idle"], "GPU-3": ["unavailable"],
-        "MIG-2a": ["held_unobserved"], "MIG-2b": ["idle"], "GPU-2/remainder": ["idle"],
+        "MIG-2a": ["active"], "MIG-2b": ["idle"], "GPU-2/remainder": ["idle"],
     }  # fmt: skip
 
 
