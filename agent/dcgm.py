@@ -82,29 +82,34 @@ class _Page:
     def add_board(self, reading: BoardReading, snapshots: tuple[DeviceSnapshot, ...]) -> None:
         """Add what a board has once; without MIG whoever has it for himself stands beside it."""
         holder = None if reading.mig or len(snapshots) != 1 else sole_holder(snapshots[0])
+        block = self._block(reading.device, holder, None)
         for family, value_of in BOARD_FIELDS:
-            self._add(family, value_of(reading), reading.device, holder)
+            self._add(family, block, value_of(reading))
 
     def add_xids(self, board: Device, last: str, recent: Mapping[tuple[str, str], int]) -> None:
         """Add the board's last XID and its latest ones."""
-        self._add(XID_LAST, int(last) if last.isdecimal() else None, board, None)
+        block = self._block(board, None, None)
+        self._add(XID_LAST, block, int(last) if last.isdecimal() else None)
         for (key, code), count in recent.items():
             if key == board.key:
-                block = f"{{{self._pairs(board, None, None)},xid={quoted(code)},{_WINDOW}}}"
-                self.samples[XID_COUNT.name].append((block, count))
+                self._add(XID_COUNT, f"{block[:-1]},xid={quoted(code)},{_WINDOW}}}", count)
 
     def add_device(self, reading: BoardReading, instance: InstanceReading | None, snapshot: DeviceSnapshot) -> None:
         """Add what a board without MIG has, or an instance; not what is left over."""
         device = instance.device if instance else reading.device
         if device.kind == "remainder":
             return
+        block = self._block(device, sole_holder(snapshot), instance)
         for family, of_board, of_instance in DEVICE_FIELDS:
-            value = of_instance(instance) if instance else of_board(reading)
-            self._add(family, value, device, sole_holder(snapshot), instance)
+            self._add(family, block, of_instance(instance) if instance else of_board(reading))
         used = instance.memory_used_bytes if instance else reading.memory_used_bytes
         self._add_shares(FB_USED, memory_shares(snapshot, used), device, instance)
         if instance is None:
             self._add_shares(GPU_UTIL, utilization_shares(snapshot), device, None)
+
+    def _add(self, family: Family, block: str, value: float | None) -> None:
+        if value is not None:
+            self.samples[family.name].append((block, value))
 
     def _add_shares(
         self, family: Family, shares: list[Share], device: Device, instance: InstanceReading | None
@@ -112,27 +117,16 @@ class _Page:
         """Add each pod's share; those of holders that are no pods, and nobody's, are one."""
         sums: dict[str, float] = {}
         for holder, share in shares:
-            block = f"{{{self._pairs(device, holder, instance)}}}"
+            block = self._block(device, holder, instance)
             sums[block] = sums.get(block, 0) + share
         self.samples[family.name] += sums.items()
 
-    def _add(
-        self,
-        family: Family,
-        value: float | None,
-        device: Device,
-        holder: str | None,
-        instance: InstanceReading | None = None,
-    ) -> None:
-        if value is not None:
-            self.samples[family.name].append((f"{{{self._pairs(device, holder, instance)}}}", value))
-
-    def _pairs(self, device: Device, key: str | None, instance: InstanceReading | None) -> str:
-        """Return the pairs of a label block, written once as long as nothing in them changes."""
+    def _block(self, device: Device, key: str | None, instance: InstanceReading | None) -> str:
+        """Return a label block, written once as long as nothing in it changes."""
         holder = self._holders.get(key) if key is not None else None
         known = self.blocks.get((device.key, key)) or self._known.get((device.key, key))
         if known is None or known[0] is not device or known[1] is not holder or known[2] != self._driver:
-            known = (device, holder, self._driver, _pairs(device, holder, self._node, self._driver, instance))
+            known = (device, holder, self._driver, _block(device, holder, self._node, self._driver, instance))
         self.blocks[device.key, key] = known
         return known[3]
 
@@ -168,7 +162,7 @@ def utilization_shares(snapshot: DeviceSnapshot) -> list[Share]:
     return [(sole_holder(snapshot), snapshot.activity_ppm / PPM_PER_PERCENT)]
 
 
-def _pairs(device: Device, holder: Holder | None, node: str, driver: str, instance: InstanceReading | None) -> str:
+def _block(device: Device, holder: Holder | None, node: str, driver: str, instance: InstanceReading | None) -> str:
     index = "" if device.index is None else str(device.index)
     values = {
         "gpu": index,
@@ -188,7 +182,7 @@ def _pairs(device: Device, holder: Holder | None, node: str, driver: str, instan
     }
     if holder is not None and holder.slurm_job:
         values["hpc_job"] = holder.slurm_job
-    return labelled(values, values.values())
+    return f"{{{labelled(values, values.values())}}}"
 
 
 def _instance_labels(instance: InstanceReading) -> dict[str, str]:

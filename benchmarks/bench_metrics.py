@@ -15,7 +15,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from agent.devices.base import BoardReading, InstanceReading, NodeReading, ProcessReading
+from agent.devices.base import BoardHealth, BoardReading, InstanceReading, NodeReading, ProcessReading
 from agent.exporter import Exporter
 from agent.holders.pods import InMemoryPods, PodName
 from agent.holders.processes import InMemoryProcesses, ProcessFacts
@@ -106,6 +106,7 @@ def usual_boards() -> tuple[BoardReading, ...]:
             temperature_c=60,
             processes=tuple(ProcessReading(4 * number + n, 10 << 30) for n in range(4)),
             process_activity_ppm={4 * number + n: 150_000 for n in range(4)},
+            health=BoardHealth(**dict.fromkeys(BoardHealth._fields, 12_345)),
         )
         for number in range(8)
     )
