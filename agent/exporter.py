@@ -89,8 +89,7 @@ class Exporter(Watcher):
             self._devices.update(observation.devices)
             self._samplers.note(observation.reading.samplers)
             self._xids.add(observation.events)
-            if any(holder not in self._holders for holder in self._present()):
-                self._holders.update(holders())
+            self._holders.update(holders())  # those that are known already, too: more may be known of them now
 
     def metered(self, metered: Metered) -> None:
         """Take note of usage; what is neither present nor counted any more is forgotten."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -12,7 +13,7 @@ from agent.devices.base import NodeReading, SamplerStats
 from agent.metrics.devices import state_of
 from agent.tallies import RETENTION_US
 from gpuledger.accounting.snapshot import DeviceSnapshot, Occupant
-from gpuledger.model import State
+from gpuledger.model import State, Workload
 from tests.agent.metrics_scene import STEP, Scene, everything, run
 from tests.agent.nodes import MINUTE, POD_KEY, T0, board, node
 
@@ -122,6 +123,19 @@ def test_holders_are_counted_in_seconds_and_joules() -> None:
     assert held == {("GPU-0", POD_KEY): 30, ("GPU-0", "user:5"): 30, ("MIG-2a", POD_KEY): 60}
     energy = sum(scene.samples("gpuledger_holder_energy_joules_total").values())
     assert energy <= 60 * (400 + 100)
+
+
+def test_what_is_learnt_of_a_holder_later_is_shown_from_then_on() -> None:
+    """A workload that is told after the first sample stands on the next page, with the totals so far."""
+    scene = Scene()
+    run(scene)
+    workload = Workload("mlflow", name="found-later")
+    known = {key: msgspec.structs.replace(holder, workload=workload) for key, holder in scene.observer.holders.items()}
+    observation = scene.exporter._observation
+    assert observation is not None
+    scene.exporter.observed(observation, lambda: known)
+    assert set(scene.by("gpuledger_holder_held_seconds_total", "workload")) == {("found-later",)}
+    assert sum(scene.samples("gpuledger_holder_held_seconds_total").values()) == 120
 
 
 def test_an_xid_is_counted_on_its_board() -> None:
