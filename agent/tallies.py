@@ -82,6 +82,7 @@ class Xids:
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, str]] = Counter()
+        self.classes: dict[str, str] = {}  # by code: whose fault it is
         self.last: dict[str, str] = {}  # code by board
         self._recent: deque[tuple[int, str, str]] = deque(maxlen=MAX_XIDS)  # when, board, code
 
@@ -92,6 +93,8 @@ class Xids:
                 board, code = event.device, event.details.get("xid", "999")
                 known = (board, code) in self.counts or len(self.counts) < MAX_XIDS
                 self.counts[board, code if known else OTHER] += 1
+                if known:
+                    self.classes[code] = event.details.get("class", "")
                 self.last[board] = code
                 self._recent.append((event.at_us, board, code))
 

@@ -103,8 +103,8 @@ HOLDER_ENERGY: Final = _counter("holder_energy_joules", "Energy that went to the
 XIDS: Final = Family(
     "gpuledger_xid_errors_total",
     COUNTER,
-    "XIDs that the driver reported.",
-    (*DEVICE_LABELS, "xid"),
+    "XIDs that the driver or the kernel reported; `class` says whose fault it is: application, memory, hardware, ...",
+    (*DEVICE_LABELS, "xid", "class"),
     additive=True,
     twin="DCGM_FI_DEV_XID_ERRORS",
 )

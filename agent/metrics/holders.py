@@ -64,8 +64,9 @@ def holder_families(
 
 def xid_family(xids: Xids, devices: Mapping[str, Device], blocks: Blocks) -> Filled:
     """Return the XIDs of each board."""
-    samples = [
-        (f"{{{blocks.device(board, devices.get(board)).pairs},xid={quoted(code)}}}", float(count))
-        for (board, code), count in xids.counts.items()
-    ]
+    samples: list[Sample] = []
+    for (board, code), count in xids.counts.items():
+        kind = quoted(xids.classes.get(code, ""))
+        pairs = blocks.device(board, devices.get(board)).pairs
+        samples.append((f"{{{pairs},xid={quoted(code)},class={kind}}}", count))
     return catalogue.XIDS, samples

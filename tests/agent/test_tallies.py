@@ -32,13 +32,6 @@ def test_holders_that_left_long_ago_disappear() -> None:
     assert [holder for (_, holder), _ in tallies.pairs()] == ["here"]
 
 
-def test_only_xids_are_counted_as_such() -> None:
-    """Other events are not XIDs."""
-    xids = Xids()
-    xids.add([Event(T0, "device_added", ""), Event(T0, "xid", "", device="GPU-0", details={"xid": "31"})])
-    assert dict(xids.counts) == {("GPU-0", "31"): 1}
-
-
 def test_who_is_present_keeps_its_series() -> None:
     """Who came first stays: a newcomer beyond the ceiling is counted under `other`, minute by minute."""
     tallies = Tallies(max_pairs=3)
@@ -73,7 +66,16 @@ def test_what_is_counted_together_is_forgotten_with_its_device() -> None:
 
 
 def xid(board: str, code: str, at_us: int = T0) -> Event:
-    return Event(at_us, "xid", "", device=board, details={"xid": code})
+    return Event(at_us, "xid", "", device=board, details={"xid": code, "class": "bus"})
+
+
+def test_xids_are_counted_by_board_and_code_and_know_their_class() -> None:
+    """Whose fault a code is stands beside it; other events are none."""
+    xids = Xids()
+    xids.add([xid("GPU-0", "79"), xid("GPU-0", "79"), Event(T0, "xid", "", device="GPU-1", details={"xid": "13"})])
+    xids.add([Event(T0, "device_added", "", device="GPU-0")])
+    assert dict(xids.counts) == {("GPU-0", "79"): 2, ("GPU-1", "13"): 1}
+    assert xids.classes == {"79": "bus", "13": ""}
 
 
 def test_a_driver_that_invents_codes_is_bounded() -> None:
