@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -21,6 +22,7 @@ from agent.holders.resolve import HolderResolver
 from agent.holders.sources import grant_sources
 from agent.holders.standing import Standing
 from agent.loop import AgentLoop, LoopSettings
+from agent.metrics.own import ChildFigures
 from agent.observe import Observer
 from agent.sampling import Sampling
 from agent.sealer import AgentCheckpoint, Origin, Sealer, read_checkpoint
@@ -46,6 +48,7 @@ class NodeInputs(NamedTuple):
     pods: PodNames
     pool: str
     grants: tuple[GrantSource, ...] = ()  # strongest first
+    child: Callable[[], ChildFigures | None] = lambda: None  # of the process that reads the driver, where there is one
 
 
 def run(settings: AgentSettings, *, stop: threading.Event | None = None) -> int:
@@ -87,6 +90,7 @@ class Agent:
         self._settings = settings
         self._clock = clock
         self._spool = spool
+        self._child = inputs.child
         self._sampling = Sampling(inputs.source)
         closing.callback(self._sampling.close)
         self._resolver = HolderResolver(inputs.processes, inputs.pods, node=settings.node)
@@ -150,6 +154,7 @@ class Agent:
             blocked=lambda: self._loop.blocked,
             lookups_failed=self._resolver.failures,
             grants_failed=lambda: self._standing.failures,
+            child=self._child,
         )
         exporter = Exporter(
             self._settings.node,

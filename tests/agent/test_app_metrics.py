@@ -23,6 +23,7 @@ from agent.spool import Spool
 from gpuledger.client import CollectorClient
 from gpuledger.clock import VirtualClock
 from gpuledger.errors import DeviceError
+from tests.agent.metrics_scene import Child
 from tests.agent.nodes import MINUTE, T0, GivenSource, board, node
 
 
@@ -39,7 +40,9 @@ def test_an_agent_serves_what_it_reads_until_it_is_too_old(tmp_path: Path, caplo
     caplog.set_level(logging.INFO, "agent.app")
     with ExitStack() as closing:
         spool = closing.enter_context(Spool(tmp_path))
-        inputs = app.NodeInputs(GivenSource(answer), InMemoryProcesses({}), InMemoryPods({}), "")
+        inputs = app.NodeInputs(
+            GivenSource(answer), InMemoryProcesses({}), InMemoryPods({}), "", child=lambda: Child(2, 1, 0, 0, 0)
+        )
         shipper = Shipper(spool, CollectorClient())
         agent = app.Agent(settings, inputs, clock, spool=spool, shipper=shipper, closing=closing)
         found = re.search(r"metrics at (\S+)/metrics", caplog.text)
@@ -48,6 +51,7 @@ def test_an_agent_serves_what_it_reads_until_it_is_too_old(tmp_path: Path, caplo
         agent.run(threading.Event(), from_us=T0, until_us=T0 + 2 * MINUTE)
         page = scrape(url)
         assert page["gpuledger_device_power_watts"] == page["DCGM_FI_DEV_POWER_USAGE"] == 300
+        assert page["gpuledger_driver_reader_starts_total"] == 2
         assert health(url)["ready"] is True
         answers = False
         agent.run(threading.Event(), from_us=T0 + 3 * MINUTE, until_us=T0 + 8 * MINUTE)
