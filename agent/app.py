@@ -30,6 +30,7 @@ from agent.identity.facts import PodMetadata
 from agent.identity.identify import Identifier
 from agent.identity.rulebook import RuleBook
 from agent.loop import AgentLoop, LoopSettings
+from agent.metrics.own import ChildFigures
 from agent.observe import Observer
 from agent.sampling import Sampling
 from agent.sealer import AgentCheckpoint, Origin, Sealer, read_checkpoint
@@ -59,6 +60,7 @@ class NodeInputs(NamedTuple):
     identifier: Identifier | None = None
     containers: Containers | None = None
     metadata: Callable[[str], PodMetadata | None] | None = None  # of a pod, from the API server
+    child: Callable[[], ChildFigures | None] = lambda: None  # of the process that reads the driver, where there is one
 
 
 def run(settings: AgentSettings, *, stop: threading.Event | None = None, reader: EarlyReader | None = None) -> int:
@@ -77,7 +79,7 @@ def run(settings: AgentSettings, *, stop: threading.Event | None = None, reader:
         if settings.simulation.scenario:
             sealed = _replay(settings, spool, shipper, stop, closing)
         else:
-            inputs = _this_node(settings, _driver(settings, stop, reader))
+            inputs = _this_node(settings, *_driver(settings, stop, reader))
             agent = Agent(settings, inputs, WallClock(), spool=spool, shipper=shipper, closing=closing)
             shipper.start()
             agent.run(stop)
@@ -107,6 +109,7 @@ class Agent:
         self._settings = settings
         self._clock = clock
         self._spool = spool
+        self._child = inputs.child
         self._sampling = Sampling(inputs.source)
         closing.callback(self._sampling.close)
         self._resolver = HolderResolver(
@@ -117,8 +120,8 @@ class Agent:
             containers=inputs.containers,
             metadata=inputs.metadata,
         )
-        standing = Standing(inputs.grants)
-        closing.callback(standing.close)
+        self._standing = Standing(inputs.grants)
+        closing.callback(self._standing.close)
         checkpoint = read_checkpoint(spool)
         self._observer = Observer(
             self._resolver,
@@ -126,7 +129,7 @@ class Agent:
             pool=settings.agent.pool or inputs.pool,
             idle_power_mw=IdlePower().mw,
             known=checkpoint.devices if checkpoint else (),
-            standing=standing,
+            standing=self._standing,
         )
         self._shipper = shipper
         self._exporter = self._start_exporter(closing) if settings.exporter.enabled else None
@@ -176,6 +179,8 @@ class Agent:
             shipper=lambda: self._shipper.stats,
             blocked=lambda: self._loop.blocked,
             lookups_failed=self._resolver.failures,
+            grants_failed=lambda: self._standing.failures,
+            child=self._child,
         )
         exporter = Exporter(
             self._settings.node,
@@ -183,7 +188,8 @@ class Agent:
             self._clock,
             vitals,
             interval_us=self._settings.interval_us,
-            max_pairs=settings.max_holders,
+            max_series=settings.max_series,
+            dcgm_names=settings.dcgm_names,
         )
         server = MetricsServer(exporter, settings.host, settings.port)
         closing.callback(server.close)
@@ -242,20 +248,24 @@ def _replay(settings: AgentSettings, spool: Spool, shipper: Shipper, stop: threa
     return sealed
 
 
-def _driver(settings: AgentSettings, stop: threading.Event, reader: EarlyReader | None) -> DeviceSource:
-    """Return the driver, read by a process of its own unless the settings say otherwise, with the kernel beside it."""
+def _driver(
+    settings: AgentSettings, stop: threading.Event, reader: EarlyReader | None
+) -> tuple[DeviceSource, Callable[[], ChildFigures | None]]:
+    """Return the driver with the kernel beside it, and how the process does that reads it, where it has its own."""
     library, health = settings.nvml.library, settings.health
     wanted = Wanted(settings.exporter.enabled, health.accounting, health.gpm, settings.slow_every_us)
     driver: DeviceSource
+    figures: Callable[[], ChildFigures | None] = lambda: None
     if settings.nvml.child:
         from agent.devices.child import ChildSource  # noqa: PLC0415 - a simulation has its own way to the driver
 
-        driver = ChildSource(library, wanted=wanted, timeout_s=settings.nvml.timeout_s, stop=stop, early=reader)
+        child = ChildSource(library, wanted=wanted, timeout_s=settings.nvml.timeout_s, stop=stop, early=reader)
+        driver, figures = child, lambda: child.stats
     else:
         from agent.devices.nvml import NvmlSource  # noqa: PLC0415 - with a child, this process need not load pynvml
 
         driver = NvmlSource(library, **wanted._asdict())
-    return HealthSource(
+    source = HealthSource(
         driver,
         WallClock(),
         kernel_log=kernel_log_at(health.kernel_log),
@@ -263,9 +273,10 @@ def _driver(settings: AgentSettings, stop: threading.Event, reader: EarlyReader 
         slow_every_us=settings.slow_every_us,
         unavailable_on=health.unavailable_on,
     )
+    return source, figures
 
 
-def _this_node(settings: AgentSettings, driver: DeviceSource) -> NodeInputs:
+def _this_node(settings: AgentSettings, driver: DeviceSource, child: Callable[[], ChildFigures | None]) -> NodeInputs:
     from agent.holders.kubernetes.build import kubernetes_grants  # noqa: PLC0415 - a simulation has no kubelet
     from agent.holders.runtimes import container_names  # noqa: PLC0415 - a simulation has no container runtimes
 
@@ -282,6 +293,7 @@ def _this_node(settings: AgentSettings, driver: DeviceSource) -> NodeInputs:
         Identifier(rules),
         container_names(settings.containers, rules.container_labels),
         kubernetes.metadata if asked and kubernetes.describes_pods else None,
+        child,
     )
 
 

@@ -65,7 +65,8 @@ class ExporterSection(msgspec.Struct, frozen=True):
     enabled: bool = True
     host: Annotated[str, msgspec.Meta(min_length=1)] = "127.0.0.1"  # empty would be every address of the machine
     port: _Port = 9470
-    max_holders: _Positive = 2_000  # pairs of device and holder; more are counted together
+    max_series: Annotated[int, msgspec.Meta(ge=500, le=1_000_000)] = 20_000  # of a page; beyond, counted as `other`
+    dcgm_names: bool = False  # the names of dcgm-exporter, too
 
 
 class NvmlSection(msgspec.Struct, frozen=True):

@@ -18,7 +18,7 @@ PROCESSES: Final = 32
 SAMPLES: Final = 360  # an hour at one each ten seconds
 STEP_US: Final = 10_000_000
 _SELF: Final = "benchmarks.bench_agent"
-IMPORTS: Final = ("msgspec", "pynvml", "http.client", "http.server", "prometheus_client", "agent.app")
+IMPORTS: Final = ("msgspec", "pynvml", "http.client", "http.server", "agent.app")
 
 
 def memory_kib() -> tuple[int, int]:

@@ -10,7 +10,7 @@ from typing import Final
 from gpuledger.errors import ConfigError
 
 EXTRAS: Final[dict[str, tuple[str, ...]]] = {
-    "agent": ("pynvml", "prometheus_client", "h2"),
+    "agent": ("pynvml", "h2"),
     "collector": ("duckdb", "pyarrow", "starlette", "uvicorn", "prometheus_client"),
     "analytics": ("polars", "pyarrow", "pandas", "evidently"),
     "dashboards": ("streamlit", "altair", "polars", "pyarrow"),
