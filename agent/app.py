@@ -252,15 +252,15 @@ def _driver(
     settings: AgentSettings, stop: threading.Event, reader: EarlyReader | None
 ) -> tuple[DeviceSource, Callable[[], ChildFigures | None]]:
     """Return the driver with the kernel beside it, and how the process does that reads it, where it has its own."""
+    from agent.devices.child import ChildSource  # noqa: PLC0415 - a simulation has its own way to the driver
+
     library, health = settings.nvml.library, settings.health
     wanted = Wanted(settings.exporter.enabled, health.accounting, health.gpm, settings.slow_every_us)
     driver: DeviceSource
-    figures: Callable[[], ChildFigures | None] = lambda: None
+    child: ChildSource | None = None
     if settings.nvml.child:
-        from agent.devices.child import ChildSource  # noqa: PLC0415 - a simulation has its own way to the driver
-
         child = ChildSource(library, wanted=wanted, timeout_s=settings.nvml.timeout_s, stop=stop, early=reader)
-        driver, figures = child, lambda: child.stats
+        driver = child
     else:
         from agent.devices.nvml import NvmlSource  # noqa: PLC0415 - with a child, this process need not load pynvml
 
@@ -273,7 +273,7 @@ def _driver(
         slow_every_us=settings.slow_every_us,
         unavailable_on=health.unavailable_on,
     )
-    return source, figures
+    return source, lambda: child.stats if child else None
 
 
 def _this_node(settings: AgentSettings, driver: DeviceSource, child: Callable[[], ChildFigures | None]) -> NodeInputs:

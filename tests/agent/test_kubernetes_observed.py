@@ -17,7 +17,7 @@ from agent.holders.standing import Standing
 from agent.observe import Observer
 from tests.agent.kubelet_messages import allocatable, listing, plugged, pod
 from tests.agent.kubernetes_node import READING, KubernetesNode, kubernetes_node
-from tests.agent.nodes import T0, process
+from tests.agent.nodes import T0, GivenSource, process
 from tests.agent.test_kubernetes_devices import MIG1, MIG2, A
 
 UID = "6f3c1c5e-9a4b-4c8d-8f21-0123456789ab"
@@ -100,7 +100,9 @@ def test_the_agent_asks_as_its_settings_say(
 ) -> None:
     """The kubelet is a source of grants unless it is switched off; pods are described where there is an API server."""
     section = msgspec.structs.replace(here.settings.kubernetes, **changes)
-    inputs = app._this_node(msgspec.structs.replace(here.settings, kubernetes=section))
+    inputs = app._this_node(
+        msgspec.structs.replace(here.settings, kubernetes=section), GivenSource(lambda: READING), lambda: None
+    )
     assert ("kubernetes" in [source.name for source in inputs.grants]) is asked
     assert (inputs.metadata is not None) is described
     inputs.source.close()
