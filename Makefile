@@ -5,8 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SQL := collector/ledger
 TOOLS := .venv-tools
+VALIDATOR := .venv-focus
+PYTHON312 ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.12.*/bin/python) python3.12)
 
-.PHONY: demo test test-tools check bench lock image-requirements format help clean
+.PHONY: demo test test-tools check bench focus-validator lock image-requirements format help clean
 
 help: ## show what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -46,14 +48,23 @@ format: $(STAMP) ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+focus-validator: $(VALIDATOR)/.installed ## what checks FOCUS 1.2 exports in tests (needs Python 3.12: make PYTHON312=...)
+
+$(VALIDATOR)/.installed: requirements/focus-validator.txt
+	test -x $(VALIDATOR)/bin/python || $(PYTHON312) -m venv $(VALIDATOR)
+	$(VALIDATOR)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@touch $@
+
 lock: ## pin requirements/dev.txt again from pyproject.toml (needs uv)
 	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
 	  --all-extras --group dev --python-version 3.11 --output-file requirements/dev.txt pyproject.toml
 	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
 	  --python-version 3.11 --output-file requirements/tools.txt requirements/tools.in
+	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
+	  --python-version 3.12 --output-file requirements/focus-validator.txt requirements/focus-validator.in
 
 image-requirements: $(STAMP) ## cut what each image installs out of requirements/dev.txt; after `make lock`
 	$(BIN)/python deploy/docker/pins.py
 
 clean: ## remove the environment and the demo's data
-	rm -rf $(VENV) $(TOOLS) demo-data
+	rm -rf $(VENV) $(TOOLS) $(VALIDATOR) demo-data

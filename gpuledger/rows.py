@@ -31,7 +31,7 @@ def csv_bytes(columns: Sequence[str], rows: Sequence[Row]) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+    writer.writerows({name: safe_cell(value) for name, value in row.items()} for row in rows)
     return text.getvalue().encode()
 
 
@@ -45,7 +45,8 @@ def _flat(row: Row) -> dict[str, Any]:
     return found
 
 
-def _cell(value: object) -> object:
+def safe_cell(value: object) -> object:
+    """Return a value that no spreadsheet runs: text that begins like a formula gets an apostrophe before it."""
     if isinstance(value, str) and value.startswith(FORMULA_STARTS) and not _NUMBER.fullmatch(value):
         return f"'{value}"
     return value

@@ -47,8 +47,16 @@ def render(answer: msgspec.Struct, media_type: str) -> Response:
     return Response(_RENDER[media_type](*_table(answer)), media_type=media_type)
 
 
+def render_table(table: pa.Table) -> Response:
+    """Return a table as an Arrow stream."""
+    return Response(_stream(table), media_type=ARROW)
+
+
 def _arrow(columns: list[str], rows: list[Row]) -> bytes:
-    table = pa.table({name: pa.array([row.get(name) for row in rows]) for name in columns})
+    return _stream(pa.table({name: pa.array([row.get(name) for row in rows]) for name in columns}))
+
+
+def _stream(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from collector.api.answers import JSON, negotiate, offered_for, render
+from collector.api.answers import ARROW, JSON, negotiate, offered_for, render, render_table
 from collector.api.metrics import FiguresCollector
 from collector.api.parameters import Parameter, each_once, read_parameters
 from collector.api.problems import problem, refusal, respond
@@ -75,6 +75,8 @@ def question(services: Services, asked: Question) -> Handler:
         def answer() -> Response:
             if asked.rated:
                 services.rater.rate()
+            if asked.table and media_type == ARROW:
+                return render_table(asked.table(services.ledger, **values))
             return render(asked.ask(services.ledger, **values), media_type)
 
         return await run_in_threadpool(answer)

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import msgspec
+import pyarrow as pa
 
 from collector.api.parameters import Parameter, bounded, parse_optional_period, parse_period_or_current
+from collector.queries.bill import KINDS, bill, bill_table
 from collector.queries.billing import invoice, invoices, periods
 from collector.queries.books import owners, prices
 from collector.queries.charge_id import parse_charge_id
@@ -26,13 +28,17 @@ MAX_LIMIT: Final = 1_000_000
 
 
 class Question(NamedTuple):
-    """`GET /v1/<name>`: `ask(ledger, **parameters)` answers. `rated`: what waits is rated first."""
+    """`GET /v1/<name>`: `ask(ledger, **parameters)` answers. `rated`: what waits is rated first.
+
+    `table` gives the rows of an answer that may have very many of them as an Arrow table, without going row by row.
+    """
 
     name: str
     means: str
     ask: Callable[..., msgspec.Struct]
     parameters: tuple[Parameter, ...] = ()
     rated: bool = False
+    table: Callable[..., pa.Table] | None = None
 
     @property
     def path(self) -> str:
@@ -54,6 +60,7 @@ VIEW: Final = Parameter("view", "charge what was held, or what was active", defa
 GRAIN: Final = Parameter("grain", "the length of a step", default="hour", choices=tuple(GRAINS))
 DEVICE: Final = Parameter("device", "the key of one device; absent: all", default="")
 CHARGE: Final = Parameter("charge", "the name of a charge, as /v1/charges has it", parse_charge_id)
+KIND: Final = Parameter("kind", "charges of hours, or corrections of closed periods", default="charge", choices=KINDS)
 NUMBER: Final = Parameter("number", "the number of an invoice", bounded(1, 2**31 - 1))
 LIMIT: Final = Parameter("limit", "the most rows to return", bounded(1, MAX_LIMIT), default=str(DEFAULT_LIMIT))
 
@@ -66,6 +73,7 @@ QUESTIONS: Final[tuple[Question, ...]] = (
     Question("timeline", "states and costs over time", timeline, (PERIOD, GRAIN), rated=True),
     Question("charges", "charges, hour by hour", charges, (PERIOD, DEVICE, LIMIT), rated=True),
     Question("explain", "one charge down to its evidence", explain, (CHARGE,), rated=True),
+    Question("bill", "lines of bills, whole, for exports", bill, (PERIOD, KIND), rated=True, table=bill_table),
     Question("usage", "usage records as reported", usage, (PERIOD, DEVICE, LIMIT)),
     Question("devices", "the devices that were ever seen", devices),
     Question("events", "what happened", events, (ANY_PERIOD, LIMIT)),

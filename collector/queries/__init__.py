@@ -1,5 +1,6 @@
 """Questions to the ledger: each module answers one, as a struct that becomes JSON, CSV or Arrow."""
 
+from collector.queries.bill import bill
 from collector.queries.books import owners, prices
 from collector.queries.chargeback import chargeback
 from collector.queries.facts import charges, devices, events, quarantine, usage
@@ -10,6 +11,7 @@ from collector.queries.timeline import timeline
 from collector.queries.utilization import utilization
 
 __all__ = [
+    "bill",
     "chargeback",
     "charges",
     "devices",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
+import pyarrow as pa
 
 from collector.api.parameters import read_parameters
 from collector.api.questions import QUESTIONS
@@ -32,10 +33,15 @@ class LocalSource:
 
     def query(self, name: str, params: Mapping[str, str]) -> Document:
         """Return an answer as the collector's JSON has it."""
-        if _QUESTIONS[name].rated and not self._rated:
-            rate_dirty(self._ledger)
-            self._rated = True
+        self._rate(name)
         return self._ask(name, params)
+
+    def table(self, name: str, params: Mapping[str, str]) -> pa.Table:
+        """Return the rows of an answer that has a table."""
+        self._rate(name)
+        question = _QUESTIONS[name]
+        assert question.table, f"{name} is no table"
+        return question.table(self._ledger, **read_parameters(question.parameters, params))
 
     def import_book(self, kind: str, path: Path) -> Document:
         """Import a price book or an owner mapping."""
@@ -74,6 +80,11 @@ class LocalSource:
     def close(self) -> None:
         """Release the ledger."""
         self._ledger.close()
+
+    def _rate(self, name: str) -> None:
+        if _QUESTIONS[name].rated and not self._rated:
+            rate_dirty(self._ledger)
+            self._rated = True
 
     def _ask(self, name: str, params: Mapping[str, str]) -> Document:
         question = _QUESTIONS[name]

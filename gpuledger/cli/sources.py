@@ -15,9 +15,12 @@ from gpuledger.client import DEFAULT_URL, CollectorClient
 from gpuledger.errors import ConfigError, LedgerError, TransientDeliveryError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from collector.imports.payload import Applied, JobImport
 
 Document = dict[str, Any]
+ARROW: Final = "application/vnd.apache.arrow.stream"
 READ_TIMEOUT_S: Final = 120.0
 MEDIA_TYPES: Final = {".toml": "application/toml", ".csv": "text/csv"}
 
@@ -27,6 +30,10 @@ class Source(Protocol):
 
     def query(self, name: str, params: Mapping[str, str]) -> Document:
         """Return the answer called `name`: chargeback, utilization, idle, reconcile, prices, owners, status, ..."""
+        ...
+
+    def table(self, name: str, params: Mapping[str, str]) -> pa.Table:
+        """Return the rows of an answer that may have very many of them."""
         ...
 
     def import_book(self, kind: str, path: Path) -> Document:
@@ -61,6 +68,15 @@ class HttpSource:
         with self._explained():
             answer: Document = self._client.get_json(f"/v1/{name}", params)
         return answer
+
+    def table(self, name: str, params: Mapping[str, str]) -> pa.Table:
+        """Return the rows of `GET /v1/<name>`, which come as an Arrow stream."""
+        import pyarrow as pa
+
+        with self._explained():
+            body = self._client.get(f"/v1/{name}", params, accept=ARROW)
+        with pa.ipc.open_stream(body) as stream:
+            return stream.read_all()
 
     def import_book(self, kind: str, path: Path) -> Document:
         """Send the file as it is; the collector reads and checks it."""
