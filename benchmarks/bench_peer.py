@@ -24,7 +24,7 @@ from tests.driver.build import INSTALL, build, missing
 from tests.driver.control import World, deal, preload
 
 SECONDS: Final = 20
-WARM_UP_S: Final = 5
+WARM_UP_S: Final = 66  # the agent looks at a young process again, the last time at its 64th reading
 SCRAPES: Final = 100
 PROCESSES: Final = 32
 

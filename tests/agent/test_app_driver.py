@@ -21,7 +21,7 @@ from tests.driver.control import World
 
 ROOT = Path(__file__).parents[2]
 COUNT = "nvmlDeviceGetCount_v2"
-SUCCESS = 'gpuledger_sampler_success{{sampler="devices"}} {}'
+SUCCESS = 'gpuledger_sampler_success{{sampler="devices"}} {}\n'
 
 
 class RunningAgent:
@@ -74,7 +74,7 @@ class RunningAgent:
 
     def sample(self) -> None:
         """Wait for a few readings."""
-        wait_for(lambda: SUCCESS.format("1") in self.metrics)
+        wait_for(lambda: SUCCESS.format(1) in self.metrics)
         seen = self.world.calls
         wait_for(lambda: self.world.calls > seen + 100)
 
@@ -117,14 +117,14 @@ def test_it_serves_and_delivers_while_the_driver_hangs(agent: RunningAgent, serv
     agent.world.add(f"hang {COUNT}")
     agent.start()
     wait_for(lambda: agent.world.hanging)
-    assert SUCCESS.format("0") in agent.metrics
+    assert SUCCESS.format(0) in agent.metrics
     server.answer = accept_all
     server.requests.clear()
     wait_for(lambda: server.requests)
     assert agent.world.hanging
     assert "gpuledger_device_power_watts{" not in agent.metrics
     agent.world.drop("hang")
-    wait_for(lambda: SUCCESS.format("1") in agent.metrics)
+    wait_for(lambda: SUCCESS.format(1) in agent.metrics)
     assert "gpuledger_device_power_watts{" in agent.metrics
 
 
@@ -170,7 +170,7 @@ def test_without_a_child_the_driver_is_read_in_the_agent(tmp_path: Path, server:
     """[nvml] child = false: one process, as before."""
     agent = RunningAgent(tmp_path, require(), server.url, "child = false")
     try:
-        wait_for(lambda: SUCCESS.format("1") in agent.metrics)
+        wait_for(lambda: SUCCESS.format(1) in agent.metrics)
         assert agent.children() == []
     finally:
         agent.stop()
