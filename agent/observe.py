@@ -8,7 +8,8 @@ from typing import NamedTuple
 import msgspec
 
 from agent.devices.base import BoardReading, DriverEvent, NodeReading
-from agent.holders.occupants import Occupants
+from agent.health.throttling import idle_reason
+from agent.holders.occupants import Occupants, worked_between
 from agent.holders.precedence import NO_GRANTS, DeviceGrants, completed
 from agent.holders.resolve import HolderResolver
 from agent.holders.standing import Standing
@@ -96,7 +97,9 @@ class Observer:
     def _whole(self, reading: BoardReading) -> DeviceSnapshot:
         device = reading.device
         grants = self._grants.get(device.key, NO_GRANTS)
-        occupied = self._occupants.find(device.key, reading.processes, grants, reading.ended)
+        ended = (*reading.ended, *worked_between(reading)) if reading.process_seen_us else reading.ended
+        reason = idle_reason(reading)
+        occupied = self._occupants.find(device.key, reading.processes, grants, ended, idle_reason=reason)
         activity = reading.process_activity_ppm
         by_holder = None if activity is None else self._occupants.work(device.key, activity, grants)
         return DeviceSnapshot(
@@ -114,12 +117,13 @@ class Observer:
 
     def _sliced(self, reading: BoardReading, devices: dict[str, Device]) -> tuple[DeviceSnapshot, ...]:
         found: list[DeviceSnapshot] = []
+        reason_of_board = idle_reason(reading)
         for instance in reading.instances:
             device = instance.device
             devices[device.key] = self._place(device)
             reason = STRANDED if device.kind == "remainder" else ""
             grants = self._grants.get(device.key, NO_GRANTS)
-            occupied = self._occupants.find(device.key, instance.processes, grants)
+            occupied = self._occupants.find(device.key, instance.processes, grants, idle_reason=reason_of_board)
             found.append(
                 DeviceSnapshot(
                     device.key,

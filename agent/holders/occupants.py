@@ -6,10 +6,10 @@ had a process, whether an ungranted use was reported.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from agent.devices.base import EndedProcess, ProcessReading
+from agent.devices.base import BoardReading, EndedProcess, ProcessReading
 from agent.holders.grants import Grant
 from agent.holders.precedence import (
     NO_GRANTS,
@@ -24,10 +24,13 @@ from agent.holders.precedence import (
 from agent.holders.resolve import HolderResolver
 from gpuledger.accounting.intervals import Interval
 from gpuledger.accounting.snapshot import Occupant
+from gpuledger.accounting.units import US_PER_SECOND
 from gpuledger.model import Event, Holder
 
 NEVER_STARTED: Final = "never_started"
 NO_PROCESS: Final = "no_process"
+MPS_SERVER: Final = "mps_server"
+LONGEST_SAMPLE_US: Final = US_PER_SECOND  # of the driver's utilisation: a sample's time stamp is its end
 
 
 class Occupied(NamedTuple):
@@ -75,17 +78,19 @@ class Occupants:
         processes: Sequence[ProcessReading],
         grants: DeviceGrants,
         ended: Sequence[EndedProcess] = (),
+        *,
+        idle_reason: str = "",
     ) -> Occupied:
-        """Return who is on a device, by its processes and its grants."""
+        """Return who is on a device, by its processes and its grants; `idle_reason`: why a process would not work."""
         if not processes and grants is NO_GRANTS and not ended:
             return NOBODY
         present = self._present(processes)
         if grants is NO_GRANTS:  # most nodes, most of the time
-            occupants = tuple([self._unscheduled(one) for one in present])
+            occupants = tuple([self._unscheduled(one, idle_reason) for one in present])
             self._now.present[device] = occupants
             return Occupied(occupants, None, self._ended(device, ended, ()))
         occupancy = occupy(grants, present)
-        occupants = tuple([self._occupant(device, place) for place in occupancy.places])
+        occupants = tuple([self._occupant(device, place, idle_reason) for place in occupancy.places])
         self._now.present[device] = occupants
         self._now.grants[device] = grants.grants
         passed = (*self._departed(device, grants.ended), *self._ended(device, ended, grants.grants))
@@ -116,6 +121,8 @@ class Occupants:
         previous_us, at_us = self._step
         found: dict[str, Present] = {}
         for process in processes:
+            if process.kind == MPS_SERVER:
+                continue  # it works for its clients, who are listed themselves
             holder, method, start_us, _ = self._resolver.resolve(process.pid)
             if start_us is not None and not previous_us < start_us <= at_us:
                 start_us = None  # it was there before and came to this device meanwhile: when is not known
@@ -124,18 +131,21 @@ class Occupants:
             found[holder.key] = seen if known is None else _both(known, seen)
         return [*found.values()]
 
-    def _unscheduled(self, present: Present) -> Occupant:
+    def _unscheduled(self, present: Present, idle_reason: str) -> Occupant:
         self._remember(present.holder)
-        return Occupant(present.holder.key, 1, present.memory_bytes, present.since_us, present.method)
+        return Occupant(
+            present.holder.key, 1, present.memory_bytes, present.since_us, present.method, reason=idle_reason
+        )
 
-    def _occupant(self, device: str, place: Place) -> Occupant:
+    def _occupant(self, device: str, place: Place, idle_reason: str) -> Occupant:
         holder, grant, present, weight, refusal = place
         self._remember(holder)
         if refusal:
             self._report(device, place)
         if grant is None:
             assert present is not None  # an occupant has a grant or a process
-            return self._unscheduled(present)._replace(weight=weight, granted=not refusal, reason=refusal)
+            seen = self._unscheduled(present, refusal or idle_reason)
+            return seen._replace(weight=weight, granted=not refusal)
         key = (device, grant.holder.key)
         started = present is not None or key in self._before.started
         if started:
@@ -148,7 +158,7 @@ class Occupants:
             self._since(key, grant, present),
             grant.method,
             running=present is not None,
-            reason="" if present else NO_PROCESS if started else NEVER_STARTED,
+            reason=idle_reason if present else NO_PROCESS if started else NEVER_STARTED,
             confidence=trust(place),
         )
 
@@ -205,6 +215,18 @@ class Occupants:
             self.events.append(
                 Event(self._step.end_us, "ungranted_use", message, "warning", device, place.holder.key, details)
             )
+
+
+def worked_between(reading: BoardReading) -> Iterator[EndedProcess]:
+    """Yield processes that no list shows and that the driver saw at work since the previous reading.
+
+    Its utilisation samples say when each period of work ended, not when it began: taken is the longest there is.
+    """
+    if reading.process_seen_us:
+        listed = {process.pid for process in reading.processes}
+        for pid, (first_us, last_us) in reading.process_seen_us.items():
+            if pid not in listed:
+                yield EndedProcess(pid, first_us - LONGEST_SAMPLE_US, last_us)
 
 
 def _both(a: Present, b: Present) -> Present:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from agent.devices.base import EndedProcess, NodeReading
+from agent.devices.base import BoardHealth, EndedProcess, NodeReading, ProcessReading
 from agent.holders.grants import Grant, Granted, GrantSource, InMemoryGrants
 from agent.holders.standing import Standing
 from agent.observe import Observation, Observer
 from gpuledger.accounting.snapshot import DeviceSnapshot, Occupant
+from gpuledger.accounting.units import US_PER_SECOND as S
 from gpuledger.errors import HolderError
 from gpuledger.model import Event, Holder
 from tests.agent.nodes import CONTAINER, MINUTE, POD_UID, T0, board, mig_board, node, process, resolver
@@ -124,6 +125,35 @@ def test_a_process_that_the_driver_saw_end_is_known() -> None:
     other.grant(pod_grant())
     other.see(node(board(0)))
     assert other.device(node(board(0, ended=ended))).passed == (), "nobody else was given it"
+
+
+def test_a_process_that_only_the_sample_buffer_shows_is_known() -> None:
+    """It worked between two readings: from a sample period before its first time stamp to its last one."""
+    here = Node(process(9, "0::/\n", start_us=T0 + MINUTE + 5, uid=5), process(1, "0::/\n", uid=6))
+    here.see(node(board(0, 1)))
+    at_us = T0 + MINUTE + 40 * S
+    seen = {9: (at_us, at_us + 2 * S), 1: (at_us, at_us)}
+    device = here.device(node(board(0, 1, process_seen_us=seen)))
+    assert [(one.holder, one.since_us, one.until_us) for one in device.passed] == [("user:5", at_us - S, at_us + 2 * S)]
+    assert [one.holder for one in device.occupants] == ["user:6"]
+
+
+def test_an_mps_server_holds_nothing() -> None:
+    """It works for its clients, and these are listed themselves."""
+    here = Node(process(1, "0::/\n", uid=0), process(2, "0::/\n", uid=5))
+    both = (ProcessReading(1, 10, "mps_server"), ProcessReading(2, 20, "mps_client"))
+    device = here.device(node(board(0)._replace(processes=both)))
+    assert [one.holder for one in device.occupants] == ["user:5"]
+
+
+def test_a_throttled_board_says_why_its_holder_does_no_work() -> None:
+    """The hardware's trouble is the reason; a grant without a process still has its own."""
+    hot = board(0, 1)._replace(health=BoardHealth(throttle_reasons=0x40))
+    here = Node(process(1))
+    assert [one.reason for one in here.device(node(hot)).occupants] == ["throttled"]
+    here = Node()
+    here.grant(pod_grant())
+    assert [one.reason for one in here.device(node(hot._replace(processes=()))).occupants] == ["never_started"]
 
 
 def test_ungranted_use_is_one_event_for_as_long_as_it_lasts() -> None:
