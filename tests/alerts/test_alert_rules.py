@@ -48,3 +48,13 @@ def test_every_alert_has_a_unit_test_and_a_runbook(path: Path) -> None:
         runbook = (ALERTS / "runbooks" / f"{alert}.md").read_text()
         for question in ("What it means", "How to check", "How to fix", "When to ignore"):
             assert f"**{question}.**" in runbook
+
+
+@pytest.mark.parametrize("path", RULE_FILES, ids=lambda path: path.stem)
+def test_every_metric_of_a_rule_exists(path: Path) -> None:
+    """A rule on a name that nothing exports would never fire: names are those of the generated reference."""
+    reference = (ALERTS.parent / "docs" / "reference" / "metrics.md").read_text()
+    known = set(re.findall(r"^\| `(gpuledger_\w+)`", reference, re.MULTILINE))
+    used = set(re.findall(r"\bgpuledger_\w+", "".join(re.findall(r"expr: (.*)", path.read_text()))))
+    assert used
+    assert used - known == set()
