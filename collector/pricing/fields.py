@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Final
 
 from collector.pricing.records import FileKind, Record
+from gpuledger.accounting.currencies import CODES, nearest
 from gpuledger.accounting.money import quanta
 from gpuledger.accounting.periods import iso, parse_instant, to_us
 from gpuledger.accounting.units import US_PER_HOUR
@@ -19,7 +20,6 @@ MAX_TEXT: Final = 256
 MAX_MODEL: Final = 128  # NVML names a model in 96; each two patterns are held against each other
 _DECIMAL: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _CALENDAR: Final = (to_us(datetime(1970, 1, 1, tzinfo=UTC)), to_us(datetime(9999, 1, 1, tzinfo=UTC)))
-_CURRENCY: Final = re.compile(r"[A-Z]{3}")
 
 
 def text_field(record: Record, key: str, kind: FileKind, *, most: int = MAX_TEXT) -> str:
@@ -45,9 +45,11 @@ def required_text(record: Record, key: str, kind: FileKind, *, most: int = MAX_T
 
 
 def currency_code(value: object, where: str, kind: FileKind) -> str:
-    """Return an ISO 4217 code, by its shape."""
-    if not isinstance(value, str) or not _CURRENCY.fullmatch(value):
-        raise kind.error(f"{where}: {value!r} is not a currency code", hint='three capital letters, such as "EUR"')
+    """Return an ISO 4217 code; raises `kind.error` with the nearest where it is none."""
+    if not isinstance(value, str) or value not in CODES:
+        near = nearest(value) if isinstance(value, str) else None
+        meant = f'did you mean "{near}"?' if near else 'three capital letters, such as "EUR"'
+        raise kind.error(f"{where}: {value!r} is not a currency code of ISO 4217", hint=meant)
     return value
 
 

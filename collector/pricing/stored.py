@@ -10,6 +10,7 @@ import pyarrow as pa
 from collector.ledger.database import Session
 from gpuledger.accounting.ownership import Owner, OwnerMap, OwnerRule
 from gpuledger.accounting.pricebook import PriceBook, PriceEntry
+from gpuledger.accounting.terms import RateTerms
 from gpuledger.errors import LedgerError
 
 _ENTRY_SCHEMA: Final = pa.schema(
@@ -23,8 +24,24 @@ _ENTRY_SCHEMA: Final = pa.schema(
         ("carbon_g_per_kwh", pa.decimal128(18, 6)),
         ("from_us", pa.int64()),
         ("to_us", pa.int64()),
+        ("list_rate_quanta", pa.int64()),
+        ("stated_rate", pa.decimal128(18, 9)),
+        ("capital_cost", pa.decimal128(18, 9)),
+        ("depreciation_months", pa.int32()),
+        ("energy_price_per_kwh", pa.decimal128(18, 9)),
+        ("pue", pa.decimal128(18, 9)),
+        ("power_w", pa.decimal128(18, 9)),
+        ("overhead_per_hour", pa.decimal128(18, 9)),
+        ("overhead_percent", pa.decimal128(18, 9)),
+        ("discount_percent", pa.decimal128(18, 9)),
+        ("currency", pa.string()),
+        ("exchange_rate", pa.decimal128(28, 12)),
+        ("exchange_source", pa.string()),
+        ("exchange_date", pa.string()),
     ]
 )
+_NO_TERMS: Final = RateTerms()
+_SCOPE: Final = tuple(name for name in PriceEntry._fields if name != "terms")
 _RULE_SCHEMA: Final = pa.schema(
     [
         ("rule", pa.int32()),
@@ -100,7 +117,10 @@ def _stored_owners(session: Session, found: dict[str, Any]) -> StoredOwners:
 
 def entry_rows(book: PriceBook) -> pa.Table:
     """Return the entries of a price book as rows to insert."""
-    rows = [{"entry": number, **entry._asdict()} for number, entry in enumerate(book.entries)]
+    rows = [
+        {"entry": number, **(entry.terms or _NO_TERMS)._asdict(), **{name: getattr(entry, name) for name in _SCOPE}}
+        for number, entry in enumerate(book.entries)
+    ]
     return pa.Table.from_pylist(rows, schema=_ENTRY_SCHEMA)
 
 
@@ -122,8 +142,13 @@ def rule_rows(owner_map: OwnerMap) -> pa.Table:
 def _stored_prices(session: Session, found: dict[str, Any]) -> StoredPrices:
     version = _version(found, "price_version")
     rows = session.execute("price_entries", {"price_version": version.number}).to_pylist()
-    entries = [PriceEntry(**{name: row[name] for name in PriceEntry._fields}) for row in rows]
-    return StoredPrices(version, PriceBook(found["currency"], entries))
+    return StoredPrices(version, PriceBook(found["currency"], [_entry(row) for row in rows]))
+
+
+def _entry(row: dict[str, Any]) -> PriceEntry:
+    """Return an entry as it was imported. One without terms has none of their columns, as those of older ledgers."""
+    stated = RateTerms(**{name: row[name] for name in RateTerms._fields})
+    return PriceEntry(**{name: row[name] for name in _SCOPE}, terms=None if stated == _NO_TERMS else stated)
 
 
 def _version(row: dict[str, Any], name: str) -> Version:

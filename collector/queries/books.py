@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
 
 from collector.ledger.store import Ledger
 from collector.pricing.stored import Version, newest_owners, newest_prices
 from collector.queries.figures import instant, money
 from gpuledger.accounting.periods import iso
+from gpuledger.accounting.pricebook import PriceEntry
+from gpuledger.accounting.terms import RateTerms, plain
 
 
 class PriceRow(msgspec.Struct, frozen=True, rename={"from_": "from"}):
-    """One price entry, numbered from 1 as in its file."""
+    """One price entry, numbered from 1 as in its file. `rate` is charged, `list_rate` is before the discount.
+
+    `currency` is the entry's own, where it is not the book's; `built` says in words what the rate follows from.
+    """
 
     entry: int
     model: str
@@ -19,6 +26,13 @@ class PriceRow(msgspec.Struct, frozen=True, rename={"from_": "from"}):
     pool: str
     cluster: str
     rate: str
+    list_rate: str
+    discount_percent: str | None
+    currency: str | None
+    exchange_rate: str | None
+    exchange_source: str
+    exchange_date: str
+    built: list[str]
     carbon_g_per_kwh: str | None
     from_: str | None
     to: str | None
@@ -62,22 +76,35 @@ def prices(ledger: Ledger) -> Prices:
         stored = newest_prices(session)
     if stored is None:
         return Prices(None, None, None, None, [])
-    rows = [
-        PriceRow(
-            entry=number,
-            model=entry.model,
-            mig_profile=entry.mig_profile,
-            pool=entry.pool,
-            cluster=entry.cluster,
-            rate=money(entry.rate_quanta) or "",
-            carbon_g_per_kwh=None if entry.carbon_g_per_kwh is None else f"{entry.carbon_g_per_kwh.normalize():f}",
-            from_=instant(entry.from_us),
-            to=instant(entry.to_us),
-        )
-        for number, entry in enumerate(stored.book.entries, 1)
-    ]
+    rows = [_price_row(number, entry) for number, entry in enumerate(stored.book.entries, 1)]
     version = stored.version
     return Prices(version.number, stored.book.currency, iso(version.imported_us), version.source, rows)
+
+
+def _price_row(number: int, entry: PriceEntry) -> PriceRow:
+    terms = entry.terms or RateTerms()
+    return PriceRow(
+        entry=number,
+        model=entry.model,
+        mig_profile=entry.mig_profile,
+        pool=entry.pool,
+        cluster=entry.cluster,
+        rate=money(entry.rate_quanta) or "",
+        list_rate=money(entry.list_quanta) or "",
+        discount_percent=_plain(terms.discount_percent),
+        currency=terms.currency or None,
+        exchange_rate=_plain(terms.exchange_rate),
+        exchange_source=terms.exchange_source,
+        exchange_date=terms.exchange_date,
+        built=terms.explain(),
+        carbon_g_per_kwh=_plain(entry.carbon_g_per_kwh),
+        from_=instant(entry.from_us),
+        to=instant(entry.to_us),
+    )
+
+
+def _plain(number: Decimal | None) -> str | None:
+    return None if number is None else plain(number)
 
 
 def owners(ledger: Ledger) -> Owners:

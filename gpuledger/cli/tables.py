@@ -171,6 +171,7 @@ def prices(answer: Answer) -> RenderableType:
                 row["pool"],
                 row["cluster"],
                 row["rate"],
+                row["list_rate"] if row["list_rate"] != row["rate"] else "",
                 row["carbon_g_per_kwh"] or wording.UNKNOWN,
                 _validity(row),
             )
@@ -183,10 +184,12 @@ def prices(answer: Answer) -> RenderableType:
         words("Pool"),
         words("Cluster"),
         figures(f"{answer['currency'] or 'Rate'} per GPU-hour"),
+        figures("List"),
         figures("CO2e, g/kWh"),
         words("Valid"),
     )
-    return draw(_book_title("Price book", answer), columns, lines)
+    notes = [f"Entry {row['entry']}: {'; '.join(row['built'])}." for row in answer["rows"] if row["built"]]
+    return draw(_book_title("Price book", answer), columns, lines, notes)
 
 
 def owners(answer: Answer) -> RenderableType:
