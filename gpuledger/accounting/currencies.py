@@ -17,7 +17,23 @@ VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG
 """
 # Withdrawn since 2021: price books are dated, so an older entry may still be in one of them.
 _WITHDRAWN: Final = "ANG BGN CUC HRK SLL ZWL"
-_TRADED: Final = "USD EUR JPY GBP CNY AUD CAD CHF HKD SGD SEK KRW NOK NZD INR MXN TWD ZAR BRL DKK PLN THB ILS".split()
+_TRADED: Final = (
+    "USD",
+    "EUR",
+    "JPY",
+    "GBP",
+    "CNY",
+    "AUD",
+    "CAD",
+    "CHF",
+    "SEK",
+    "KRW",
+    "NOK",
+    "INR",
+    "TWD",
+    "BRL",
+    "DKK",
+)
 CODES: Final = frozenset(f"{_CURRENT} {_WITHDRAWN}".split())
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from gpuledger.cli import tables
+from gpuledger.cli import price_lists, tables
 from gpuledger.cli.arguments import Commands, Parser, add_command, add_output, add_period, add_source
 from gpuledger.cli.exits import DONE
 from gpuledger.cli.output import emit
@@ -16,7 +16,8 @@ from gpuledger.cli.sources import open_source, read_book
 
 def register(commands: Commands) -> None:
     """Add the commands."""
-    _register_book(commands, "price", "prices", "the price book: what a GPU-hour costs, and since when")
+    prices = _register_book(commands, "price", "prices", "the price book: what a GPU-hour costs, and since when")
+    price_lists.register(prices)
     _register_book(commands, "owner", "owners", "the owner mapping: which team pays for which holder")
     rate = add_command(commands, "rate", "rate again what is open; shows what would change, applies it with --apply")
     add_period(rate)
@@ -26,7 +27,7 @@ def register(commands: Commands) -> None:
     rate.set_defaults(run=run_rate)
 
 
-def _register_book(commands: Commands, name: str, kind: str, summary: str) -> None:
+def _register_book(commands: Commands, name: str, kind: str, summary: str) -> Commands:
     book = add_command(commands, name, summary)
     actions = book.add_subparsers(metavar="ACTION", parser_class=Parser, required=True)
     importing = add_command(actions, "import", "make FILE (TOML or CSV) the whole book; older versions are kept")
@@ -38,6 +39,7 @@ def _register_book(commands: Commands, name: str, kind: str, summary: str) -> No
     add_source(listing)
     add_output(listing)
     listing.set_defaults(run=partial(run_list, kind))
+    return actions
 
 
 def run_import(kind: str, args: argparse.Namespace) -> int:

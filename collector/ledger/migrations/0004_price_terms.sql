@@ -1,5 +1,5 @@
--- The terms that the rate of a price entry follows from: its list rate, what it is built up from, discount and exchange.
--- list_rate_quanta is NULL where it is the rate itself; stated_rate is in the entry's own currency, and that is the book's
+-- The terms that the rate of a price entry follows from: list rate, what it is built up from, discount and exchange.
+-- list_rate_quanta is NULL where it is the rate itself. stated_rate is in the entry's own currency, which is the book's
 -- where it is empty. Entries of before have no terms: their rate is what their file says.
 ALTER TABLE price_entries ADD COLUMN list_rate_quanta BIGINT;
 ALTER TABLE price_entries ADD COLUMN stated_rate DECIMAL(18, 9);
