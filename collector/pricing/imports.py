@@ -13,6 +13,9 @@ from collector.ledger.store import Ledger
 from collector.pricing.files import parse_owner_map, parse_price_book
 from collector.pricing.records import FileFormat
 from collector.pricing.stored import entry_rows, newest_owners, newest_prices, rule_rows
+from collector.pricing.warnings import owner_warnings, price_warnings
+from gpuledger.accounting.ownership import OwnerMap
+from gpuledger.accounting.pricebook import PriceBook
 from gpuledger.accounting.validity import Validity, changed
 from gpuledger.errors import PriceBookError
 
@@ -20,11 +23,15 @@ _EVER: Final = Validity(0, 2**62)
 
 
 class ImportReport(msgspec.Struct, frozen=True):
-    """What an import did. `changed` is false where the file is the one that was imported last."""
+    """What an import did. `changed` is false where the file is the one that was imported last.
+
+    `warnings` say what may be a mistake, by what the ledger has seen: the file was imported nevertheless.
+    """
 
     version: int
     entries: int
     changed: bool
+    warnings: list[str] = msgspec.field(default_factory=list)
 
 
 def import_prices(
@@ -35,6 +42,12 @@ def import_prices(
     Raises PriceBookError where the file cannot be used; then nothing is stored.
     """
     book = parse_price_book(content, as_format, source)
+    report = _store_prices(ledger, book, content, source=source, imported_us=imported_us)
+    with ledger.snapshot() as session:
+        return msgspec.structs.replace(report, warnings=price_warnings(session, book))
+
+
+def _store_prices(ledger: Ledger, book: PriceBook, content: bytes, *, source: str, imported_us: int) -> ImportReport:
     digest = hashlib.sha256(content).digest()
     with ledger.transaction() as session:
         newest = newest_prices(session)
@@ -68,6 +81,12 @@ def import_owners(
     Raises OwnerMappingError where the file cannot be used; then nothing is stored.
     """
     rules = parse_owner_map(content, as_format, source)
+    report = _store_owners(ledger, rules, content, source=source, imported_us=imported_us)
+    with ledger.snapshot() as session:
+        return msgspec.structs.replace(report, warnings=owner_warnings(session, rules))
+
+
+def _store_owners(ledger: Ledger, rules: OwnerMap, content: bytes, *, source: str, imported_us: int) -> ImportReport:
     digest = hashlib.sha256(content).digest()
     with ledger.transaction() as session:
         newest = newest_owners(session)

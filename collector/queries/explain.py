@@ -10,10 +10,10 @@ import msgspec
 from collector.ledger.database import Session
 from collector.ledger.store import Ledger
 from collector.periods.closed import ClosedPeriod, closed_periods, period_of
+from collector.pricing.attributes import holder_attributes
 from collector.pricing.stored import owners_of_version, prices_of_version
 from collector.queries.charge_id import ChargeId, charge_id_of
 from collector.queries.figures import money
-from collector.rating import holder_attributes
 from gpuledger.accounting.money import cost_quanta
 from gpuledger.accounting.periods import iso
 from gpuledger.accounting.pricebook import PriceEntry

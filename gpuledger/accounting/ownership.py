@@ -76,7 +76,7 @@ class OwnerMap:
     def resolve(self, attributes: Mapping[str, str], at_us: int) -> Resolution | None:
         """Return the owner of a holder at `at_us`; None where no rule matches: the time is unattributed."""
         for number, rule in enumerate(self.rules):
-            if rule.validity.holds_at(at_us) and _meets(rule, attributes):
+            if rule.validity.holds_at(at_us) and meets(rule, attributes):
                 because = tuple((name, pattern, attributes[name]) for name, pattern in rule.match)
                 return Resolution(_filled(rule.owner, attributes), number, because)
         return None
@@ -97,7 +97,8 @@ def attributes_used(rules: Iterable[OwnerRule]) -> set[str]:
     return {name for rule in rules for name, _ in rule.match}
 
 
-def _meets(rule: OwnerRule, attributes: Mapping[str, str]) -> bool:
+def meets(rule: OwnerRule, attributes: Mapping[str, str]) -> bool:
+    """Return whether a holder has all that `rule` asks for, validity apart."""
     return all((value := attributes.get(name, "")) and matches(pattern, value) for name, pattern in rule.match)
 
 

@@ -212,12 +212,13 @@ def owners(answer: Answer) -> RenderableType:
 
 
 def imported_book(kind: str, answer: Answer) -> RenderableType:
-    """Say what an import of a book did."""
+    """Say what an import of a book did, and what in it may be a mistake."""
     name = "Price book" if kind == "prices" else "Owner mapping"
     entries = f"{answer['entries']:,} {'entries' if kind == 'prices' else 'rules'}"
+    done = f"{name} is now version {answer['version']} ({entries}). Hours that it changes are rated again."
     if not answer["changed"]:
-        return Text(f"{name} unchanged: this file is version {answer['version']} already ({entries}).")
-    return Text(f"{name} is now version {answer['version']} ({entries}). Hours that it changes are rated again.")
+        done = f"{name} unchanged: this file is version {answer['version']} already ({entries})."
+    return Text("\n".join([done, *(f"! {warning}" for warning in answer["warnings"])]))
 
 
 def _book_title(name: str, answer: Answer) -> str:

@@ -1,0 +1,112 @@
+"""What a new price book or owner mapping is likely to have wrong, judged by what the ledger has seen.
+
+Nothing here refuses a file: a price may come before the card, and a rule before the team.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from collector.ledger.database import Session
+from collector.pricing.attributes import holder_attributes
+from gpuledger.accounting.intervals import Interval
+from gpuledger.accounting.ownership import OwnerMap, attributes_used, meets
+from gpuledger.accounting.periods import iso
+from gpuledger.accounting.pricebook import PriceBook, Priced, PriceEntry, applies
+from gpuledger.accounting.validity import Validity, segments
+
+MAX_HOLDERS: Final = 100_000  # the newest: an import is not to wait for a year of pods
+SHOWN: Final = 10  # of each kind of warning; the rest is counted
+
+
+def price_warnings(session: Session, book: PriceBook) -> list[str]:
+    """Return where devices that the ledger knows have no price, and which entries speak of none of them."""
+    seen = session.execute("price_seen").to_pylist()
+    if not seen:
+        return []
+    kinds = [Priced(**{name: row[name] for name in Priced._fields}) for row in seen]
+    gaps = [gap for kind, row in zip(kinds, seen, strict=True) for gap in _gaps(book, kind, row)]
+    unused = [
+        _unused(number, entry, kinds)
+        for number, entry in enumerate(book.entries, 1)
+        if not any(applies(entry, kind) for kind in kinds)
+    ]
+    return [*_few(gaps, "gaps"), *_few(unused, "entries without a device")]
+
+
+def owner_warnings(session: Session, rules: OwnerMap) -> list[str]:
+    """Return which rules match none of the holders that the ledger knows, all of them, or never come to speak."""
+    used = attributes_used(rules.rules)
+    seen = {
+        tuple(sorted((name, value) for name, value in holder_attributes(row).items() if name in used))
+        for row in session.execute("owner_seen", {"max_holders": MAX_HOLDERS}).to_pylist()
+    }
+    if not seen:
+        return []
+    matched: Counter[int] = Counter()
+    reached: set[int] = set()
+    for holder in seen:
+        mine = _matching(rules, dict(holder))
+        matched.update(mine)
+        reached.update(_tried(rules, mine))
+    return _few(
+        [text for number in range(len(rules.rules)) for text in _rule(rules, number, matched, reached, len(seen))]
+    )
+
+
+def _gaps(book: PriceBook, kind: Priced, row: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the open times in which devices of a kind existed and no entry applies."""
+    if row["from_us"] >= row["until_us"]:
+        return
+    holes: list[Interval] = []
+    for part in segments(Interval(row["from_us"], row["until_us"]), book.entries):
+        if book.price(kind, part.start_us) is not None:
+            continue
+        if holes and holes[-1].end_us == part.start_us:
+            holes[-1] = Interval(holes[-1].start_us, part.end_us)
+        else:
+            holes.append(part)
+    for hole in holes:
+        yield f"{_kind(kind)} has no price from {iso(hole.start_us)} until {iso(hole.end_us)}: that time is unpriced"
+
+
+def _kind(kind: Priced) -> str:
+    scope = {"MIG profile": kind.mig_profile, "pool": kind.pool, "cluster": kind.cluster}
+    return ", ".join([f'"{kind.model}"', *(f'{name} "{value}"' for name, value in scope.items() if value)])
+
+
+def _unused(number: int, entry: PriceEntry, kinds: list[Priced]) -> str:
+    near = difflib.get_close_matches(entry.model, sorted({kind.model for kind in kinds}), n=1)
+    meant = f': did you mean "{near[0]}"?' if near and near[0] != entry.model else ""
+    return f"price entry {number} ({entry.describe()}) matches no device that the ledger knows{meant}"
+
+
+def _matching(rules: OwnerMap, attributes: dict[str, str]) -> list[int]:
+    return [number for number, rule in enumerate(rules.rules) if meets(rule, attributes)]
+
+
+def _tried(rules: OwnerMap, matching: list[int]) -> Iterator[int]:
+    """Yield the matching rules that may decide at some time: up to the first one that always holds."""
+    for number in matching:
+        yield number
+        if rules.rules[number].validity == Validity():
+            return
+
+
+def _rule(rules: OwnerMap, number: int, matched: Counter[int], reached: set[int], holders: int) -> Iterator[str]:
+    name = f"owner rule {number + 1} (team {rules.rules[number].owner.team})"
+    last_of_several = 0 < number == len(rules.rules) - 1
+    if not matched[number]:
+        yield f"{name} matches no holder that the ledger knows"
+    elif number not in reached:
+        yield f"{name} never applies: rules before it match all of its holders"
+    elif matched[number] == holders > 1 and not last_of_several:
+        yield f"{name} matches every holder that the ledger knows"
+
+
+def _few(found: list[str], name: str = "rules") -> list[str]:
+    rest = len(found) - SHOWN
+    return [*found[:SHOWN], *([f"and {rest} more {name}"] if rest > 0 else [])]
