@@ -165,7 +165,7 @@ def _owner_segments(current: _Pass, owners: StoredOwners | None) -> pa.Table:
     rows: list[dict[str, Any]] = []
     for holder in holders:
         attributes = holder_attributes(holder)
-        for start_us, end_us in segments(current.span, owners.rules.rules):
+        for start_us, end_us in segments(current.span, owners.rules.dated(attributes)):
             found = owners.rules.resolve(attributes, start_us)
             if found is not None:
                 rows.append(

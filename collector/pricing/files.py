@@ -19,6 +19,7 @@ from collector.pricing.fields import (
 )
 from collector.pricing.records import Document, FileFormat, FileKind, Record, read_document, refuse_unknown
 from collector.pricing.terms import RATE_KEYS, stated_rate
+from gpuledger.accounting.directory import DIRECTORY_PREFIX
 from gpuledger.accounting.ownership import (
     ATTRIBUTES,
     LABEL_PREFIX,
@@ -153,8 +154,8 @@ def _flattened(record: Record) -> dict[str, Any]:
             flat[key] = value
             continue
         for attribute, pattern in value.items():
-            if attribute == LABEL_PREFIX.rstrip(".") and isinstance(pattern, dict):
-                flat.update({f"{MATCH_PREFIX}{LABEL_PREFIX}{name}": text for name, text in pattern.items()})
+            if f"{attribute}." in {LABEL_PREFIX, DIRECTORY_PREFIX} and isinstance(pattern, dict):
+                flat.update({f"{MATCH_PREFIX}{attribute}.{name}": text for name, text in pattern.items()})
             else:
                 flat[f"{MATCH_PREFIX}{attribute}"] = pattern
     return flat

@@ -11,13 +11,21 @@ import msgspec
 from collector.ledger.database import Session
 from collector.ledger.store import Ledger
 from collector.pricing.files import parse_owner_map, parse_price_book
+from collector.pricing.people import parse_directory
 from collector.pricing.records import FileFormat
-from collector.pricing.stored import entry_rows, newest_owners, newest_prices, rule_rows
+from collector.pricing.stored import (
+    entry_rows,
+    membership_rows,
+    newest_directory,
+    newest_owners,
+    newest_prices,
+    rule_rows,
+)
 from collector.pricing.warnings import owner_warnings, price_warnings
 from gpuledger.accounting.ownership import OwnerMap
 from gpuledger.accounting.pricebook import PriceBook
 from gpuledger.accounting.validity import Validity, changed
-from gpuledger.errors import PriceBookError
+from gpuledger.errors import OwnerMappingError, PriceBookError
 
 _EVER: Final = Validity(0, 2**62)
 
@@ -83,7 +91,9 @@ def import_owners(
     rules = parse_owner_map(content, as_format, source)
     report = _store_owners(ledger, rules, content, source=source, imported_us=imported_us)
     with ledger.snapshot() as session:
-        return msgspec.structs.replace(report, warnings=owner_warnings(session, rules))
+        newest = newest_directory(session)
+        asking = OwnerMap(rules.rules, newest.directory if newest else None)
+        return msgspec.structs.replace(report, warnings=owner_warnings(session, asking))
 
 
 def _store_owners(ledger: Ledger, rules: OwnerMap, content: bytes, *, source: str, imported_us: int) -> ImportReport:
@@ -99,11 +109,51 @@ def _store_owners(ledger: Ledger, rules: OwnerMap, content: bytes, *, source: st
             "source": source,
             "digest": digest,
             "content": content.decode("utf-8-sig"),
+            "directory_version": newest_directory_version(session),
         }
         session.execute("owner_insert_map", facts)
         session.execute("owner_insert_rules", {"owner_version": number}, {"new_rules": rule_rows(rules)})
         _mark(session, changed(newest.rules.rules if newest else (), rules.rules))
     return ImportReport(number, len(rules.rules), changed=True)
+
+
+def import_directory(
+    ledger: Ledger, content: bytes, as_format: FileFormat, *, source: str, imported_us: int
+) -> ImportReport:
+    """Store a file of people as the whole new directory, and with it a new version of the owner mapping that asks it.
+
+    Raises OwnerMappingError where the file cannot be used or there is no owner mapping; then nothing is stored.
+    """
+    directory = parse_directory(content, as_format, source)
+    digest = hashlib.sha256(content).digest()
+    with ledger.transaction() as session:
+        newest, owners = newest_directory(session), newest_owners(session)
+        if newest and newest.version.digest == digest:
+            return ImportReport(newest.version.number, len(directory.memberships), changed=False)
+        if owners is None:
+            raise OwnerMappingError(
+                f"{source}: there is no owner mapping whose rules could ask who is in which team",
+                hint='import one first: gpuledger owner import FILE, with match.directory.team = "*"',
+            )
+        number = newest.version.number + 1 if newest else 1
+        facts = {"directory_version": number, "imported_us": imported_us}
+        stored = {**facts, "source": source, "digest": digest, "content": content.decode("utf-8-sig")}
+        session.execute("directory_insert", stored)
+        rows = {"new_memberships": membership_rows(directory)}
+        session.execute("directory_insert_entries", {"directory_version": number}, rows)
+        asked = {"of_version": owners.version.number, "owner_version": owners.version.number + 1}
+        session.execute("owner_insert_same", {**facts, **asked})
+        rules = {"owner_version": asked["owner_version"]}
+        session.execute("owner_insert_rules", rules, {"new_rules": rule_rows(owners.rules)})
+        before = newest.directory.memberships if newest else ()
+        _mark(session, {place.validity for place in {*before} ^ {*directory.memberships}})
+    return ImportReport(number, len(directory.memberships), changed=True)
+
+
+def newest_directory_version(session: Session) -> int | None:
+    """Return the number of the directory that was imported last; None before the first import."""
+    newest = newest_directory(session)
+    return newest.version.number if newest else None
 
 
 def _mark(session: Session, ranges: Iterable[Validity]) -> None:

@@ -8,6 +8,7 @@ import msgspec
 import pyarrow as pa
 
 from collector.ledger.database import Session
+from gpuledger.accounting.directory import Directory, Membership
 from gpuledger.accounting.ownership import Owner, OwnerMap, OwnerRule
 from gpuledger.accounting.pricebook import PriceBook, PriceEntry
 from gpuledger.accounting.terms import RateTerms
@@ -54,6 +55,16 @@ _RULE_SCHEMA: Final = pa.schema(
         ("to_us", pa.int64()),
     ]
 )
+_MEMBERSHIP_SCHEMA: Final = pa.schema(
+    [
+        ("entry", pa.int32()),
+        ("user_name", pa.string()),
+        ("team", pa.string()),
+        ("department", pa.string()),
+        ("from_us", pa.int64()),
+        ("to_us", pa.int64()),
+    ]
+)
 
 
 class Version(NamedTuple):
@@ -73,10 +84,18 @@ class StoredPrices(NamedTuple):
 
 
 class StoredOwners(NamedTuple):
-    """A version of the owner mapping."""
+    """A version of the owner mapping: its rules, and the version of the directory that they ask, where there is one."""
 
     version: Version
     rules: OwnerMap
+    directory_version: int | None = None
+
+
+class StoredDirectory(NamedTuple):
+    """A version of the directory of people."""
+
+    version: Version
+    directory: Directory
 
 
 def newest_prices(session: Session) -> StoredPrices | None:
@@ -112,7 +131,32 @@ def owners_of_version(session: Session, version: int) -> StoredOwners:
 def _stored_owners(session: Session, found: dict[str, Any]) -> StoredOwners:
     version = _version(found, "owner_version")
     rows = session.execute("owner_rules", {"owner_version": version.number}).to_pylist()
-    return StoredOwners(version, OwnerMap([_rule(row) for row in rows]))
+    of_people = found["directory_version"]
+    directory = None if of_people is None else _memberships(session, of_people)
+    return StoredOwners(version, OwnerMap([_rule(row) for row in rows], directory), of_people)
+
+
+def newest_directory(session: Session) -> StoredDirectory | None:
+    """Return the directory that was imported last; None before the first import."""
+    newest = session.execute("directory_newest").to_pylist()
+    if not newest:
+        return None
+    version = _version(newest[0], "directory_version")
+    return StoredDirectory(version, _memberships(session, version.number))
+
+
+def membership_rows(directory: Directory) -> pa.Table:
+    """Return the memberships of a directory as rows to insert."""
+    rows = [
+        dict(zip(_MEMBERSHIP_SCHEMA.names, (number, *place), strict=True))
+        for number, place in enumerate(directory.memberships)
+    ]
+    return pa.Table.from_pylist(rows, schema=_MEMBERSHIP_SCHEMA)
+
+
+def _memberships(session: Session, version: int) -> Directory:
+    rows = session.execute("directory_entries", {"directory_version": version}).to_pylist()
+    return Directory([Membership(*(row[name] for name in _MEMBERSHIP_SCHEMA.names[1:])) for row in rows])
 
 
 def entry_rows(book: PriceBook) -> pa.Table:

@@ -41,8 +41,9 @@ def owner_warnings(session: Session, rules: OwnerMap) -> list[str]:
     """Return which rules match none of the holders that the ledger knows, all of them, or never come to speak."""
     used = attributes_used(rules.rules)
     seen = {
-        tuple(sorted((name, value) for name, value in holder_attributes(row).items() if name in used))
+        tuple(sorted((name, value) for name, value in attributes.items() if name in used))
         for row in session.execute("owner_seen", {"max_holders": MAX_HOLDERS}).to_pylist()
+        for attributes in _over_time(rules, holder_attributes(row))
     }
     if not seen:
         return []
@@ -82,6 +83,15 @@ def _unused(number: int, entry: PriceEntry, kinds: list[Priced]) -> str:
     near = difflib.get_close_matches(entry.model, sorted({kind.model for kind in kinds}), n=1)
     meant = f': did you mean "{near[0]}"?' if near and near[0] != entry.model else ""
     return f"price entry {number} ({entry.describe()}) matches no device that the ledger knows{meant}"
+
+
+def _over_time(rules: OwnerMap, attributes: dict[str, str]) -> Iterator[Mapping[str, str]]:
+    """Yield what is known of a holder, once for each place that its user has had."""
+    places = rules.directory.of(attributes.get("user", ""))
+    if not places:
+        yield attributes
+    for place in places:
+        yield rules.known(attributes, 0 if place.from_us is None else place.from_us)
 
 
 def _matching(rules: OwnerMap, attributes: dict[str, str]) -> list[int]:

@@ -1,4 +1,4 @@
-"""The price book and the owner mapping that open hours are rated with."""
+"""The price book, the owner mapping and the directory of people that open hours are rated with."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from decimal import Decimal
 import msgspec
 
 from collector.ledger.store import Ledger
-from collector.pricing.stored import Version, newest_owners, newest_prices
+from collector.pricing.stored import Version, newest_directory, newest_owners, newest_prices
 from collector.queries.figures import instant, money
 from gpuledger.accounting.periods import iso
 from gpuledger.accounting.pricebook import PriceEntry
@@ -70,6 +70,25 @@ class Owners(msgspec.Struct, frozen=True):
     rows: list[OwnerRow]
 
 
+class DirectoryRow(msgspec.Struct, frozen=True, rename={"from_": "from"}):
+    """One membership, in the order of its file."""
+
+    user: str
+    team: str
+    department: str
+    from_: str | None
+    to: str | None
+
+
+class People(msgspec.Struct, frozen=True):
+    """The newest directory of people; without one, no version and no rows."""
+
+    version: int | None
+    imported_at: str | None
+    source: str | None
+    rows: list[DirectoryRow]
+
+
 def prices(ledger: Ledger) -> Prices:
     """Return the newest price book."""
     with ledger.snapshot() as session:
@@ -125,3 +144,17 @@ def owners(ledger: Ledger) -> Owners:
     ]
     version: Version = stored.version
     return Owners(version.number, iso(version.imported_us), version.source, rows)
+
+
+def directory(ledger: Ledger) -> People:
+    """Return the newest directory of people."""
+    with ledger.snapshot() as session:
+        stored = newest_directory(session)
+    if stored is None:
+        return People(None, None, None, [])
+    rows = [
+        DirectoryRow(place.user, place.team, place.department, instant(place.from_us), instant(place.to_us))
+        for place in stored.directory.memberships
+    ]
+    version = stored.version
+    return People(version.number, iso(version.imported_us), version.source, rows)

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Final
 
-from gpuledger.cli import price_lists, tables
+from gpuledger.cli import owner_checks, owner_tables, price_lists, tables
 from gpuledger.cli.arguments import Commands, Parser, add_command, add_output, add_period, add_source
 from gpuledger.cli.exits import DONE
 from gpuledger.cli.output import emit
 from gpuledger.cli.sources import open_source, read_book
+
+DRAWN: Final = {"prices": tables.prices, "owners": tables.owners, "directory": owner_tables.directory}
 
 
 def register(commands: Commands) -> None:
     """Add the commands."""
     prices = _register_book(commands, "price", "prices", "the price book: what a GPU-hour costs, and since when")
     price_lists.register(prices)
-    _register_book(commands, "owner", "owners", "the owner mapping: which team pays for which holder")
+    owners = _register_book(commands, "owner", "owners", "the owner mapping: which team pays for which holder")
+    owner_checks.register(owners)
+    _register_book(
+        owners, "directory", "directory", "the directory of people: which team each user is in, and since when"
+    )
     rate = add_command(commands, "rate", "rate again what is open; shows what would change, applies it with --apply")
     add_period(rate)
     rate.add_argument("--apply", action="store_true", help="keep the new charges")
@@ -55,8 +61,7 @@ def run_list(kind: str, args: argparse.Namespace) -> int:
     """Show the newest book."""
     with open_source(args) as source:
         answer = source.query(kind, {})
-    draw: Callable[..., object] = tables.prices if kind == "prices" else tables.owners
-    emit(args, answer, draw)  # type: ignore[arg-type]
+    emit(args, answer, DRAWN[kind])
     return DONE
 
 

@@ -14,6 +14,11 @@ from gpuledger.cli.drawing import Line, draw, figures, words
 
 Answer = Mapping[str, Any]
 SHOWN_PROBLEMS: Final = 10
+BOOKS: Final = {
+    "prices": ("Price book", "entries"),
+    "owners": ("Owner mapping", "rules"),
+    "directory": ("Directory of people", "memberships"),
+}
 _TITLED: Final = ("team", "department")
 
 
@@ -173,7 +178,7 @@ def prices(answer: Answer) -> RenderableType:
                 row["rate"],
                 row["list_rate"] if row["list_rate"] != row["rate"] else "",
                 row["carbon_g_per_kwh"] or wording.UNKNOWN,
-                _validity(row),
+                validity(row),
             )
         )
         for row in answer["rows"]
@@ -189,7 +194,7 @@ def prices(answer: Answer) -> RenderableType:
         words("Valid"),
     )
     notes = [f"Entry {row['entry']}: {'; '.join(row['built'])}." for row in answer["rows"] if row["built"]]
-    return draw(_book_title("Price book", answer), columns, lines, notes)
+    return draw(book_title("Price book", answer), columns, lines, notes)
 
 
 def owners(answer: Answer) -> RenderableType:
@@ -202,32 +207,34 @@ def owners(answer: Answer) -> RenderableType:
                 row["project"],
                 row["department"],
                 ", ".join(f"{name} = {pattern}" for name, pattern in row["match"].items()),
-                _validity(row),
+                validity(row),
             )
         )
         for row in answer["rows"]
     ]
     columns = (figures("#"), words("Team"), words("Project"), words("Department"), words("Where"), words("Valid"))
-    return draw(_book_title("Owner mapping", answer), columns, lines)
+    return draw(book_title("Owner mapping", answer), columns, lines)
 
 
 def imported_book(kind: str, answer: Answer) -> RenderableType:
     """Say what an import of a book did, and what in it may be a mistake."""
-    name = "Price book" if kind == "prices" else "Owner mapping"
-    entries = f"{answer['entries']:,} {'entries' if kind == 'prices' else 'rules'}"
+    name, counted = BOOKS[kind]
+    entries = f"{answer['entries']:,} {counted}"
     done = f"{name} is now version {answer['version']} ({entries}). Hours that it changes are rated again."
     if not answer["changed"]:
         done = f"{name} unchanged: this file is version {answer['version']} already ({entries})."
     return Text("\n".join([done, *(f"! {warning}" for warning in answer["warnings"])]))
 
 
-def _book_title(name: str, answer: Answer) -> str:
+def book_title(name: str, answer: Answer) -> str:
+    """Return which version of a book is shown, and where it came from."""
     if answer["version"] is None:
         return f"{name}: none imported yet"
     return f"{name}, version {answer['version']}, from {answer['source']} on {wording.instant(answer['imported_at'])}"
 
 
-def _validity(row: Answer) -> str:
+def validity(row: Answer) -> str:
+    """Return when an entry holds, in words."""
     if not row["from"] and not row["to"]:
         return "always"
     since = f"from {wording.instant(row['from'])}" if row["from"] else ""

@@ -1,4 +1,4 @@
--- Kinds of devices that the ledger has seen, as a price book asks about them, with the open time in which it knows them.
+-- Kinds of devices that the ledger has seen, as price books ask about them, with the open time in which it knows them.
 WITH closed AS (
     SELECT coalesce(max(p.to_us), 0) AS until_us
     FROM closed_periods AS p
