@@ -22,6 +22,7 @@ from collector.imports.apply import apply_import
 from collector.imports.payload import decode_import
 from collector.ledger.intake import BatchResult
 from collector.periods.closing import close_period
+from collector.pricing.carbon import import_carbon
 from collector.pricing.files import parse_owner_map
 from collector.pricing.imports import import_directory, import_owners, import_prices
 from collector.pricing.records import file_format
@@ -98,6 +99,11 @@ def owners(services: Services) -> Handler:
 def directory(services: Services) -> Handler:
     """Import a directory of people."""
     return _book(services, import_directory)
+
+
+def carbon(services: Services) -> Handler:
+    """Import carbon intensities."""
+    return _book(services, import_carbon)
 
 
 def try_mapping(services: Services, read: Callable[..., msgspec.Struct], known: tuple[Parameter, ...]) -> Handler:

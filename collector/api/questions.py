@@ -18,7 +18,7 @@ from collector.api.parameters import (
 )
 from collector.queries.bill import KINDS, bill, bill_table
 from collector.queries.billing import invoice, invoices, periods
-from collector.queries.books import directory, owners, prices
+from collector.queries.books import carbon, directory, owners, prices
 from collector.queries.charge_id import parse_charge_id
 from collector.queries.chargeback import chargeback
 from collector.queries.explain import explain
@@ -96,6 +96,7 @@ QUESTIONS: Final[tuple[Question, ...]] = (
     Question("owners", "the newest owner mapping", owners),
     Question("owner", "which owner rule applies to a holder, and why not the others", owner, (HOLDER, AT)),
     Question("directory", "the newest directory of people", directory),
+    Question("carbon", "regions whose carbon intensity is known by the hour", carbon),
     Question("quarantine", "batches that were refused and kept", quarantine, (LIMIT,)),
 )
 

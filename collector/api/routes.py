@@ -63,6 +63,10 @@ def routes() -> Iterator[Route]:
         "POST", "/v1/directory", "make this file the whole directory of people", handlers.directory,
         ImportReport, body_types=BOOKS, parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
     )  # fmt: skip
+    yield Route(
+        "POST", "/v1/carbon", "add hours of a region's carbon intensity", handlers.carbon,
+        ImportReport, body_types=("text/csv",), parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
+    )  # fmt: skip
     for check in OWNER_CHECKS:
         yield Route(
             "POST", check.path, check.means,

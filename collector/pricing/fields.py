@@ -96,7 +96,7 @@ def carbon_field(record: Record, key: str, kind: FileKind) -> Decimal | None:
 
 def validity_fields(record: Record, kind: FileKind) -> tuple[int | None, int | None]:
     """Return `from` and `to`, which stand on the hour and in this order."""
-    from_us, to_us_ = (_instant(record, key, kind) for key in ("from", "to"))
+    from_us, to_us_ = (_hour(record, key, kind) for key in ("from", "to"))
     if from_us is not None and to_us_ is not None and to_us_ <= from_us:
         raise kind.error(
             f"{record.where}: it ends ({iso(to_us_)}) before or where it starts ({iso(from_us)})",
@@ -105,7 +105,8 @@ def validity_fields(record: Record, kind: FileKind) -> tuple[int | None, int | N
     return from_us, to_us_
 
 
-def _instant(record: Record, key: str, kind: FileKind) -> int | None:
+def instant_field(record: Record, key: str, kind: FileKind) -> int | None:
+    """Return an instant on the calendar; None where it is not given."""
     value = record.values.get(key)
     if value is None or value == "":
         return None
@@ -123,9 +124,14 @@ def _instant(record: Record, key: str, kind: FileKind) -> int | None:
         raise kind.error(f"{where} is not a time: {value!r}", hint="write 2026-01-01T00:00:00Z")
     if not _CALENDAR[0] <= at_us < _CALENDAR[1]:
         raise kind.error(f"{where} is not between 1970 and 9998", hint=f"leave {key} out where it has no limit")
-    if at_us % US_PER_HOUR:
+    return at_us
+
+
+def _hour(record: Record, key: str, kind: FileKind) -> int | None:
+    at_us = instant_field(record, key, kind)
+    if at_us is not None and at_us % US_PER_HOUR:
         raise kind.error(
-            f"{where} {iso(at_us)} is not on the hour, and charges are hourly",
+            f"{record.where}: {key} {iso(at_us)} is not on the hour, and charges are hourly",
             hint=f"write {iso(at_us // US_PER_HOUR * US_PER_HOUR)}",
         )
     return at_us

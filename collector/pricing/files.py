@@ -33,7 +33,8 @@ from gpuledger.accounting.ownership import (
 from gpuledger.accounting.pricebook import PriceBook, PriceEntry
 from gpuledger.errors import OwnerMappingError, PriceBookError
 
-PRICE_KEYS: Final = ("model", "mig_profile", "pool", "cluster", *RATE_KEYS, "carbon_g_per_kwh", "from", "to")
+CARBON_KEYS: Final = ("carbon_g_per_kwh", "carbon_region")
+PRICE_KEYS: Final = ("model", "mig_profile", "pool", "cluster", *RATE_KEYS, *CARBON_KEYS, "from", "to")
 OWNER_KEYS: Final = (*OWNER_FIELDS, "from", "to")
 MATCH_PREFIX: Final = "match."
 _PRICES: Final = FileKind(
@@ -122,6 +123,7 @@ def _price_entry(record: Record, book_currency: str) -> PriceEntry:
         to_us=to_us,
         terms=rate.terms,
         list_rate_quanta=rate.list_rate_quanta,
+        carbon_region=text_field(record, "carbon_region", _PRICES),
     )
 
 

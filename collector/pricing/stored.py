@@ -39,6 +39,7 @@ _ENTRY_SCHEMA: Final = pa.schema(
         ("exchange_rate", pa.decimal128(28, 12)),
         ("exchange_source", pa.string()),
         ("exchange_date", pa.string()),
+        ("carbon_region", pa.string()),
     ]
 )
 _NO_TERMS: Final = RateTerms()

@@ -24,6 +24,16 @@ SHOWN: Final = 10  # of each kind of warning; the rest is counted
 
 def price_warnings(session: Session, book: PriceBook) -> list[str]:
     """Return where devices that the ledger knows have no price, and which entries speak of none of them."""
+    regions = {row["region"] for row in session.execute("carbon_regions").to_pylist()}
+    dark = [
+        f'price entry {number}: no carbon intensity of the region "{entry.carbon_region}" is known'
+        for number, entry in enumerate(book.entries, 1)
+        if entry.carbon_region and entry.carbon_region not in regions
+    ]
+    return [*_few(dark, "regions"), *_device_warnings(session, book)]
+
+
+def _device_warnings(session: Session, book: PriceBook) -> list[str]:
     seen = session.execute("price_seen").to_pylist()
     if not seen:
         return []

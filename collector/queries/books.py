@@ -34,6 +34,7 @@ class PriceRow(msgspec.Struct, frozen=True, rename={"from_": "from"}):
     exchange_date: str
     built: list[str]
     carbon_g_per_kwh: str | None
+    carbon_region: str
     from_: str | None
     to: str | None
 
@@ -89,6 +90,38 @@ class People(msgspec.Struct, frozen=True):
     rows: list[DirectoryRow]
 
 
+class CarbonRegion(msgspec.Struct, frozen=True, rename={"from_": "from"}):
+    """One region's known carbon intensity: from when until when, in how many hours, and its values (g/kWh)."""
+
+    region: str
+    from_: str
+    to: str
+    hours: int
+    mean_g_per_kwh: str
+    least_g_per_kwh: str
+    most_g_per_kwh: str
+
+
+class Carbon(msgspec.Struct, frozen=True):
+    """All regions whose carbon intensity is known by the hour."""
+
+    rows: list[CarbonRegion]
+
+
+def carbon(ledger: Ledger) -> Carbon:
+    """Return the regions whose carbon intensity was imported."""
+    rows = ledger.execute("carbon_regions").to_pylist()
+    values = ("mean_g_per_kwh", "least_g_per_kwh", "most_g_per_kwh")
+    return Carbon(
+        [
+            CarbonRegion(
+                row["region"], iso(row["from_us"]), iso(row["to_us"]), row["hours"], *(plain(row[v]) for v in values)
+            )
+            for row in rows
+        ]
+    )
+
+
 def prices(ledger: Ledger) -> Prices:
     """Return the newest price book."""
     with ledger.snapshot() as session:
@@ -117,6 +150,7 @@ def _price_row(number: int, entry: PriceEntry) -> PriceRow:
         exchange_date=terms.exchange_date,
         built=terms.explain(),
         carbon_g_per_kwh=_plain(entry.carbon_g_per_kwh),
+        carbon_region=entry.carbon_region,
         from_=instant(entry.from_us),
         to=instant(entry.to_us),
     )

@@ -10,7 +10,19 @@ from typing import Any, Final
 import msgspec
 
 from collector.ledger.store import Ledger
-from collector.queries.figures import HELD, Span, cost_of, energy, hours, instant, integers, money, span, state_hours
+from collector.queries.figures import (
+    HELD,
+    Span,
+    cost_of,
+    energy,
+    hours,
+    instant,
+    integers,
+    money,
+    ratio,
+    span,
+    state_hours,
+)
 from collector.queries.grouping import BY, KINDS, VIEWS, choice, group_of, named
 from collector.queries.standing import Standing, standing
 from gpuledger.accounting.periods import Period, require_hours
@@ -19,7 +31,11 @@ from gpuledger.model import State
 
 
 class ChargebackRow(msgspec.Struct, frozen=True):
-    """One group. Money is exact text, None where no price applies; activity, energy, carbon are None where unknown."""
+    """One group. Money is exact text, None where no price applies; activity, energy, carbon are None where unknown.
+
+    `carbon_hourly_ratio` is the share of the energy whose carbon follows from its hour's intensity; that of the rest
+    follows from the constants of price entries.
+    """
 
     key: str
     kind: str
@@ -27,6 +43,7 @@ class ChargebackRow(msgspec.Struct, frozen=True):
     active_gpu_hours: float | None
     energy_kwh: float | None
     carbon_kg: float | None
+    carbon_hourly_ratio: float | None
     cost: str | None
     unpriced_gpu_hours: float
     states: dict[str, float]
@@ -59,6 +76,7 @@ class _Sums:
     unmetered_part_us: int = 0
     carbon_g_mj: Decimal = Decimal(0)  # grams per kilowatt-hour x millijoules
     carbon_unknown_mj: int = 0
+    carbon_hourly_mj: int = 0
     cost_quanta: int = 0
     unpriced_part_us: int = 0
     states: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
@@ -78,6 +96,7 @@ class _Sums:
         self.unmetered_part_us += row["energy_unknown_part_us"]
         self.carbon_g_mj += row["carbon_g_mj"]
         self.carbon_unknown_mj += row["carbon_unknown_mj"]
+        self.carbon_hourly_mj += row["carbon_hourly_mj"]
 
     def add(self, other: _Sums) -> None:
         for name in _ADDED:
@@ -185,6 +204,7 @@ def _row(kind: str, key: str, sums: _Sums) -> ChargebackRow:
         active_gpu_hours=None if sums.activity_unknown else hours(sums.active_part_us),
         energy_kwh=None if sums.energy_unknown else energy(sums.energy_mj),
         carbon_kg=round(float(sums.carbon_g_mj / MJ_PER_KWH / 1000), 6) if carbon_known else None,
+        carbon_hourly_ratio=ratio(sums.carbon_hourly_mj, sums.energy_mj) if carbon_known else None,
         cost=None if sums.activity_unknown and not sums.part_us else money(cost),
         unpriced_gpu_hours=hours(sums.unpriced_part_us),
         states=state_hours(sums.states),

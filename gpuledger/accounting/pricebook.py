@@ -43,6 +43,7 @@ class PriceEntry(NamedTuple):
     to_us: int | None = None
     terms: RateTerms | None = None
     list_rate_quanta: int | None = None  # before the discount; None: the same as the rate
+    carbon_region: str = ""  # whose hourly intensity counts, where it is known; else the entry's own
 
     @property
     def list_quanta(self) -> int:

@@ -15,6 +15,7 @@ from collector.imports.apply import apply_import
 from collector.imports.payload import Applied, JobImport
 from collector.ledger.store import Ledger
 from collector.periods.closing import close_period
+from collector.pricing.carbon import import_carbon
 from collector.pricing.files import parse_owner_map
 from collector.pricing.imports import ImportReport, import_directory, import_owners, import_prices
 from collector.rating import rate_dirty
@@ -26,6 +27,7 @@ _IMPORTS: Final[dict[str, Callable[..., ImportReport]]] = {
     "prices": import_prices,
     "owners": import_owners,
     "directory": import_directory,
+    "carbon": import_carbon,
 }
 _CHECKS: Final = {check.name: check for check in OWNER_CHECKS}
 _QUESTIONS: Final = {question.name: question for question in QUESTIONS}

@@ -18,6 +18,7 @@ BOOKS: Final = {
     "prices": ("Price book", "entries"),
     "owners": ("Owner mapping", "rules"),
     "directory": ("Directory of people", "memberships"),
+    "carbon": ("Carbon intensity", "hours"),
 }
 _TITLED: Final = ("team", "department")
 
@@ -38,8 +39,18 @@ def chargeback(answer: Answer) -> RenderableType:
         figures(f"Cost, {currency}" if currency else "Cost"),
         figures("Share"),
     )
+    notes = [*standing_notes(answer), *_carbon_note(answer["total"])]
     view = "by what was used" if answer["view"] == "usage" else "by what was held"
-    return draw(f"Chargeback, {period_words(answer)}, {view}", columns, lines, standing_notes(answer))
+    return draw(f"Chargeback, {period_words(answer)}, {view}", columns, lines, notes)
+
+
+def _carbon_note(total: Answer) -> list[str]:
+    """Say which share of the carbon follows from hourly intensities; nothing where none does."""
+    share = total.get("carbon_hourly_ratio")
+    if not share:
+        return []
+    rest = "" if share == 1 else "; that of the rest by the constants of price entries"
+    return [f"CO2e of {wording.share(share, 1)} of the energy is by the intensity of its hour{rest}."]
 
 
 def _chargeback_line(row: Answer, by: str, total: Decimal) -> Line:
@@ -177,7 +188,7 @@ def prices(answer: Answer) -> RenderableType:
                 row["cluster"],
                 row["rate"],
                 row["list_rate"] if row["list_rate"] != row["rate"] else "",
-                row["carbon_g_per_kwh"] or wording.UNKNOWN,
+                " ".join(filter(None, (row["carbon_region"], row["carbon_g_per_kwh"]))) or wording.UNKNOWN,
                 validity(row),
             )
         )
@@ -220,7 +231,8 @@ def imported_book(kind: str, answer: Answer) -> RenderableType:
     """Say what an import of a book did, and what in it may be a mistake."""
     name, counted = BOOKS[kind]
     entries = f"{answer['entries']:,} {counted}"
-    done = f"{name} is now version {answer['version']} ({entries}). Hours that it changes are rated again."
+    rated = " Hours that it changes are rated again." if kind != "carbon" else ""
+    done = f"{name} is now version {answer['version']} ({entries}).{rated}"
     if not answer["changed"]:
         done = f"{name} unchanged: this file is version {answer['version']} already ({entries})."
     return Text("\n".join([done, *(f"! {warning}" for warning in answer["warnings"])]))

@@ -22,7 +22,8 @@ SELECT
     e.currency,
     e.exchange_rate,
     e.exchange_source,
-    e.exchange_date
+    e.exchange_date,
+    e.carbon_region
 FROM price_entries AS e
 WHERE e.price_version = $price_version
 ORDER BY e.entry;

@@ -24,5 +24,6 @@ SELECT
     n.currency,
     n.exchange_rate,
     n.exchange_source,
-    n.exchange_date
+    n.exchange_date,
+    n.carbon_region
 FROM new_entries AS n;
