@@ -31,6 +31,7 @@ from collector.queries.reconcile import reconcile
 from collector.queries.status import status
 from collector.queries.timeline import GRAINS, timeline
 from collector.queries.utilization import utilization
+from gpuledger.accounting.idle_policy import POLICIES
 
 MAX_LIMIT: Final = 1_000_000
 
@@ -65,6 +66,9 @@ PERIOD: Final = Parameter("period", f"{_WORDS}; absent: this month", parse_perio
 ANY_PERIOD: Final = Parameter("period", f"{_WORDS}; absent: ever", parse_optional_period, default="")
 GROUP: Final = Parameter("by", "what to group by", default="team", choices=BY)
 VIEW: Final = Parameter("view", "charge what was held, or what was active", default="allocation", choices=VIEWS)
+IDLE_POLICY: Final = Parameter(
+    "idle_policy", "who pays for time that nobody held", default=POLICIES[0], choices=POLICIES
+)
 GRAIN: Final = Parameter("grain", "the length of a step", default="hour", choices=tuple(GRAINS))
 DEVICE: Final = Parameter("device", "the key of one device; absent: all", default="")
 CHARGE: Final = Parameter("charge", "the name of a charge, as /v1/charges has it", parse_charge_id)
@@ -78,7 +82,9 @@ LIMIT: Final = Parameter("limit", "the most rows to return", bounded(1, MAX_LIMI
 
 QUESTIONS: Final[tuple[Question, ...]] = (
     Question("status", "what the ledger holds and how far it is known", status),
-    Question("chargeback", "what each group held, used and cost", chargeback, (PERIOD, GROUP, VIEW), rated=True),
+    Question(
+        "chargeback", "what each group held, used and cost", chargeback, (PERIOD, GROUP, VIEW, IDLE_POLICY), rated=True
+    ),
     Question("utilization", "time in each state, by group", utilization, (PERIOD, GROUP), rated=True),
     Question("idle", "who held devices without work, the dearest first", idle, (PERIOD,), rated=True),
     Question("reconcile", "the conservation proof of a period", reconcile, (PERIOD,), rated=True),

@@ -10,6 +10,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from dashboards import wording
+from gpuledger.accounting.idle_policy import PLATFORM, PROPORTIONAL
 from gpuledger.cli.drawing import Line, draw, figures, words
 
 Answer = Mapping[str, Any]
@@ -39,9 +40,20 @@ def chargeback(answer: Answer) -> RenderableType:
         figures(f"Cost, {currency}" if currency else "Cost"),
         figures("Share"),
     )
-    notes = [*standing_notes(answer), *_carbon_note(answer["total"])]
+    notes = [*standing_notes(answer), *_carbon_note(answer["total"]), *_policy_note(answer)]
     view = "by what was used" if answer["view"] == "usage" else "by what was held"
     return draw(f"Chargeback, {period_words(answer)}, {view}", columns, lines, notes)
+
+
+def _policy_note(answer: Answer) -> list[str]:
+    """Say who pays for time that nobody held, where it is not the platform."""
+    policy = answer.get("idle_policy", PLATFORM)
+    moved = sum((_decimal(row["shared_cost"]) for row in answer["rows"] if row["kind"] == "owner"), Decimal(0))
+    if policy == PLATFORM:
+        return []
+    how = "by what their own time cost" if policy == PROPORTIONAL else "evenly"
+    money = f"{moved:,.2f} {answer['currency'] or ''}".strip()
+    return [f"Time that nobody held costs {money}, which owners pay {how}. Invoices stay the platform's."]
 
 
 def _carbon_note(total: Answer) -> list[str]:
