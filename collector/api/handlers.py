@@ -106,18 +106,19 @@ def carbon(services: Services) -> Handler:
     return _book(services, import_carbon)
 
 
-def try_mapping(services: Services, read: Callable[..., msgspec.Struct], known: tuple[Parameter, ...]) -> Handler:
+def try_mapping(services: Services, asked: Question) -> Handler:
     """Hold an owner mapping against the ledger without storing it."""
 
     async def handle(request: Request) -> Response:
-        values = read_parameters((SOURCE, *known), each_once(request.query_params.multi_items()))
+        values = read_parameters((SOURCE, *asked.parameters), each_once(request.query_params.multi_items()))
         as_format = file_format(request.headers.get("content-type", ""))
         content = await _body(request, MAX_DOCUMENT_BYTES)
         source = values.pop("source") or f"upload.{as_format}"
 
         def answer() -> msgspec.Struct:
-            services.rater.rate()
-            return read(services.ledger, parse_owner_map(content, as_format, source), **values)
+            if asked.rated:
+                services.rater.rate()
+            return asked.ask(services.ledger, parse_owner_map(content, as_format, source), **values)
 
         return Response(msgspec.json.encode(await run_in_threadpool(answer)), media_type=JSON)
 

@@ -70,7 +70,7 @@ def routes() -> Iterator[Route]:
     for check in OWNER_CHECKS:
         yield Route(
             "POST", check.path, check.means,
-            partial(handlers.try_mapping, read=check.ask, known=check.parameters),
+            partial(handlers.try_mapping, asked=check),
             check.answer, body_types=BOOKS, parameters=(handlers.SOURCE, *check.parameters),
             refusals=(400, 413, 422, 503),
         )  # fmt: skip

@@ -14,11 +14,15 @@ from collector.ledger.database import Session
 from collector.pricing.attributes import holder_attributes
 from gpuledger.accounting.intervals import Interval
 from gpuledger.accounting.ownership import OwnerMap, attributes_used, meets
-from gpuledger.accounting.periods import iso
+from gpuledger.accounting.periods import iso, parse_instant
 from gpuledger.accounting.pricebook import PriceBook, Priced, PriceEntry, applies
+from gpuledger.accounting.terms import HOURS_PER_MONTH
+from gpuledger.accounting.units import US_PER_DAY, US_PER_HOUR
 from gpuledger.accounting.validity import Validity, segments
 
 MAX_HOLDERS: Final = 100_000  # the newest: an import is not to wait for a year of pods
+_LAST_US: Final = parse_instant("9998-01-01")
+_MONTHS_DIFFER_US: Final = 3 * US_PER_DAY  # calendar months from the mean ones, over any number of them
 SHOWN: Final = 10  # of each kind of warning; the rest is counted
 
 
@@ -30,7 +34,21 @@ def price_warnings(session: Session, book: PriceBook) -> list[str]:
         for number, entry in enumerate(book.entries, 1)
         if entry.carbon_region and entry.carbon_region not in regions
     ]
-    return [*_few(dark, "regions"), *_device_warnings(session, book)]
+    worn = [text for number, entry in enumerate(book.entries, 1) for text in _overdue(number, entry)]
+    return [*_few(dark, "regions"), *_few(worn, "entries"), *_device_warnings(session, book)]
+
+
+def _overdue(number: int, entry: PriceEntry) -> Iterator[str]:
+    """Say where an entry goes on charging capital cost after its months are over."""
+    months = entry.terms.depreciation_months if entry.terms else None
+    if months is None or entry.from_us is None:
+        return
+    end_us = entry.from_us + months * HOURS_PER_MONTH * US_PER_HOUR
+    if end_us >= _LAST_US:
+        return
+    if entry.to_us is None or entry.to_us > end_us + _MONTHS_DIFFER_US:
+        day = iso(int(end_us))[:10]
+        yield f"price entry {number} charges capital cost after its {months} months are over: end it near {day}"
 
 
 def _device_warnings(session: Session, book: PriceBook) -> list[str]:

@@ -46,8 +46,8 @@ class ChargebackRow(msgspec.Struct, frozen=True):
     """One group. Money is exact text, None where no price applies; activity, energy, carbon are None where unknown.
 
     `carbon_hourly_ratio` is the share of the energy whose carbon follows from its hour's intensity; that of the rest
-    follows from the constants of price entries. `shared_cost` is what of `cost` the idle policy moved here from time that
-    nobody held. What such time gave away is negative, so that all of them sum to zero. None where the platform pays.
+    follows from the constants of price entries. `shared_cost` is what of `cost` an idle policy moved here, negative for
+    time that nobody held, so that all of them sum to zero. None where the platform pays.
     """
 
     key: str

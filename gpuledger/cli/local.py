@@ -64,7 +64,7 @@ class LocalSource:
         """Hold an owner mapping against the ledger."""
         question = _CHECKS[f"owners/{check}"]
         rules = parse_owner_map(read_book(path), _FORMATS[media_type(path)], path.name)
-        if not self._rated:
+        if question.rated and not self._rated:
             rate_dirty(self._ledger)
             self._rated = True
         return _plain(question.ask(self._ledger, rules, **read_parameters(question.parameters, params)))

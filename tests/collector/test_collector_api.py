@@ -301,6 +301,9 @@ def test_a_mapping_is_held_against_the_ledger_over_http(filled: Site) -> None:
     people = filled.ask("POST", "/v1/directory?source=people.csv", b"user,team\nana,vision\n", content_type="text/csv")
     assert (people.status, people.json["version"]) == (200, 1)
     assert [row["user"] for row in filled.get("/v1/directory").json["rows"]] == ["ana"]
+    hours = filled.ask("POST", "/v1/carbon", b"region,hour,g_per_kwh\nn,2026-01-01,5\n", content_type="text/csv")
+    assert (hours.status, hours.json["entries"]) == (200, 1)
+    assert [row["region"] for row in filled.get("/v1/carbon").json["rows"]] == ["n"]
 
 
 def test_a_bad_price_book_changes_nothing(filled: Site) -> None:

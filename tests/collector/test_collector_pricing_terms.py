@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from collector.ledger.database import connect
+from collector.ledger.migrate import load, migrate
 from collector.ledger.store import Ledger
 from collector.pricing.files import parse_price_book
 from collector.pricing.stored import newest_prices
@@ -170,12 +172,32 @@ def test_a_mistake_in_the_terms_is_named(lines: str, says: str, hint: str) -> No
     assert hint in caught.value.hint
 
 
-def test_an_older_ledger_keeps_its_entries(tmp_path: Path, ledger: Ledger) -> None:
-    """An entry without terms is as it was: no list rate of its own, and nothing to explain."""
-    prices(ledger, 'currency = "EUR"\n[[price]]\nmodel = "*"\nrate = "2"\n')
-    with ledger.transaction() as session:
-        session.script("UPDATE price_entries SET currency = DEFAULT", label="what the migration makes of old rows")
-    (row,) = prices_of(ledger).rows
-    assert (row.rate, row.list_rate, row.built) == ("2.00", "2.00", [])
-    rate_dirty(ledger)
-    assert reconcile(ledger, HOUR).ok
+def test_an_older_ledger_keeps_its_entries(tmp_path: Path) -> None:
+    """Books that were imported before there were terms, directories and regions mean what they meant."""
+    session = connect(tmp_path, read_only=False, threads=1)
+    migrate(session, load()[:3], START_US)
+    session.script(
+        """
+        INSERT INTO price_books VALUES (1, 5, 'old.toml', 'x', 'EUR', '');
+        INSERT INTO price_entries VALUES (1, 0, '', '', '*', '', 2000000000, 118, NULL, NULL);
+        INSERT INTO owner_maps VALUES (1, 5, 'old.toml', 'x', '');
+        INSERT INTO owner_rules VALUES (1, 0, '', '', 'vision', '', '[["kind","*"]]', NULL, NULL);
+        """,
+        label="books of an older version",
+    )
+    session.close()
+    with open_ledger(tmp_path) as ledger:
+        (row,) = prices_of(ledger).rows
+        assert (row.rate, row.list_rate, row.built, row.carbon_g_per_kwh, row.carbon_region) == (
+            "2.00",
+            "2.00",
+            [],
+            "118",
+            "",
+        )
+        assert ledger.ingest([frame(0, records("GPU-0001", START_US, HOUR.end_us, "pod:uid-1/c"))])[0].taken
+        rate_dirty(ledger)
+        assert [(charge["team"], charge["cost_quanta"]) for charge in charges(ledger)] == [("vision", 2 * 10**9)]
+        assert reconcile(ledger, HOUR).ok
+        assert prices(ledger, 'currency = "EUR"\n[[price]]\nmodel = "*"\nrate = "2"\ncarbon_g_per_kwh = "118"\n')
+        assert rate_dirty(ledger).hours == 0  # the same entry, under another file

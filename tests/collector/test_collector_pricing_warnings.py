@@ -83,6 +83,22 @@ def test_an_entry_for_a_card_that_nobody_has_is_told(ledger: Ledger) -> None:
     ]
 
 
+def test_capital_cost_that_goes_on_after_its_months_is_told(ledger: Ledger) -> None:
+    """An entry that is open after 48 months, or ends long after; one that ends on the day is as it should be."""
+
+    def warnings(end: str) -> list[str]:
+        lines = f'model = "*"\ncapital_cost = "1"\ndepreciation_months = 48\nfrom = 2022-03-01\n{end}'
+        text = f'currency = "EUR"\n[[price]]\n{lines}\n'
+        report = import_prices(ledger, text.encode(), "toml", source="prices.toml", imported_us=NOW_US)
+        return [warning for warning in report.warnings if "no price" not in warning]
+
+    said = "price entry 1 charges capital cost after its 48 months are over: end it near 2026-02-28"
+    assert warnings("") == warnings("to = 2026-04-01") == [said]
+    assert warnings("to = 2026-03-01") == []
+    far = 'currency = "EUR"\n[[price]]\nmodel = "*"\ncapital_cost = "1"\ndepreciation_months = 600\nfrom = 9990-01-01\n'
+    assert import_prices(ledger, far.encode(), "toml", source="prices.toml", imported_us=NOW_US).changed
+
+
 def test_many_warnings_are_counted(ledger: Ledger) -> None:
     """A book for a whole catalogue says how many of its entries have no device, not each of them."""
     report = take_prices(ledger, 'model = "*"', *(f'model = "card {n}"' for n in range(SHOWN + 5)))
