@@ -11,6 +11,7 @@ import pytest
 from collector.ledger.store import Ledger
 from collector.pricing.carbon import import_carbon, parse_carbon
 from collector.pricing.imports import ImportReport, import_prices
+from collector.queries.bill import bill
 from collector.queries.books import carbon as regions_of
 from collector.queries.books import prices as prices_of
 from collector.queries.chargeback import chargeback
@@ -74,6 +75,7 @@ def test_an_hours_value_counts_where_there_is_one(ledger: Ledger) -> None:
     """One hour at 100 g and one at the constant: 0.3 + 1.5 kg, half by the hour; both known: all of it."""
     take(ledger, "", "100")
     assert of_vision(ledger) == (1.8, 0.5)
+    assert [line.carbon_g_per_kwh for line in bill(ledger, PERIOD).rows] == [500, 100]
     take(ledger, "200", "100")
     assert of_vision(ledger) == (0.9, 1.0)
 
