@@ -12,13 +12,13 @@ from typing import Any, Final
 
 from collector.ledger.database import Session
 from collector.pricing.attributes import holder_attributes
-from gpuledger.accounting.intervals import Interval
+from gpuledger.accounting.intervals import Interval, gaps
 from gpuledger.accounting.ownership import OwnerMap, attributes_used, meets
 from gpuledger.accounting.periods import iso, parse_instant
 from gpuledger.accounting.pricebook import PriceBook, Priced, PriceEntry, applies
 from gpuledger.accounting.terms import HOURS_PER_MONTH
 from gpuledger.accounting.units import US_PER_DAY, US_PER_HOUR
-from gpuledger.accounting.validity import Validity, segments
+from gpuledger.accounting.validity import Validity
 
 MAX_HOLDERS: Final = 100_000  # the newest: an import is not to wait for a year of pods
 _LAST_US: Final = parse_instant("9998-01-01")
@@ -56,13 +56,10 @@ def _device_warnings(session: Session, book: PriceBook) -> list[str]:
     if not seen:
         return []
     kinds = [Priced(**{name: row[name] for name in Priced._fields}) for row in seen]
-    gaps = [gap for kind, row in zip(kinds, seen, strict=True) for gap in _gaps(book, kind, row)]
-    unused = [
-        _unused(number, entry, kinds)
-        for number, entry in enumerate(book.entries, 1)
-        if not any(applies(entry, kind) for kind in kinds)
-    ]
-    return [*_few(gaps, "gaps"), *_few(unused, "entries without a device")]
+    holes = [hole for kind, row in zip(kinds, seen, strict=True) for hole in _holes(book, kind, row)]
+    unused = [number for number, entry in enumerate(book.entries, 1) if not any(applies(entry, kind) for kind in kinds)]
+    shown = [_unused(number, book.entries[number - 1], kinds) for number in unused[:SHOWN]]
+    return [*_few(holes, "gaps"), *shown, *_rest(len(unused), "entries without a device")]
 
 
 def owner_warnings(session: Session, rules: OwnerMap) -> list[str]:
@@ -86,19 +83,20 @@ def owner_warnings(session: Session, rules: OwnerMap) -> list[str]:
     )
 
 
-def _gaps(book: PriceBook, kind: Priced, row: Mapping[str, Any]) -> Iterator[str]:
+def _holes(book: PriceBook, kind: Priced, row: Mapping[str, Any]) -> Iterator[str]:
     """Yield the open times in which devices of a kind existed and no entry applies."""
     if row["from_us"] >= row["until_us"]:
         return
-    holes: list[Interval] = []
-    for part in segments(Interval(row["from_us"], row["until_us"]), book.entries):
-        if book.price(kind, part.start_us) is not None:
-            continue
-        if holes and holes[-1].end_us == part.start_us:
-            holes[-1] = Interval(holes[-1].start_us, part.end_us)
-        else:
-            holes.append(part)
-    for hole in holes:
+    whole = Interval(row["from_us"], row["until_us"])
+    priced = [
+        Interval(
+            whole.start_us if entry.from_us is None else entry.from_us,
+            whole.end_us if entry.to_us is None else entry.to_us,
+        )
+        for entry in book.entries
+        if applies(entry, kind)
+    ]
+    for hole in gaps(priced, whole):
         yield f"{_kind(kind)} has no price from {iso(hole.start_us)} until {iso(hole.end_us)}: that time is unpriced"
 
 
@@ -146,5 +144,8 @@ def _rule(rules: OwnerMap, number: int, matched: Counter[int], reached: set[int]
 
 
 def _few(found: list[str], name: str = "rules") -> list[str]:
-    rest = len(found) - SHOWN
-    return [*found[:SHOWN], *([f"and {rest} more {name}"] if rest > 0 else [])]
+    return [*found[:SHOWN], *_rest(len(found), name)]
+
+
+def _rest(count: int, name: str) -> list[str]:
+    return [f"and {count - SHOWN} more {name}"] if count > SHOWN else []
