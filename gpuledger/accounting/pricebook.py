@@ -147,9 +147,10 @@ def _share(entry: PriceEntry, rate_quanta: int, parts: int) -> int:
 
 
 def _refuse_ambiguity(entries: Sequence[PriceEntry]) -> None:
-    rivals: defaultdict[tuple[Specificity, str, str, str], list[int]] = defaultdict(list)
+    rivals: defaultdict[tuple[Specificity, str, str, str, str], list[int]] = defaultdict(list)
     for number, entry in enumerate(entries):
-        group = rivals[(entry.specificity, entry.cluster, entry.pool, entry.mig_profile)]
+        exact = "" if is_glob(entry.model) else entry.model  # two exact models can only meet where they are one
+        group = rivals[(entry.specificity, entry.cluster, entry.pool, entry.mig_profile, exact)]
         for earlier in group:
             other = entries[earlier]
             if entry.validity.meets(other.validity) and may_both_match(entry.model, other.model):
