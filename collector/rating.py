@@ -7,7 +7,6 @@ period was closed with, and is what corrections are made of.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -16,6 +15,7 @@ import pyarrow as pa
 from collector.ledger.database import Session
 from collector.ledger.store import Ledger
 from collector.periods.closed import ClosedPeriod, closed_periods, period_of
+from collector.pricing.attributes import holder_attributes
 from collector.pricing.stored import (
     StoredOwners,
     StoredPrices,
@@ -25,7 +25,7 @@ from collector.pricing.stored import (
     prices_of_version,
 )
 from gpuledger.accounting.intervals import Interval
-from gpuledger.accounting.ownership import LABEL_PREFIX, Owner
+from gpuledger.accounting.ownership import Owner
 from gpuledger.accounting.pricebook import Price, Priced
 from gpuledger.accounting.units import US_PER_HOUR
 from gpuledger.accounting.validity import segments
@@ -45,7 +45,6 @@ _OWNER_SCHEMA: Final = pa.schema(
     ]
 )
 _NEW_OWNER_SCHEMA: Final = pa.schema([("owner_id", pa.int32()), *((name, pa.string()) for name in Owner._fields)])
-_HOLDER_COLUMNS: Final = {"user_name": "user"}  # columns that owner rules call by another name
 
 
 class RatingReport(msgspec.Struct, frozen=True):
@@ -166,7 +165,7 @@ def _owner_segments(current: _Pass, owners: StoredOwners | None) -> pa.Table:
     rows: list[dict[str, Any]] = []
     for holder in holders:
         attributes = holder_attributes(holder)
-        for start_us, end_us in segments(current.span, owners.rules.rules):
+        for start_us, end_us in segments(current.span, owners.rules.dated(attributes)):
             found = owners.rules.resolve(attributes, start_us)
             if found is not None:
                 rows.append(
@@ -180,17 +179,6 @@ def _owner_segments(current: _Pass, owners: StoredOwners | None) -> pa.Table:
                 )
     ids.store()
     return pa.Table.from_pylist(rows, schema=_OWNER_SCHEMA)
-
-
-def holder_attributes(row: Mapping[str, Any]) -> dict[str, str]:
-    """Return what owner rules may match about a stored holder; `pool` is that of the device it held."""
-    attributes = {
-        _HOLDER_COLUMNS.get(name, name): value
-        for name, value in row.items()
-        if name != "labels" and isinstance(value, str)
-    }
-    labels = msgspec.json.decode(row["labels"], type=dict[str, str])
-    return {**attributes, **{f"{LABEL_PREFIX}{name}": value for name, value in labels.items()}}
 
 
 class _OwnerIds:

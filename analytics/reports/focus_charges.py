@@ -1,8 +1,9 @@
 """The Cost and Usage dataset: one row a line of the bill, each column as FOCUS defines it, all figures exact text.
 
 `BilledCost` and `EffectiveCost` are what the ledger charged. `ListCost` and `ContractedCost` are the unit price times
-`PricingQuantity` to the last digit, as FOCUS asks; both differ by what the ledger rounds (half a quantum a device-hour,
-and less than one in its split), and by the twelfth decimal of the quantity.
+`PricingQuantity` to the last digit, as FOCUS asks. The contracted one differs from what was charged by what the ledger
+rounds (half a quantum a device-hour, and less than one in its split), and by the twelfth decimal of the quantity; the
+list one by the discount too.
 """
 
 from __future__ import annotations
@@ -90,17 +91,20 @@ def _constants(currency: str, period: BillingPeriod, issuer: Issuer) -> dict[str
 
 def _costs() -> dict[str, pl.Expr]:
     charged = money_text("cost_quanta")
-    price = money_text("rate_quanta")
-    product = decimal_text(wide("rate_quanta") * pl.col("hours"), QUANTA_PLACES + PLACES)
+    price, list_price = money_text("rate_quanta"), money_text("list_rate_quanta")
+    product, list_product = (
+        decimal_text(wide(rate) * pl.col("hours"), QUANTA_PLACES + PLACES)
+        for rate in ("rate_quanta", "list_rate_quanta")
+    )
     return {
         "BilledCost": charged,
         "EffectiveCost": charged,
         "PricingCurrencyEffectiveCost": charged,
-        "ListCost": product,
+        "ListCost": list_product,
         "ContractedCost": product,
-        "ListUnitPrice": price,
+        "ListUnitPrice": list_price,
         "ContractedUnitPrice": price,
-        "PricingCurrencyListUnitPrice": price,
+        "PricingCurrencyListUnitPrice": list_price,
         "PricingCurrencyContractedUnitPrice": price,
     }
 

@@ -22,7 +22,9 @@ from collector.imports.apply import apply_import
 from collector.imports.payload import decode_import
 from collector.ledger.intake import BatchResult
 from collector.periods.closing import close_period
-from collector.pricing.imports import import_owners, import_prices
+from collector.pricing.carbon import import_carbon
+from collector.pricing.files import parse_owner_map
+from collector.pricing.imports import import_directory, import_owners, import_prices
 from collector.pricing.records import file_format
 from gpuledger.accounting.periods import parse_period
 from gpuledger.client import BatchReceipt
@@ -92,6 +94,35 @@ def prices(services: Services) -> Handler:
 def owners(services: Services) -> Handler:
     """Import an owner mapping."""
     return _book(services, import_owners)
+
+
+def directory(services: Services) -> Handler:
+    """Import a directory of people."""
+    return _book(services, import_directory)
+
+
+def carbon(services: Services) -> Handler:
+    """Import carbon intensities."""
+    return _book(services, import_carbon)
+
+
+def try_mapping(services: Services, asked: Question) -> Handler:
+    """Hold an owner mapping against the ledger without storing it."""
+
+    async def handle(request: Request) -> Response:
+        values = read_parameters((SOURCE, *asked.parameters), each_once(request.query_params.multi_items()))
+        as_format = file_format(request.headers.get("content-type", ""))
+        content = await _body(request, MAX_DOCUMENT_BYTES)
+        source = values.pop("source") or f"upload.{as_format}"
+
+        def answer() -> msgspec.Struct:
+            if asked.rated:
+                services.rater.rate()
+            return asked.ask(services.ledger, parse_owner_map(content, as_format, source), **values)
+
+        return Response(msgspec.json.encode(await run_in_threadpool(answer)), media_type=JSON)
+
+    return handle
 
 
 def jobs(services: Services) -> Handler:

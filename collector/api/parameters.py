@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from gpuledger.accounting.periods import Period, month_of, parse_period
+from gpuledger.accounting.periods import Period, month_of, parse_instant, parse_period
 from gpuledger.clock import WallClock
 from gpuledger.errors import ConfigError
 
@@ -74,6 +74,11 @@ def parse_period_or_current(text: str) -> Period:
 def parse_optional_period(text: str) -> Period | None:
     """Return the period that `text` names; None where it is empty."""
     return parse_period(text) if text else None
+
+
+def parse_optional_instant(text: str) -> int | None:
+    """Return the instant that `text` names; None where it is empty."""
+    return parse_instant(text) if text else None
 
 
 def _near(name: str, known: Iterable[str], otherwise: str) -> str:

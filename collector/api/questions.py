@@ -9,20 +9,29 @@ from typing import Final, NamedTuple
 import msgspec
 import pyarrow as pa
 
-from collector.api.parameters import Parameter, bounded, parse_optional_period, parse_period_or_current
+from collector.api.parameters import (
+    Parameter,
+    bounded,
+    parse_optional_instant,
+    parse_optional_period,
+    parse_period_or_current,
+)
 from collector.queries.bill import KINDS, bill, bill_table
 from collector.queries.billing import invoice, invoices, periods
-from collector.queries.books import owners, prices
+from collector.queries.books import carbon, directory, owners, prices
 from collector.queries.charge_id import parse_charge_id
 from collector.queries.chargeback import chargeback
 from collector.queries.explain import explain
 from collector.queries.facts import DEFAULT_LIMIT, charges, devices, events, quarantine, usage
 from collector.queries.grouping import BY, VIEWS
 from collector.queries.idle import idle
+from collector.queries.owner_moves import owner_moves
+from collector.queries.owner_trials import owner, try_owner
 from collector.queries.reconcile import reconcile
 from collector.queries.status import status
 from collector.queries.timeline import GRAINS, timeline
 from collector.queries.utilization import utilization
+from gpuledger.accounting.idle_policy import POLICIES
 
 MAX_LIMIT: Final = 1_000_000
 
@@ -57,16 +66,25 @@ PERIOD: Final = Parameter("period", f"{_WORDS}; absent: this month", parse_perio
 ANY_PERIOD: Final = Parameter("period", f"{_WORDS}; absent: ever", parse_optional_period, default="")
 GROUP: Final = Parameter("by", "what to group by", default="team", choices=BY)
 VIEW: Final = Parameter("view", "charge what was held, or what was active", default="allocation", choices=VIEWS)
+IDLE_POLICY: Final = Parameter(
+    "idle_policy", "who pays for time that nobody held", default=POLICIES[0], choices=POLICIES
+)
 GRAIN: Final = Parameter("grain", "the length of a step", default="hour", choices=tuple(GRAINS))
 DEVICE: Final = Parameter("device", "the key of one device; absent: all", default="")
 CHARGE: Final = Parameter("charge", "the name of a charge, as /v1/charges has it", parse_charge_id)
 KIND: Final = Parameter("kind", "charges of hours, or corrections of closed periods", default="charge", choices=KINDS)
+HOLDER: Final = Parameter("holder", "the key of a holder, as /v1/usage has it")
+AT: Final = Parameter(
+    "at", "an instant in ISO 8601 (UTC); absent: when it last held a device", parse_optional_instant, default=""
+)
 NUMBER: Final = Parameter("number", "the number of an invoice", bounded(1, 2**31 - 1))
 LIMIT: Final = Parameter("limit", "the most rows to return", bounded(1, MAX_LIMIT), default=str(DEFAULT_LIMIT))
 
 QUESTIONS: Final[tuple[Question, ...]] = (
     Question("status", "what the ledger holds and how far it is known", status),
-    Question("chargeback", "what each group held, used and cost", chargeback, (PERIOD, GROUP, VIEW), rated=True),
+    Question(
+        "chargeback", "what each group held, used and cost", chargeback, (PERIOD, GROUP, VIEW, IDLE_POLICY), rated=True
+    ),
     Question("utilization", "time in each state, by group", utilization, (PERIOD, GROUP), rated=True),
     Question("idle", "who held devices without work, the dearest first", idle, (PERIOD,), rated=True),
     Question("reconcile", "the conservation proof of a period", reconcile, (PERIOD,), rated=True),
@@ -82,5 +100,14 @@ QUESTIONS: Final[tuple[Question, ...]] = (
     Question("invoice", "one invoice, line by line", invoice, (NUMBER,)),
     Question("prices", "the newest price book", prices),
     Question("owners", "the newest owner mapping", owners),
+    Question("owner", "which owner rule applies to a holder, and why not the others", owner, (HOLDER, AT)),
+    Question("directory", "the newest directory of people", directory),
+    Question("carbon", "regions whose carbon intensity is known by the hour", carbon),
     Question("quarantine", "batches that were refused and kept", quarantine, (LIMIT,)),
+)
+
+# Asked with an owner mapping as the body, of which nothing is stored: `ask(ledger, rules, **parameters)` answers.
+OWNER_CHECKS: Final[tuple[Question, ...]] = (
+    Question("owners/explain", "which rule of this file would apply to a holder", try_owner, (HOLDER, AT)),
+    Question("owners/test", "what this file would move from which owner to which", owner_moves, (PERIOD,), rated=True),
 )

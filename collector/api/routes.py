@@ -12,7 +12,7 @@ from collector.api import handlers
 from collector.api.answers import JSON, offered_for
 from collector.api.handlers import Handler
 from collector.api.parameters import Parameter
-from collector.api.questions import QUESTIONS
+from collector.api.questions import OWNER_CHECKS, QUESTIONS
 from collector.api.services import Services
 from collector.imports.payload import MEDIA_TYPE as JOB_IMPORT
 from collector.imports.payload import Applied
@@ -59,6 +59,21 @@ def routes() -> Iterator[Route]:
         "POST", "/v1/owners", "make this file the whole owner mapping", handlers.owners,
         ImportReport, body_types=BOOKS, parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
     )  # fmt: skip
+    yield Route(
+        "POST", "/v1/directory", "make this file the whole directory of people", handlers.directory,
+        ImportReport, body_types=BOOKS, parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
+    )  # fmt: skip
+    yield Route(
+        "POST", "/v1/carbon", "add hours of a region's carbon intensity", handlers.carbon,
+        ImportReport, body_types=("text/csv",), parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
+    )  # fmt: skip
+    for check in OWNER_CHECKS:
+        yield Route(
+            "POST", check.path, check.means,
+            partial(handlers.try_mapping, asked=check),
+            check.answer, body_types=BOOKS, parameters=(handlers.SOURCE, *check.parameters),
+            refusals=(400, 413, 422, 503),
+        )  # fmt: skip
     yield Route(
         "POST", "/v1/imports/jobs", "book jobs of a scheduler's log", handlers.jobs,
         Applied, body_types=(JOB_IMPORT,), refusals=(413, 422, 503),

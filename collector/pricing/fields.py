@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Final
 
 from collector.pricing.records import FileKind, Record
+from gpuledger.accounting.currencies import CODES, nearest
 from gpuledger.accounting.money import quanta
 from gpuledger.accounting.periods import iso, parse_instant, to_us
 from gpuledger.accounting.units import US_PER_HOUR
@@ -19,7 +20,6 @@ MAX_TEXT: Final = 256
 MAX_MODEL: Final = 128  # NVML names a model in 96; each two patterns are held against each other
 _DECIMAL: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _CALENDAR: Final = (to_us(datetime(1970, 1, 1, tzinfo=UTC)), to_us(datetime(9999, 1, 1, tzinfo=UTC)))
-_CURRENCY: Final = re.compile(r"[A-Z]{3}")
 
 
 def text_field(record: Record, key: str, kind: FileKind, *, most: int = MAX_TEXT) -> str:
@@ -45,9 +45,11 @@ def required_text(record: Record, key: str, kind: FileKind, *, most: int = MAX_T
 
 
 def currency_code(value: object, where: str, kind: FileKind) -> str:
-    """Return an ISO 4217 code, by its shape."""
-    if not isinstance(value, str) or not _CURRENCY.fullmatch(value):
-        raise kind.error(f"{where}: {value!r} is not a currency code", hint='three capital letters, such as "EUR"')
+    """Return an ISO 4217 code; raises `kind.error` with the nearest where it is none."""
+    if not isinstance(value, str) or value not in CODES:
+        near = nearest(value) if isinstance(value, str) else None
+        meant = f'did you mean "{near}"?' if near else 'three capital letters, such as "EUR"'
+        raise kind.error(f"{where}: {value!r} is not a currency code of ISO 4217", hint=meant)
     return value
 
 
@@ -94,7 +96,7 @@ def carbon_field(record: Record, key: str, kind: FileKind) -> Decimal | None:
 
 def validity_fields(record: Record, kind: FileKind) -> tuple[int | None, int | None]:
     """Return `from` and `to`, which stand on the hour and in this order."""
-    from_us, to_us_ = (_instant(record, key, kind) for key in ("from", "to"))
+    from_us, to_us_ = (_hour(record, key, kind) for key in ("from", "to"))
     if from_us is not None and to_us_ is not None and to_us_ <= from_us:
         raise kind.error(
             f"{record.where}: it ends ({iso(to_us_)}) before or where it starts ({iso(from_us)})",
@@ -103,7 +105,8 @@ def validity_fields(record: Record, kind: FileKind) -> tuple[int | None, int | N
     return from_us, to_us_
 
 
-def _instant(record: Record, key: str, kind: FileKind) -> int | None:
+def instant_field(record: Record, key: str, kind: FileKind) -> int | None:
+    """Return an instant on the calendar; None where it is not given."""
     value = record.values.get(key)
     if value is None or value == "":
         return None
@@ -121,9 +124,14 @@ def _instant(record: Record, key: str, kind: FileKind) -> int | None:
         raise kind.error(f"{where} is not a time: {value!r}", hint="write 2026-01-01T00:00:00Z")
     if not _CALENDAR[0] <= at_us < _CALENDAR[1]:
         raise kind.error(f"{where} is not between 1970 and 9998", hint=f"leave {key} out where it has no limit")
-    if at_us % US_PER_HOUR:
+    return at_us
+
+
+def _hour(record: Record, key: str, kind: FileKind) -> int | None:
+    at_us = instant_field(record, key, kind)
+    if at_us is not None and at_us % US_PER_HOUR:
         raise kind.error(
-            f"{where} {iso(at_us)} is not on the hour, and charges are hourly",
+            f"{record.where}: {key} {iso(at_us)} is not on the hour, and charges are hourly",
             hint=f"write {iso(at_us // US_PER_HOUR * US_PER_HOUR)}",
         )
     return at_us

@@ -1,8 +1,8 @@
 """The two files that people write: the price book and the owner mapping, as TOML or CSV.
 
-A price file holds `currency` and `[[price]]` tables; as CSV, one line an entry with a `currency` column. An owner file
-holds `[[owner]]` tables with `match.*` keys; as CSV, the same keys are columns. A file is the whole book, not a change
-to it.
+A price file holds `currency` and `[[price]]` tables; as CSV, one line an entry with a `currency` column, in which lines
+with an exchange rate have a currency of their own. An owner file holds `[[owner]]` tables with `match.*` keys; as CSV,
+the same keys are columns. A file is the whole book, not a change to it.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from collector.pricing.fields import (
     MAX_MODEL,
     carbon_field,
     currency_code,
-    rate_field,
     required_text,
     text_field,
     validity_fields,
 )
 from collector.pricing.records import Document, FileFormat, FileKind, Record, read_document, refuse_unknown
+from collector.pricing.terms import RATE_KEYS, stated_rate
+from gpuledger.accounting.directory import DIRECTORY_PREFIX
 from gpuledger.accounting.ownership import (
     ATTRIBUTES,
     LABEL_PREFIX,
@@ -32,14 +33,15 @@ from gpuledger.accounting.ownership import (
 from gpuledger.accounting.pricebook import PriceBook, PriceEntry
 from gpuledger.errors import OwnerMappingError, PriceBookError
 
-PRICE_KEYS: Final = ("model", "mig_profile", "pool", "cluster", "rate", "carbon_g_per_kwh", "from", "to")
+CARBON_KEYS: Final = ("carbon_g_per_kwh", "carbon_region")
+PRICE_KEYS: Final = ("model", "mig_profile", "pool", "cluster", *RATE_KEYS, *CARBON_KEYS, "from", "to")
 OWNER_KEYS: Final = (*OWNER_FIELDS, "from", "to")
 MATCH_PREFIX: Final = "match."
 _PRICES: Final = FileKind(
     "price",
     "price",
     PriceBookError,
-    'an entry needs a model and a rate: [[price]] model = "NVIDIA H100 80GB HBM3", rate = "2.49"',
+    'an entry needs a model and a rate (or costs): [[price]] model = "NVIDIA H100 80GB HBM3", rate = "2.49"',
 )
 _OWNERS: Final = FileKind(
     "owner rule",
@@ -53,7 +55,7 @@ def parse_price_book(content: bytes, as_format: FileFormat, source: str) -> Pric
     """Return the price book in a file; raises PriceBookError that names the line or entry and the next step."""
     document = read_document(content, as_format, source, _PRICES)
     currency = _csv_currency(document, source) if as_format == "csv" else _toml_currency(document, source)
-    entries = [_price_entry(record) for record in document.records]
+    entries = [_price_entry(record, currency) for record in document.records]
     try:
         return PriceBook(currency, entries)
     except PriceBookError as error:
@@ -79,31 +81,49 @@ def _toml_currency(document: Document, source: str) -> str:
 
 
 def _csv_currency(document: Document, source: str) -> str:
-    refuse_unknown(document.settings["columns"], (*PRICE_KEYS, "currency"), f"{source}: line 1", _PRICES)
+    """Return the book's currency: that of all lines without an exchange rate, or else the column `book_currency`."""
+    refuse_unknown(document.settings["columns"], (*PRICE_KEYS, "book_currency"), f"{source}: line 1", _PRICES)
     first = ""
     for record in document.records:
-        code = currency_code(record.values.pop("currency", ""), f"{record.where}: currency", _PRICES)
+        book = record.values.pop("book_currency", "")
+        own = currency_code(record.values.get("currency", ""), f"{record.where}: currency", _PRICES)
+        if book:
+            code = currency_code(book, f"{record.where}: book_currency", _PRICES)
+        elif "exchange_rate" in record.values:
+            continue
+        else:
+            code = own
         first = first or code
         if code != first:
             raise PriceBookError(
                 f"{record.where}: currency {code} beside {first}",
-                hint="a price book has one currency; convert the rates",
+                hint="a price book has one currency; convert the rates, or give the line an exchange_rate",
             )
+    if not first:
+        raise PriceBookError(
+            f"{source}: every line has a currency of its own, and the book has none",
+            hint="add a column book_currency: what the exchange rates are into",
+        )
     return first
 
 
-def _price_entry(record: Record) -> PriceEntry:
+def _price_entry(record: Record, book_currency: str) -> PriceEntry:
     refuse_unknown(record.values, PRICE_KEYS, record.where, _PRICES)
     from_us, to_us = validity_fields(record, _PRICES)
+    model = required_text(record, "model", _PRICES, most=MAX_MODEL)
+    rate = stated_rate(record, book_currency, _PRICES)
     return PriceEntry(
-        model=required_text(record, "model", _PRICES, most=MAX_MODEL),
-        rate_quanta=rate_field(record, "rate", _PRICES),
+        model=model,
+        rate_quanta=rate.rate_quanta,
         cluster=text_field(record, "cluster", _PRICES),
         pool=text_field(record, "pool", _PRICES),
         mig_profile=text_field(record, "mig_profile", _PRICES),
         carbon_g_per_kwh=carbon_field(record, "carbon_g_per_kwh", _PRICES),
         from_us=from_us,
         to_us=to_us,
+        terms=rate.terms,
+        list_rate_quanta=rate.list_rate_quanta,
+        carbon_region=text_field(record, "carbon_region", _PRICES),
     )
 
 
@@ -136,8 +156,8 @@ def _flattened(record: Record) -> dict[str, Any]:
             flat[key] = value
             continue
         for attribute, pattern in value.items():
-            if attribute == LABEL_PREFIX.rstrip(".") and isinstance(pattern, dict):
-                flat.update({f"{MATCH_PREFIX}{LABEL_PREFIX}{name}": text for name, text in pattern.items()})
+            if f"{attribute}." in {LABEL_PREFIX, DIRECTORY_PREFIX} and isinstance(pattern, dict):
+                flat.update({f"{MATCH_PREFIX}{attribute}.{name}": text for name, text in pattern.items()})
             else:
                 flat[f"{MATCH_PREFIX}{attribute}"] = pattern
     return flat

@@ -8,8 +8,10 @@ import msgspec
 import pyarrow as pa
 
 from collector.ledger.database import Session
+from gpuledger.accounting.directory import Directory, Membership
 from gpuledger.accounting.ownership import Owner, OwnerMap, OwnerRule
 from gpuledger.accounting.pricebook import PriceBook, PriceEntry
+from gpuledger.accounting.terms import RateTerms
 from gpuledger.errors import LedgerError
 
 _ENTRY_SCHEMA: Final = pa.schema(
@@ -23,8 +25,25 @@ _ENTRY_SCHEMA: Final = pa.schema(
         ("carbon_g_per_kwh", pa.decimal128(18, 6)),
         ("from_us", pa.int64()),
         ("to_us", pa.int64()),
+        ("list_rate_quanta", pa.int64()),
+        ("stated_rate", pa.decimal128(18, 9)),
+        ("capital_cost", pa.decimal128(18, 9)),
+        ("depreciation_months", pa.int32()),
+        ("energy_price_per_kwh", pa.decimal128(18, 9)),
+        ("pue", pa.decimal128(18, 9)),
+        ("power_w", pa.decimal128(18, 9)),
+        ("overhead_per_hour", pa.decimal128(18, 9)),
+        ("overhead_percent", pa.decimal128(18, 9)),
+        ("discount_percent", pa.decimal128(18, 9)),
+        ("currency", pa.string()),
+        ("exchange_rate", pa.decimal128(28, 12)),
+        ("exchange_source", pa.string()),
+        ("exchange_date", pa.string()),
+        ("carbon_region", pa.string()),
     ]
 )
+_NO_TERMS: Final = RateTerms()
+_SCOPE: Final = tuple(name for name in PriceEntry._fields if name != "terms")
 _RULE_SCHEMA: Final = pa.schema(
     [
         ("rule", pa.int32()),
@@ -33,6 +52,16 @@ _RULE_SCHEMA: Final = pa.schema(
         ("team", pa.string()),
         ("project", pa.string()),
         ("matches", pa.string()),
+        ("from_us", pa.int64()),
+        ("to_us", pa.int64()),
+    ]
+)
+_MEMBERSHIP_SCHEMA: Final = pa.schema(
+    [
+        ("entry", pa.int32()),
+        ("user_name", pa.string()),
+        ("team", pa.string()),
+        ("department", pa.string()),
         ("from_us", pa.int64()),
         ("to_us", pa.int64()),
     ]
@@ -56,10 +85,18 @@ class StoredPrices(NamedTuple):
 
 
 class StoredOwners(NamedTuple):
-    """A version of the owner mapping."""
+    """A version of the owner mapping: its rules, and the version of the directory that they ask, where there is one."""
 
     version: Version
     rules: OwnerMap
+    directory_version: int | None = None
+
+
+class StoredDirectory(NamedTuple):
+    """A version of the directory of people."""
+
+    version: Version
+    directory: Directory
 
 
 def newest_prices(session: Session) -> StoredPrices | None:
@@ -95,12 +132,40 @@ def owners_of_version(session: Session, version: int) -> StoredOwners:
 def _stored_owners(session: Session, found: dict[str, Any]) -> StoredOwners:
     version = _version(found, "owner_version")
     rows = session.execute("owner_rules", {"owner_version": version.number}).to_pylist()
-    return StoredOwners(version, OwnerMap([_rule(row) for row in rows]))
+    of_people = found["directory_version"]
+    directory = None if of_people is None else _memberships(session, of_people)
+    return StoredOwners(version, OwnerMap([_rule(row) for row in rows], directory), of_people)
+
+
+def newest_directory(session: Session) -> StoredDirectory | None:
+    """Return the directory that was imported last; None before the first import."""
+    newest = session.execute("directory_newest").to_pylist()
+    if not newest:
+        return None
+    version = _version(newest[0], "directory_version")
+    return StoredDirectory(version, _memberships(session, version.number))
+
+
+def membership_rows(directory: Directory) -> pa.Table:
+    """Return the memberships of a directory as rows to insert."""
+    rows = [
+        dict(zip(_MEMBERSHIP_SCHEMA.names, (number, *place), strict=True))
+        for number, place in enumerate(directory.memberships)
+    ]
+    return pa.Table.from_pylist(rows, schema=_MEMBERSHIP_SCHEMA)
+
+
+def _memberships(session: Session, version: int) -> Directory:
+    rows = session.execute("directory_entries", {"directory_version": version}).to_pylist()
+    return Directory([Membership(*(row[name] for name in _MEMBERSHIP_SCHEMA.names[1:])) for row in rows])
 
 
 def entry_rows(book: PriceBook) -> pa.Table:
     """Return the entries of a price book as rows to insert."""
-    rows = [{"entry": number, **entry._asdict()} for number, entry in enumerate(book.entries)]
+    rows = [
+        {"entry": number, **(entry.terms or _NO_TERMS)._asdict(), **{name: getattr(entry, name) for name in _SCOPE}}
+        for number, entry in enumerate(book.entries)
+    ]
     return pa.Table.from_pylist(rows, schema=_ENTRY_SCHEMA)
 
 
@@ -122,8 +187,13 @@ def rule_rows(owner_map: OwnerMap) -> pa.Table:
 def _stored_prices(session: Session, found: dict[str, Any]) -> StoredPrices:
     version = _version(found, "price_version")
     rows = session.execute("price_entries", {"price_version": version.number}).to_pylist()
-    entries = [PriceEntry(**{name: row[name] for name in PriceEntry._fields}) for row in rows]
-    return StoredPrices(version, PriceBook(found["currency"], entries))
+    return StoredPrices(version, PriceBook(found["currency"], [_entry(row) for row in rows]))
+
+
+def _entry(row: dict[str, Any]) -> PriceEntry:
+    """Return an entry as it was imported. One without terms has none of their columns, as those of older ledgers."""
+    stated = RateTerms(**{name: row[name] for name in RateTerms._fields})
+    return PriceEntry(**{name: row[name] for name in _SCOPE}, terms=None if stated == _NO_TERMS else stated)
 
 
 def _version(row: dict[str, Any], name: str) -> Version:

@@ -63,13 +63,14 @@ class BillLine(msgspec.Struct, frozen=True):
     active_unknown_us: int | None
     energy_mj: int | None
     energy_unknown_us: int | None
-    carbon_g_per_kwh: Decimal | None
+    carbon_g_per_kwh: Decimal | None  # of the hour, else the constant of the price entry
     price_version: int | None
     price_entry: int | None
     owner_version: int | None
     rate_quanta: int | None
     cost_quanta: int | None
     active_cost_quanta: int | None
+    list_rate_quanta: int | None  # before the discount of the price entry
 
 
 class Bill(msgspec.Struct, frozen=True):

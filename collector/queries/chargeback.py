@@ -10,16 +10,45 @@ from typing import Any, Final
 import msgspec
 
 from collector.ledger.store import Ledger
-from collector.queries.figures import HELD, Span, cost_of, energy, hours, instant, integers, money, span, state_hours
-from collector.queries.grouping import BY, KINDS, VIEWS, choice, group_of, named
+from collector.queries.figures import (
+    HELD,
+    Span,
+    cost_of,
+    energy,
+    hours,
+    instant,
+    integers,
+    money,
+    ratio,
+    span,
+    state_hours,
+)
+from collector.queries.grouping import (
+    BY,
+    BY_DEVICE,
+    BY_HOLDER,
+    KINDS,
+    NOBODYS,
+    VIEWS,
+    choice,
+    group_of,
+    named,
+)
 from collector.queries.standing import Standing, standing
+from gpuledger.accounting.idle_policy import PLATFORM, POLICIES, idle_shares
 from gpuledger.accounting.periods import Period, require_hours
 from gpuledger.accounting.units import MJ_PER_KWH
+from gpuledger.errors import ConfigError
 from gpuledger.model import State
 
 
 class ChargebackRow(msgspec.Struct, frozen=True):
-    """One group. Money is exact text, None where no price applies; activity, energy, carbon are None where unknown."""
+    """One group. Money is exact text, None where no price applies; activity, energy, carbon are None where unknown.
+
+    `carbon_hourly_ratio` is the share of the energy whose carbon follows from its hour's intensity; that of the rest
+    follows from the constants of price entries. `shared_cost` is what of `cost` an idle policy moved here, negative for
+    time that nobody held, so that all of them sum to zero. None where the platform pays.
+    """
 
     key: str
     kind: str
@@ -27,7 +56,9 @@ class ChargebackRow(msgspec.Struct, frozen=True):
     active_gpu_hours: float | None
     energy_kwh: float | None
     carbon_kg: float | None
+    carbon_hourly_ratio: float | None
     cost: str | None
+    shared_cost: str | None
     unpriced_gpu_hours: float
     states: dict[str, float]
 
@@ -39,6 +70,7 @@ class Chargeback(msgspec.Struct, frozen=True):
     period: Span
     view: str
     by: str
+    idle_policy: str
     rows: list[ChargebackRow]
     total: ChargebackRow
     unpriced_gpu_hours: float
@@ -59,7 +91,9 @@ class _Sums:
     unmetered_part_us: int = 0
     carbon_g_mj: Decimal = Decimal(0)  # grams per kilowatt-hour x millijoules
     carbon_unknown_mj: int = 0
+    carbon_hourly_mj: int = 0
     cost_quanta: int = 0
+    shared_quanta: int = 0  # of the cost: what the idle policy added, or took away
     unpriced_part_us: int = 0
     states: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
 
@@ -68,6 +102,10 @@ class _Sums:
         self.states[state] += part_us
         self.cost_quanta += cost_quanta
         self.unpriced_part_us += unpriced_part_us
+
+    def share(self, quanta: int) -> None:
+        self.cost_quanta += quanta
+        self.shared_quanta += quanta
 
     def measure(self, row: dict[str, Any]) -> None:
         self.active_part_us += row["active_part_us"]
@@ -78,6 +116,7 @@ class _Sums:
         self.unmetered_part_us += row["energy_unknown_part_us"]
         self.carbon_g_mj += row["carbon_g_mj"]
         self.carbon_unknown_mj += row["carbon_unknown_mj"]
+        self.carbon_hourly_mj += row["carbon_hourly_mj"]
 
     def add(self, other: _Sums) -> None:
         for name in _ADDED:
@@ -102,12 +141,17 @@ _ADDED: Final = tuple(item.name for item in fields(_Sums) if item.name != "state
 _Groups = defaultdict[tuple[str, str], _Sums]
 
 
-def chargeback(ledger: Ledger, period: Period, *, by: str = "team", view: str = "allocation") -> Chargeback:
+def chargeback(
+    ledger: Ledger, period: Period, *, by: str = "team", view: str = "allocation", idle_policy: str = PLATFORM
+) -> Chargeback:
     """Return the charges of `period` by group.
 
     The allocation view charges all held time. The usage view charges the active part of it; the rest of the held time
-    is a row of its own, so that both views have the same total. Raises ConfigError on a period off the hour.
+    is a row of its own, so that both views have the same total. An `idle_policy` other than the platform's moves the
+    cost of time that nobody held to owners; the total stays. Raises ConfigError on a period off the hour.
     """
+    choice("idle_policy", idle_policy, POLICIES)
+    _refuse_devices(by, idle_policy)
     choice("by", by, BY)
     choice("view", view, VIEWS)
     require_hours(period)
@@ -116,7 +160,31 @@ def chargeback(ledger: Ledger, period: Period, *, by: str = "team", view: str = 
     groups: _Groups = defaultdict(_Sums)
     for row in ledger.execute("query_chargeback", params).to_pylist():
         _add(groups, by, view, integers(row))
-    return _answer(groups, period, by, view, now)
+    _share_idle(groups, idle_policy)
+    return _answer(groups, period, (by, view, idle_policy), now)
+
+
+def _refuse_devices(by: str, idle_policy: str) -> None:
+    if by in BY_DEVICE and idle_policy != PLATFORM:
+        raise ConfigError(
+            f"by {by} a row is all the time of devices, so that nobody can pay for the idle part of it",
+            hint=f"ask by one of {', '.join(BY_HOLDER)}, or leave the idle policy out",
+        )
+
+
+def _share_idle(groups: _Groups, policy: str) -> None:
+    """Move the cost of time that nobody held to owners, as the policy says."""
+    owners = {group[1]: sums for group, sums in groups.items() if group[0] == "owner" and not sums.empty}
+    idle = [sums for group, sums in groups.items() if group[0] in NOBODYS]
+    shares = idle_shares(
+        {name: sums.cost_quanta for name, sums in owners.items()}, sum(sums.cost_quanta for sums in idle), policy
+    )
+    if not shares:
+        return
+    for sums in idle:
+        sums.share(-sums.cost_quanta)
+    for name, share in shares.items():
+        owners[name].share(share)
 
 
 def _add(groups: _Groups, by: str, view: str, row: dict[str, Any]) -> None:
@@ -154,7 +222,9 @@ def _add_usage(groups: _Groups, group: tuple[str, str], row: dict[str, Any]) -> 
         rest.hold(state, unwatched_us, row["unwatched_cost_quanta"], unwatched_unpriced_us)
 
 
-def _answer(groups: _Groups, period: Period, by: str, view: str, now: Standing) -> Chargeback:
+def _answer(groups: _Groups, period: Period, asked: tuple[str, str, str], now: Standing) -> Chargeback:
+    by, view, idle_policy = asked
+    shared = idle_policy != PLATFORM
     present = {group: sums for group, sums in groups.items() if not sums.empty}
     total = _Sums()
     for sums in present.values():
@@ -165,8 +235,9 @@ def _answer(groups: _Groups, period: Period, by: str, view: str, now: Standing) 
         period=span(period),
         view=view,
         by=by,
-        rows=[_row(kind, key, sums) for (kind, key), sums in ordered],
-        total=_row("total", "total", total),
+        idle_policy=idle_policy,
+        rows=[_row(kind, key, sums, shared=shared) for (kind, key), sums in ordered],
+        total=_row("total", "total", total, shared=shared),
         unpriced_gpu_hours=hours(total.unpriced_part_us),
         unobserved_gpu_hours=hours(total.states[State.UNOBSERVED]),
         pending_hours=now.pending_hours,
@@ -175,8 +246,9 @@ def _answer(groups: _Groups, period: Period, by: str, view: str, now: Standing) 
     )
 
 
-def _row(kind: str, key: str, sums: _Sums) -> ChargebackRow:
-    cost = cost_of(sums.part_us, sums.unpriced_part_us, sums.cost_quanta)
+def _row(kind: str, key: str, sums: _Sums, *, shared: bool) -> ChargebackRow:
+    own = cost_of(sums.part_us, sums.unpriced_part_us, sums.cost_quanta - sums.shared_quanta)
+    unknown = own is None or (sums.activity_unknown and not sums.part_us)
     carbon_known = not sums.energy_unknown and not sums.carbon_unknown_mj
     return ChargebackRow(
         key=key,
@@ -185,7 +257,9 @@ def _row(kind: str, key: str, sums: _Sums) -> ChargebackRow:
         active_gpu_hours=None if sums.activity_unknown else hours(sums.active_part_us),
         energy_kwh=None if sums.energy_unknown else energy(sums.energy_mj),
         carbon_kg=round(float(sums.carbon_g_mj / MJ_PER_KWH / 1000), 6) if carbon_known else None,
-        cost=None if sums.activity_unknown and not sums.part_us else money(cost),
+        carbon_hourly_ratio=ratio(sums.carbon_hourly_mj, sums.energy_mj) if carbon_known else None,
+        cost=None if unknown and not sums.shared_quanta else money(sums.cost_quanta),
+        shared_cost=money(sums.shared_quanta) if shared else None,
         unpriced_gpu_hours=hours(sums.unpriced_part_us),
         states=state_hours(sums.states),
     )

@@ -281,7 +281,8 @@ class Checks:
             self._books[version] = prices_of_version(self._session, version)
         entry = self._books[version].book.entries[number]
         asked = self._asked(device_id)
-        return entry, device_rate_quanta(entry, asked.parts) if applies(entry, asked) else None
+        speaks = applies(entry, asked) and entry.follows  # its rate is worked out again from the costs it is kept with
+        return entry, device_rate_quanta(entry, asked.parts) if speaks else None
 
     def _asked(self, device_id: int) -> Priced:
         device = self._devices[device_id]

@@ -10,10 +10,10 @@ import msgspec
 from collector.ledger.database import Session
 from collector.ledger.store import Ledger
 from collector.periods.closed import ClosedPeriod, closed_periods, period_of
+from collector.pricing.attributes import holder_attributes
 from collector.pricing.stored import owners_of_version, prices_of_version
 from collector.queries.charge_id import ChargeId, charge_id_of
 from collector.queries.figures import money
-from collector.rating import holder_attributes
 from gpuledger.accounting.money import cost_quanta
 from gpuledger.accounting.periods import iso
 from gpuledger.accounting.pricebook import PriceEntry
@@ -37,6 +37,8 @@ class PriceProof(msgspec.Struct, frozen=True):
     entry: int
     applies_to: str
     rate: str | None  # of the entry, for a whole GPU or an instance of its profile
+    list_rate: str | None  # the same before the discount
+    built: list[str]  # what the rate follows from, in words
     device_rate: str | None
 
 
@@ -163,6 +165,8 @@ def _price(session: Session, row: dict[str, Any]) -> PriceProof | None:
         entry=row["price_entry"] + 1,
         applies_to=entry.describe(),
         rate=money(entry.rate_quanta),
+        list_rate=money(entry.list_quanta),
+        built=entry.terms.explain() if entry.terms else [],
         device_rate=money(row["rate_quanta"]),
     )
 
@@ -228,6 +232,8 @@ def _what_it_costs(hour: list[dict[str, Any]], mine: list[dict[str, Any]], price
         f"price entry {price.entry} ({price.applies_to}) of version {price.version} ({price.source}) says {price.rate}"
         f" an hour{share}: {price.device_rate}"
     )
+    if price.built:
+        yield f"that rate follows from {'; '.join(price.built)}"
     whole = cost_quanta(mine[0]["rate_quanta"], sum(row["held_us"] for row in hour))
     share_quanta = sum(row["cost_quanta"] for row in mine)
     yield f"the device's hour cost {money(whole)}, rounded once; this charge's share by time is {money(share_quanta)}"

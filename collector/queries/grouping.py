@@ -23,6 +23,7 @@ _NAMES: Final = {
     "unobserved": "unobserved",
 }
 KINDS: Final = ("owner", "device", *_NAMES)  # in the order in which answers list them
+NOBODYS: Final = ("idle", "unavailable", "unobserved")  # kinds of time that nobody held, which a policy may move
 _STATE_KINDS: Final = {State.IDLE: "idle", State.UNAVAILABLE: "unavailable", State.UNOBSERVED: "unobserved"}
 
 

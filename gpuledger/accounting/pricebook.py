@@ -18,6 +18,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from gpuledger.accounting.globs import is_glob, literal_characters, matches, may_both_match
+from gpuledger.accounting.terms import RateTerms
 from gpuledger.accounting.units import GPU_PARTS
 from gpuledger.accounting.validity import Validity
 from gpuledger.errors import PriceBookError
@@ -29,6 +30,7 @@ class PriceEntry(NamedTuple):
     """One rate: per hour of a whole GPU or, where `mig_profile` is set, per hour of one instance of that profile.
 
     An empty `cluster`, `pool` or `mig_profile` stands for all. `model` is NVML's name, or a glob over it.
+    `rate_quanta` is what is charged. Where the entry has `terms`, it follows from them, and so does the list rate.
     """
 
     model: str
@@ -39,6 +41,20 @@ class PriceEntry(NamedTuple):
     carbon_g_per_kwh: Decimal | None = None
     from_us: int | None = None
     to_us: int | None = None
+    terms: RateTerms | None = None
+    list_rate_quanta: int | None = None  # before the discount; None: the same as the rate
+    carbon_region: str = ""  # whose hourly intensity counts, where it is known; else the entry's own
+
+    @property
+    def list_quanta(self) -> int:
+        """Return the hourly rate before the discount."""
+        return self.rate_quanta if self.list_rate_quanta is None else self.list_rate_quanta
+
+    @property
+    def follows(self) -> bool:
+        """Return whether both rates follow from the terms, where there are any."""
+        terms = self.terms
+        return terms is None or (self.rate_quanta, self.list_quanta) == (terms.rate_quanta, terms.list_quanta)
 
     @property
     def validity(self) -> Validity:
@@ -113,18 +129,28 @@ def device_rate_quanta(entry: PriceEntry, parts: int) -> int:
     An entry for a MIG profile states the instance's own rate. Any other rate is for a whole GPU: a device of fewer
     parts pays its share of it, rounded half to even to a quantum an hour.
     """
+    return _share(entry, entry.rate_quanta, parts)
+
+
+def device_list_rate_quanta(entry: PriceEntry, parts: int) -> int:
+    """Return the hourly list rate of a whole device of `parts`, by the same rule."""
+    return _share(entry, entry.list_quanta, parts)
+
+
+def _share(entry: PriceEntry, rate_quanta: int, parts: int) -> int:
     if entry.mig_profile:
-        return entry.rate_quanta
-    whole, rest = divmod(entry.rate_quanta * parts, GPU_PARTS)
+        return rate_quanta
+    whole, rest = divmod(rate_quanta * parts, GPU_PARTS)
     if 2 * rest > GPU_PARTS or (2 * rest == GPU_PARTS and whole % 2):
         whole += 1
     return whole
 
 
 def _refuse_ambiguity(entries: Sequence[PriceEntry]) -> None:
-    rivals: defaultdict[tuple[Specificity, str, str, str], list[int]] = defaultdict(list)
+    rivals: defaultdict[tuple[Specificity, str, str, str, str], list[int]] = defaultdict(list)
     for number, entry in enumerate(entries):
-        group = rivals[(entry.specificity, entry.cluster, entry.pool, entry.mig_profile)]
+        exact = "" if is_glob(entry.model) else entry.model  # two exact models can only meet where they are one
+        group = rivals[(entry.specificity, entry.cluster, entry.pool, entry.mig_profile, exact)]
         for earlier in group:
             other = entries[earlier]
             if entry.validity.meets(other.validity) and may_both_match(entry.model, other.model):

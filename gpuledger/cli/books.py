@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Final
 
-from gpuledger.cli import tables
+from gpuledger.cli import owner_checks, owner_tables, price_lists, tables
 from gpuledger.cli.arguments import Commands, Parser, add_command, add_output, add_period, add_source
 from gpuledger.cli.exits import DONE
 from gpuledger.cli.output import emit
 from gpuledger.cli.sources import open_source, read_book
 
+DRAWN: Final = {"prices": tables.prices, "owners": tables.owners, "directory": owner_tables.directory}
+
 
 def register(commands: Commands) -> None:
     """Add the commands."""
-    _register_book(commands, "price", "prices", "the price book: what a GPU-hour costs, and since when")
-    _register_book(commands, "owner", "owners", "the owner mapping: which team pays for which holder")
+    prices = _register_book(commands, "price", "prices", "the price book: what a GPU-hour costs, and since when")
+    price_lists.register(prices)
+    owners = _register_book(commands, "owner", "owners", "the owner mapping: which team pays for which holder")
+    owner_checks.register(owners)
+    _register_book(
+        owners, "directory", "directory", "the directory of people: which team each user is in, and since when"
+    )
     rate = add_command(commands, "rate", "rate again what is open; shows what would change, applies it with --apply")
     add_period(rate)
     rate.add_argument("--apply", action="store_true", help="keep the new charges")
@@ -26,7 +33,7 @@ def register(commands: Commands) -> None:
     rate.set_defaults(run=run_rate)
 
 
-def _register_book(commands: Commands, name: str, kind: str, summary: str) -> None:
+def _register_book(commands: Commands, name: str, kind: str, summary: str) -> Commands:
     book = add_command(commands, name, summary)
     actions = book.add_subparsers(metavar="ACTION", parser_class=Parser, required=True)
     importing = add_command(actions, "import", "make FILE (TOML or CSV) the whole book; older versions are kept")
@@ -38,6 +45,7 @@ def _register_book(commands: Commands, name: str, kind: str, summary: str) -> No
     add_source(listing)
     add_output(listing)
     listing.set_defaults(run=partial(run_list, kind))
+    return actions
 
 
 def run_import(kind: str, args: argparse.Namespace) -> int:
@@ -53,8 +61,7 @@ def run_list(kind: str, args: argparse.Namespace) -> int:
     """Show the newest book."""
     with open_source(args) as source:
         answer = source.query(kind, {})
-    draw: Callable[..., object] = tables.prices if kind == "prices" else tables.owners
-    emit(args, answer, draw)  # type: ignore[arg-type]
+    emit(args, answer, DRAWN[kind])
     return DONE
 
 

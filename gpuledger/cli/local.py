@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -10,17 +10,26 @@ import msgspec
 import pyarrow as pa
 
 from collector.api.parameters import read_parameters
-from collector.api.questions import QUESTIONS
+from collector.api.questions import OWNER_CHECKS, QUESTIONS
 from collector.imports.apply import apply_import
 from collector.imports.payload import Applied, JobImport
 from collector.ledger.store import Ledger
 from collector.periods.closing import close_period
-from collector.pricing.imports import import_owners, import_prices
+from collector.pricing.carbon import import_carbon
+from collector.pricing.files import parse_owner_map
+from collector.pricing.imports import ImportReport, import_directory, import_owners, import_prices
 from collector.rating import rate_dirty
 from gpuledger.accounting.periods import parse_period
 from gpuledger.cli.sources import Document, media_type, read_book
 
 _FORMATS: Final[dict[str, Literal["toml", "csv"]]] = {"application/toml": "toml", "text/csv": "csv"}
+_IMPORTS: Final[dict[str, Callable[..., ImportReport]]] = {
+    "prices": import_prices,
+    "owners": import_owners,
+    "directory": import_directory,
+    "carbon": import_carbon,
+}
+_CHECKS: Final = {check.name: check for check in OWNER_CHECKS}
 _QUESTIONS: Final = {question.name: question for question in QUESTIONS}
 
 
@@ -44,12 +53,21 @@ class LocalSource:
         return question.table(self._ledger, **read_parameters(question.parameters, params))
 
     def import_book(self, kind: str, path: Path) -> Document:
-        """Import a price book or an owner mapping."""
+        """Import a price book, an owner mapping or a directory of people."""
         content, as_format = read_book(path), _FORMATS[media_type(path)]
-        importing = import_prices if kind == "prices" else import_owners
+        importing = _IMPORTS[kind]
         self._rated = False
         now_us = self._ledger.now_us()
         return _plain(importing(self._ledger, content, as_format, source=path.name, imported_us=now_us))
+
+    def check_owners(self, check: str, path: Path, params: Mapping[str, str]) -> Document:
+        """Hold an owner mapping against the ledger."""
+        question = _CHECKS[f"owners/{check}"]
+        rules = parse_owner_map(read_book(path), _FORMATS[media_type(path)], path.name)
+        if question.rated and not self._rated:
+            rate_dirty(self._ledger)
+            self._rated = True
+        return _plain(question.ask(self._ledger, rules, **read_parameters(question.parameters, params)))
 
     def rate(self, period: str, *, apply: bool) -> Document:
         """Rate what waits; the cost of `period` before and after tells what changed."""

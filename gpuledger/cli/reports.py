@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from gpuledger.accounting.idle_policy import PLATFORM, POLICIES
 from gpuledger.cli import tables
 from gpuledger.cli.arguments import Commands, add_command, add_dimension, add_output, add_period, add_source
 from gpuledger.cli.exits import DONE, VIOLATION
@@ -20,6 +21,12 @@ def register(commands: Commands) -> None:
         choices=("allocation", "usage"),
         default="allocation",
         help="charge what was held, or what was active (allocation)",
+    )
+    chargeback.add_argument(
+        "--idle-policy",
+        choices=POLICIES,
+        default=PLATFORM,
+        help="who pays for time that nobody held: the platform, owners by their cost, or evenly (platform)",
     )
     utilization = add_command(commands, "utilization", "what GPU time was spent as")
     add_dimension(utilization)
@@ -40,7 +47,10 @@ def register(commands: Commands) -> None:
 def run_chargeback(args: argparse.Namespace) -> int:
     """Print chargeback."""
     with open_source(args) as source:
-        answer = source.query("chargeback", {"period": args.period, "by": args.by, "view": args.view})
+        answer = source.query(
+            "chargeback",
+            {"period": args.period, "by": args.by, "view": args.view, "idle_policy": args.idle_policy},
+        )
     emit(args, answer, tables.chargeback)
     return DONE
 

@@ -37,7 +37,11 @@ class Source(Protocol):
         ...
 
     def import_book(self, kind: str, path: Path) -> Document:
-        """Make the file the whole price book (`prices`) or owner mapping (`owners`); return what changed."""
+        """Make the file the whole book of a kind: `prices`, `owners` or `directory`; return what changed."""
+        ...
+
+    def check_owners(self, check: str, path: Path, params: Mapping[str, str]) -> Document:
+        """Hold an owner mapping against the ledger, storing nothing: `explain` a holder, `test` what would move."""
         ...
 
     def rate(self, period: str, *, apply: bool) -> Document:
@@ -83,6 +87,14 @@ class HttpSource:
         body = read_book(path)
         with self._explained():
             answer: Document = self._client.post(f"/v1/{kind}", body, media_type(path), {"source": path.name})
+        return answer
+
+    def check_owners(self, check: str, path: Path, params: Mapping[str, str]) -> Document:
+        """Send the file to be held against the ledger."""
+        body = read_book(path)
+        asked = {"source": path.name, **params}
+        with self._explained():
+            answer: Document = self._client.post(f"/v1/owners/{check}", body, media_type(path), asked)
         return answer
 
     def rate(self, period: str, *, apply: bool) -> Document:

@@ -10,10 +10,17 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from dashboards import wording
+from gpuledger.accounting.idle_policy import PLATFORM, PROPORTIONAL
 from gpuledger.cli.drawing import Line, draw, figures, words
 
 Answer = Mapping[str, Any]
 SHOWN_PROBLEMS: Final = 10
+BOOKS: Final = {
+    "prices": ("Price book", "entries"),
+    "owners": ("Owner mapping", "rules"),
+    "directory": ("Directory of people", "memberships"),
+    "carbon": ("Carbon intensity", "hours"),
+}
 _TITLED: Final = ("team", "department")
 
 
@@ -33,8 +40,29 @@ def chargeback(answer: Answer) -> RenderableType:
         figures(f"Cost, {currency}" if currency else "Cost"),
         figures("Share"),
     )
+    notes = [*standing_notes(answer), *_carbon_note(answer["total"]), *_policy_note(answer)]
     view = "by what was used" if answer["view"] == "usage" else "by what was held"
-    return draw(f"Chargeback, {period_words(answer)}, {view}", columns, lines, standing_notes(answer))
+    return draw(f"Chargeback, {period_words(answer)}, {view}", columns, lines, notes)
+
+
+def _policy_note(answer: Answer) -> list[str]:
+    """Say who pays for time that nobody held, where it is not the platform."""
+    policy = answer.get("idle_policy", PLATFORM)
+    moved = sum((_decimal(row["shared_cost"]) for row in answer["rows"] if row["kind"] == "owner"), Decimal(0))
+    if policy == PLATFORM:
+        return []
+    how = "by what their own time cost" if policy == PROPORTIONAL else "evenly"
+    money = f"{moved:,.2f} {answer['currency'] or ''}".strip()
+    return [f"Time that nobody held costs {money}, which owners pay {how}. Invoices stay the platform's."]
+
+
+def _carbon_note(total: Answer) -> list[str]:
+    """Say which share of the carbon follows from hourly intensities; nothing where none does."""
+    share = total.get("carbon_hourly_ratio")
+    if not share:
+        return []
+    rest = "" if share == 1 else "; that of the rest by the constants of price entries"
+    return [f"CO2e of {wording.share(share, 1)} of the energy is by the intensity of its hour{rest}."]
 
 
 def _chargeback_line(row: Answer, by: str, total: Decimal) -> Line:
@@ -171,8 +199,9 @@ def prices(answer: Answer) -> RenderableType:
                 row["pool"],
                 row["cluster"],
                 row["rate"],
-                row["carbon_g_per_kwh"] or wording.UNKNOWN,
-                _validity(row),
+                row["list_rate"] if row["list_rate"] != row["rate"] else "",
+                " ".join(filter(None, (row["carbon_region"], row["carbon_g_per_kwh"]))) or wording.UNKNOWN,
+                validity(row),
             )
         )
         for row in answer["rows"]
@@ -183,10 +212,12 @@ def prices(answer: Answer) -> RenderableType:
         words("Pool"),
         words("Cluster"),
         figures(f"{answer['currency'] or 'Rate'} per GPU-hour"),
+        figures("List"),
         figures("CO2e, g/kWh"),
         words("Valid"),
     )
-    return draw(_book_title("Price book", answer), columns, lines)
+    notes = [f"Entry {row['entry']}: {'; '.join(row['built'])}." for row in answer["rows"] if row["built"]]
+    return draw(book_title("Price book", answer), columns, lines, notes)
 
 
 def owners(answer: Answer) -> RenderableType:
@@ -199,31 +230,35 @@ def owners(answer: Answer) -> RenderableType:
                 row["project"],
                 row["department"],
                 ", ".join(f"{name} = {pattern}" for name, pattern in row["match"].items()),
-                _validity(row),
+                validity(row),
             )
         )
         for row in answer["rows"]
     ]
     columns = (figures("#"), words("Team"), words("Project"), words("Department"), words("Where"), words("Valid"))
-    return draw(_book_title("Owner mapping", answer), columns, lines)
+    return draw(book_title("Owner mapping", answer), columns, lines)
 
 
 def imported_book(kind: str, answer: Answer) -> RenderableType:
-    """Say what an import of a book did."""
-    name = "Price book" if kind == "prices" else "Owner mapping"
-    entries = f"{answer['entries']:,} {'entries' if kind == 'prices' else 'rules'}"
+    """Say what an import of a book did, and what in it may be a mistake."""
+    name, counted = BOOKS[kind]
+    entries = f"{answer['entries']:,} {counted}"
+    rated = " Hours that it changes are rated again." if kind != "carbon" else ""
+    done = f"{name} is now version {answer['version']} ({entries}).{rated}"
     if not answer["changed"]:
-        return Text(f"{name} unchanged: this file is version {answer['version']} already ({entries}).")
-    return Text(f"{name} is now version {answer['version']} ({entries}). Hours that it changes are rated again.")
+        done = f"{name} unchanged: this file is version {answer['version']} already ({entries})."
+    return Text("\n".join([done, *(f"! {warning}" for warning in answer["warnings"])]))
 
 
-def _book_title(name: str, answer: Answer) -> str:
+def book_title(name: str, answer: Answer) -> str:
+    """Return which version of a book is shown, and where it came from."""
     if answer["version"] is None:
         return f"{name}: none imported yet"
     return f"{name}, version {answer['version']}, from {answer['source']} on {wording.instant(answer['imported_at'])}"
 
 
-def _validity(row: Answer) -> str:
+def validity(row: Answer) -> str:
+    """Return when an entry holds, in words."""
     if not row["from"] and not row["to"]:
         return "always"
     since = f"from {wording.instant(row['from'])}" if row["from"] else ""

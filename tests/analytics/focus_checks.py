@@ -89,8 +89,9 @@ def _check_figures(row: Row) -> None:
         assert Decimal(row[f"{kind}UnitPrice"]) * quantity == Decimal(row[f"{kind}Cost"])
     assert row["BilledCost"] == row["EffectiveCost"] == row["PricingCurrencyEffectiveCost"]
     roundings = 2 if row["ChargeClass"] else 1  # a correction is the difference of two charges
-    most = roundings * ROUNDING + Decimal(row["ListUnitPrice"]) * TWELFTH
-    assert abs(Decimal(row["BilledCost"]) - Decimal(row["ListCost"])) < most
+    most = roundings * ROUNDING + Decimal(row["ContractedUnitPrice"]) * TWELFTH
+    assert abs(Decimal(row["BilledCost"]) - Decimal(row["ContractedCost"])) < most
+    assert Decimal(row["ListUnitPrice"]) >= Decimal(row["ContractedUnitPrice"])
 
 
 def _check_times(row: Row) -> None:

@@ -41,6 +41,23 @@ def test_every_row_and_every_split_is_exact(out: Path) -> None:
     check_cost_and_usage(read(out / CHARGES), "1.4")
 
 
+def test_a_discount_stands_between_list_and_contracted_price(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """3.00 USD less 10% at 0.91: the list price is 2.73 EUR for a whole GPU, the contracted one 2.457, parts pay parts."""
+    terms = 'rate = "3"\ndiscount_percent = "10"\ncurrency = "USD"\nexchange_rate = "0.91"\nexchange_source = "ECB"\n'
+    book = f'currency = "EUR"\n[[price]]\nmodel = "*"\nexchange_date = "2026-07-01"\n{terms}'
+    with open_ledger(tmp_path / "ledger") as ledger:
+        fill(ledger)
+        prices(ledger, book)
+    export(capsys, "focus", "--ledger", str(tmp_path / "ledger"), "--period", ALL, "--out", str(tmp_path))
+    rows = read(tmp_path / CHARGES)
+    check_cost_and_usage(rows, "1.4")
+    found = {(Decimal(row["ListUnitPrice"]), Decimal(row["ContractedUnitPrice"])) for row in rows}
+    assert (Decimal("2.73"), Decimal("2.457")) in found
+    assert all(contracted == listed * Decimal("0.9") for listed, contracted in found)
+
+
 def test_the_public_toolkit_accepts_each_dataset(out: Path) -> None:
     """Its linter finds nothing in any file, and exits with 0."""
     for dataset, file in DATASETS.items():

@@ -224,7 +224,11 @@ def test_a_request_to_close_that_makes_no_sense(site: Site, body: bytes) -> None
 
 @pytest.mark.parametrize(
     "asked",
-    [q for q in QUESTIONS if answers.CSV in answers.offered_for(q.answer) and q.name not in {"invoice", "explain"}],
+    [
+        q
+        for q in QUESTIONS
+        if answers.CSV in answers.offered_for(q.answer) and all(p.default is not None for p in q.parameters)
+    ],
     ids=lambda asked: asked.name,
 )
 def test_rows_come_as_json_csv_and_arrow(filled: Site, asked: Any) -> None:
@@ -279,6 +283,27 @@ def test_a_wrong_question_is_a_problem_with_a_hint(
     assert (answer.status, answer.headers["Content-Type"]) == (status, "application/problem+json")
     assert (answer.json["code"], answer.json["status"]) == (code, status)
     assert hint in answer.json["hint"]
+
+
+def test_a_mapping_is_held_against_the_ledger_over_http(filled: Site) -> None:
+    """It can be tested, and a holder explained by it, without being stored; a file of people becomes the directory."""
+    new = OWNERS.replace(b"vision", b"language")
+    mapping = filled.get("/v1/owners").json
+    tested = filled.ask("POST", f"/v1/owners/test?period={PERIOD}", new, content_type="application/toml").json
+    assert [(row["from_team"], row["to_team"], row["gpu_hours"]) for row in tested["rows"]] == [
+        ("vision", "language", 1.0)
+    ]
+    (held,) = {row["holder"] for row in filled.get(f"/v1/usage?period={PERIOD}").json["rows"] if row["holder"]}
+    tried = filled.ask("POST", f"/v1/owners/explain?holder={held}", new, content_type="application/toml").json
+    assert [owner["team"] for owner in tried["owners"]] == ["language"]
+    assert [owner["team"] for owner in filled.get(f"/v1/owner?holder={held}").json["owners"]] == ["vision"]
+    assert filled.get("/v1/owners").json == mapping
+    people = filled.ask("POST", "/v1/directory?source=people.csv", b"user,team\nana,vision\n", content_type="text/csv")
+    assert (people.status, people.json["version"]) == (200, 1)
+    assert [row["user"] for row in filled.get("/v1/directory").json["rows"]] == ["ana"]
+    hours = filled.ask("POST", "/v1/carbon", b"region,hour,g_per_kwh\nn,2026-01-01,5\n", content_type="text/csv")
+    assert (hours.status, hours.json["entries"]) == (200, 1)
+    assert [row["region"] for row in filled.get("/v1/carbon").json["rows"]] == ["n"]
 
 
 def test_a_bad_price_book_changes_nothing(filled: Site) -> None:

@@ -22,7 +22,8 @@ from collector.ledger.stages import STAGES
 from collector.ledger.statements import names, statement
 from collector.ledger.store import Ledger
 from collector.periods import closing
-from collector.pricing import stored
+from collector.pricing import carbon, stored
+from collector.queries import owner_moves
 from gpuledger.errors import LedgerError
 from tests.collector.ask import RAW_HOURLY, ask, contents
 from tests.collector.batches import minutes
@@ -150,6 +151,9 @@ RATING_STAGES: dict[str, pa.Schema] = {
     "new_owners": rating._NEW_OWNER_SCHEMA,
     "new_entries": stored._ENTRY_SCHEMA,
     "new_rules": stored._RULE_SCHEMA,
+    "new_memberships": stored._MEMBERSHIP_SCHEMA,
+    "new_hours": carbon._SCHEMA,
+    "owner_spells": owner_moves._SPELLS,
     "new_invoices": closing._INVOICES,
     "new_lines": closing._LINES,
 }

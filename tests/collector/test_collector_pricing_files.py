@@ -85,7 +85,7 @@ MODEL, RATE = 'model = "m"', 'rate = "1"'
         (b"currency = EUR", "not valid TOML: Invalid value (at line 1, column 12)", "[[price]]"),
         (b"\xff", "line 1: not UTF-8", "UTF-8"),
         (entry(MODEL, RATE, head=""), "currency is missing", 'currency = "EUR"'),
-        (entry(MODEL, RATE, head='currency = "euro"'), "'euro' is not a currency code", "three capital letters"),
+        (entry(MODEL, RATE, head='currency = "euro"'), "'euro' is not a currency code", 'did you mean "EUR"?'),
         (entry(MODEL, RATE, head='curency = "EUR"'), 'unknown key "curency"', 'did you mean "currency"?'),
         (entry(RATE), "entry 1: model is missing", "needs a model and a rate"),
         (entry(MODEL), "entry 1: rate is missing", "needs a model and a rate"),

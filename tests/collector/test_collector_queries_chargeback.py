@@ -10,11 +10,12 @@ import pytest
 
 from collector.ledger.store import Ledger
 from collector.queries.chargeback import Chargeback, ChargebackRow, chargeback
-from collector.queries.grouping import BY
+from collector.queries.grouping import BY, BY_HOLDER, VIEWS
 from collector.queries.idle import idle
 from collector.queries.timeline import timeline
 from collector.queries.utilization import utilization
 from collector.rating import rate_dirty
+from gpuledger.accounting.idle_policy import POLICIES
 from gpuledger.accounting.periods import Period, parse_period
 from gpuledger.accounting.units import GPU_PARTS, MJ_PER_KWH, US_PER_DAY, US_PER_HOUR
 from gpuledger.errors import ConfigError
@@ -143,6 +144,42 @@ def test_rows_sum_to_the_same_total_whatever_one_asks_by(ledger: Ledger, by: str
     assert answer.total.cost == "5.30"
     assert sum(row.gpu_hours for row in answer.rows) == pytest.approx(3.5)
     assert len({(row.kind, row.key) for row in answer.rows}) == len(answer.rows)
+
+
+@pytest.mark.parametrize("by", BY_HOLDER)
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("policy", POLICIES)
+def test_an_idle_policy_moves_cost_and_keeps_the_sum(ledger: Ledger, by: str, view: str, policy: str) -> None:
+    """Whoever pays for time that nobody held, hours and total stay, and what is added is what is taken away."""
+    before, after = (chargeback(ledger, PERIOD, by=by, view=view, idle_policy=name) for name in ("platform", policy))
+    assert (after.total.cost, after.total.gpu_hours) == (before.total.cost, before.total.gpu_hours)
+    assert sum(Decimal(row.cost or 0) for row in after.rows) == Decimal(before.total.cost or 0)
+    if policy != "platform":
+        assert sum(Decimal(row.shared_cost or 0) for row in after.rows) == 0
+        left = sum(Decimal(row.cost or 0) for row in after.rows if row.kind in {"idle", "unavailable"})
+        assert left == (0 if any(row.kind == "owner" for row in after.rows) else Decimal("1.80"))
+    assert {row.key: row.states for row in after.rows} == {row.key: row.states for row in before.rows}
+
+
+def test_owners_pay_for_idle_time_by_their_cost_or_evenly(ledger: Ledger) -> None:
+    """Idle 1.20 and unavailable 0.60 go to vision (2.40) and nlp (0.60) as 4 to 1, or by halves; strays get nothing."""
+    found = {name: by_key(chargeback(ledger, PERIOD, idle_policy=name)) for name in POLICIES}
+    assert found["platform"]["vision"].shared_cost is None
+    moved = Decimal("1.80") + Decimal(found["platform"]["unobserved"].cost or 0)
+    for name, parts in (("proportional", (Decimal("0.8"), Decimal("0.2"))), ("even", (Decimal("0.5"),) * 2)):
+        for team, part in zip(("vision", "nlp"), parts, strict=True):
+            row = found[name][team]
+            assert Decimal(row.shared_cost or 0) == moved * part
+            assert Decimal(row.cost or 0) == Decimal(found["platform"][team].cost or 0) + moved * part
+        assert found[name]["idle capacity"].shared_cost == "-1.20"
+        assert found[name]["unattributed"].cost == found["platform"]["unattributed"].cost
+
+
+def test_by_devices_nobody_can_pay_for_idle_time(ledger: Ledger) -> None:
+    """A row of a device has its idle time in it, so another policy is refused with the next step."""
+    with pytest.raises(ConfigError, match="by model a row is all the time of devices") as caught:
+        chargeback(ledger, PERIOD, by="model", idle_policy="even")
+    assert "team" in caught.value.hint
 
 
 def test_time_without_a_price_has_no_cost(ledger: Ledger) -> None:

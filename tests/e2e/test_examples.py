@@ -33,6 +33,13 @@ def test_the_example_price_book_says_what_its_comments_say() -> None:
     assert spot.rate_quanta == 1_200_000_000
 
 
+def test_the_example_of_built_up_rates_says_what_its_comments_say() -> None:
+    """A card that is written off costs power and people; the rented one is 3.50 USD less 18% at 0.92."""
+    book = parse_price_book((EXAMPLES / "prices-built.toml").read_bytes(), "toml", "prices-built.toml")
+    assert [entry.rate_quanta for entry in book.entries] == [1_198_428_707, 311_100_000, 2_640_400_000]
+    assert [entry.list_quanta for entry in book.entries] == [1_198_428_707, 311_100_000, 3_220_000_000]
+
+
 def test_the_example_owner_mapping_says_what_its_comments_say() -> None:
     """Rules come first, a loan ends, and what a holder claims of itself counts only where no rule speaks."""
     owners = parse_owner_map((EXAMPLES / "owners.toml").read_bytes(), "toml", "owners.toml")

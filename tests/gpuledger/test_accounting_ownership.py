@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
+from gpuledger.accounting.directory import Directory, Membership
 from gpuledger.accounting.intervals import Interval
 from gpuledger.accounting.ownership import Owner, OwnerMap, OwnerRule
 from gpuledger.accounting.units import US_PER_HOUR
 from gpuledger.accounting.validity import Validity, changed, segments
+from gpuledger.errors import OwnerMappingError
 
 VISION = OwnerRule(Owner("acme", "research", "vision", ""), (("namespace", "vision-*"),))
 JOBS = OwnerRule(Owner(team="hpc"), (("slurm_account", "hpc"), ("user", "a*")))
@@ -84,3 +88,43 @@ def test_segments_are_cut_where_anything_starts_or_ends() -> None:
     """Within a segment all dated things stay as they are; bounds outside or at the edge cut nothing."""
     dated = [VISION._replace(from_us=3, to_us=7), REST._replace(from_us=0, to_us=12)]
     assert segments(Interval(0, 10), dated) == [(0, 3), (3, 7), (7, 10)]
+
+
+def test_every_rule_says_what_became_of_it() -> None:
+    """The one that decides says what it met; the others why not: unmet, absent, out of time, or too late."""
+    old = OwnerRule(Owner(team="old"), (("kind", "*"),), to_us=US_PER_HOUR)
+    rules = OwnerMap([VISION, JOBS, old, REST, CLAIM, OwnerRule(Owner(team="more"), (("kind", "pod"),))])
+    found = rules.trials({"kind": "pod", "namespace": "nlp", "user": "zoe"}, 2 * US_PER_HOUR)
+    assert [(trial.applies, trial.why) for trial in found] == [
+        (False, 'namespace "nlp" does not match "vision-*"'),
+        (False, 'it has no slurm_account, user "zoe" does not match "a*"'),
+        (False, "it holds until 1970-01-01T01:00:00Z"),
+        (True, 'kind "pod" matches "*"'),
+        (False, "it has no team_claim"),
+        (False, "it would match, but rule 4 comes before it"),
+    ]
+
+
+def test_a_directory_says_which_team_a_user_was_in() -> None:
+    """A rule that asks the directory follows a user from team to team; who is in none does not match."""
+    people = Directory(
+        [
+            Membership("ana", "vision", "research", to_us=US_PER_HOUR),
+            Membership("ana", "speech", from_us=2 * US_PER_HOUR),
+        ]
+    )
+    rule = OwnerRule(Owner(team="{directory.team}"), (("directory.team", "*"),))
+    rules = OwnerMap([rule, REST], people)
+    found = [rules.resolve({"user": "ana", "kind": "user"}, n * US_PER_HOUR) for n in range(3)]
+    assert [one and one.owner.team for one in found] == ["vision", "platform", "speech"]
+    assert found[0] is not None
+    assert found[0].explain() == 'rule 1: directory.team "vision" matches "*"'
+    assert rules.resolve({"user": "zoe"}, 0) is None
+    assert [item.validity.from_us for item in rules.dated({"user": "ana"})] == [None, None, None, 2 * US_PER_HOUR]
+
+
+def test_nobody_is_in_two_teams_at_once() -> None:
+    """Two places of one user that overlap are refused; of two users they are two people."""
+    with pytest.raises(OwnerMappingError, match='entry 2: user "ana" is in two teams'):
+        Directory([Membership("ana", "vision"), Membership("ana", "speech", from_us=US_PER_HOUR)])
+    assert len(Directory([Membership("ana", "vision"), Membership("zoe", "vision")]).memberships) == 2

@@ -5,4 +5,5 @@ SELECT
     $imported_us,
     $source,
     $digest,
-    $content;
+    $content,
+    $directory_version;

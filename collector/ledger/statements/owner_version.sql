@@ -3,6 +3,7 @@ SELECT
     m.owner_version,
     m.imported_us,
     m.source,
-    m.digest
+    m.digest,
+    m.directory_version
 FROM owner_maps AS m
 WHERE m.owner_version = $owner_version;

@@ -80,7 +80,6 @@ SELECT
     l.active_unknown_us,
     l.energy_mj,
     l.energy_unknown_us,
-    e.carbon_g_per_kwh,
     l.price_version,
     l.price_entry,
     l.owner_version,
@@ -88,6 +87,17 @@ SELECT
     l.cost_quanta,
     l.active_cost_quanta,
     l.state::TINYINT AS state,
+    coalesce(i.g_per_kwh, e.carbon_g_per_kwh) AS carbon_g_per_kwh,
+    -- what rate_quanta would be without the entry's discount: its list rate, by parts, half to even
+    CASE
+        WHEN e.mig_profile <> '' THEN coalesce(e.list_rate_quanta, e.rate_quanta)
+        ELSE coalesce(e.list_rate_quanta, e.rate_quanta)::HUGEINT * d.parts // 840 + CASE
+            WHEN 2 * (coalesce(e.list_rate_quanta, e.rate_quanta)::HUGEINT * d.parts % 840) > 840 THEN 1
+            WHEN 2 * (coalesce(e.list_rate_quanta, e.rate_quanta)::HUGEINT * d.parts % 840) = 840
+                THEN coalesce(e.list_rate_quanta, e.rate_quanta)::HUGEINT * d.parts // 840 % 2
+            ELSE 0
+        END
+    END::BIGINT AS list_rate_quanta,
     coalesce(r.reason, '') AS reason,
     coalesce(o.organisation, '') AS organisation,
     coalesce(o.department, '') AS department,
@@ -99,6 +109,7 @@ LEFT JOIN holders AS h ON l.holder_id = h.holder_id
 LEFT JOIN reasons AS r ON l.reason_id = r.reason_id
 LEFT JOIN owners AS o ON l.owner_id = o.owner_id
 LEFT JOIN price_entries AS e ON l.price_version = e.price_version AND l.price_entry = e.entry
+LEFT JOIN carbon_known AS i ON e.carbon_region = i.region AND l.hour_us = i.hour_us
 ORDER BY
     l.period_id, l.hour_us, d.cluster, d.node, d.device_key, l.device_id, h.holder_key, l.state, r.reason,
     l.holder_id, l.corrects, l.owner_id, l.price_version, l.price_entry, l.owner_version

@@ -20,7 +20,8 @@ keyed AS (
         c.cost_quanta,
         c.active_cost_quanta,
         d.parts,
-        e.carbon_g_per_kwh,
+        i.g_per_kwh AS hourly_g_per_kwh,
+        coalesce(i.g_per_kwh, e.carbon_g_per_kwh) AS carbon_g_per_kwh,
         c.active_unknown_us > 0 AND c.active_us = 0 AS unwatched,
         CASE c.asked_by
             WHEN 'team' THEN o.team
@@ -44,6 +45,7 @@ keyed AS (
     LEFT JOIN holders AS h ON c.holder_id = h.holder_id
     LEFT JOIN owners AS o ON c.owner_id = o.owner_id
     LEFT JOIN price_entries AS e ON c.price_version = e.price_version AND c.price_entry = e.entry
+    LEFT JOIN carbon_known AS i ON e.carbon_region = i.region AND c.hour_us = i.hour_us
 )
 
 SELECT
@@ -56,6 +58,7 @@ SELECT
     sum(k.energy_unknown_us * k.parts) AS energy_unknown_part_us,
     coalesce(sum(k.energy_mj::DECIMAL(19, 0) * k.carbon_g_per_kwh), 0) AS carbon_g_mj,
     coalesce(sum(k.energy_mj) FILTER (WHERE k.carbon_g_per_kwh IS NULL), 0) AS carbon_unknown_mj,
+    coalesce(sum(k.energy_mj) FILTER (WHERE k.hourly_g_per_kwh IS NOT NULL), 0) AS carbon_hourly_mj,
     coalesce(sum(k.cost_quanta), 0) AS cost_quanta,
     coalesce(sum(k.held_us * k.parts) FILTER (WHERE k.price_entry IS NULL), 0) AS unpriced_part_us,
     coalesce(sum(k.active_cost_quanta), 0) AS active_cost_quanta,
