@@ -74,6 +74,8 @@ def _run_once(directory: Path, plan: DemoPlan, say: Console) -> int:
     )
     for command in ("chargeback", "utilization", "idle", "reconcile"):
         say.print(f"  gpuledger {command} --ledger {directory} --period {demo_plan.months(plan)[-1]}", soft_wrap=True)
+    for command in ("period", "invoice"):
+        say.print(f"  gpuledger {command} list --ledger {directory}", soft_wrap=True)
     return DONE
 
 
@@ -106,7 +108,7 @@ def _history(fleet: Fleet, plan: DemoPlan, say: Console) -> None:
     for period in fleet.source.query("periods", {})["rows"]:
         if period["state"] == "closing":
             fleet.source.close_period(period["label"], by="demo", exception="")
-            say.print(f"{period['label']} is closed: gpuledger invoice list", soft_wrap=True)
+            say.print(f"{period['label']} has ended and is closed, with its invoices", soft_wrap=True)
 
 
 def _stay(fleet: Fleet, directory: Path, say: Console) -> None:
