@@ -32,7 +32,10 @@ INSERT INTO holders BY NAME
     FROM range({holders}) t(i);
 INSERT INTO owners SELECT i, 'acme', 'research', 'team-' || i, 'p' FROM range(9) t(i);
 INSERT INTO price_books VALUES (1, 0, 'x', 'x', 'EUR', '');
-INSERT INTO price_entries VALUES (1, 0, '', '', '*', '', 2490000000, 118, NULL, NULL);
+INSERT INTO price_entries BY NAME
+    SELECT
+        1 AS price_version, 0 AS entry, '' AS cluster, '' AS pool, '*' AS model, '' AS mig_profile,
+        2490000000 AS rate_quanta, 118 AS carbon_g_per_kwh;
 INSERT INTO batches VALUES (1, 'a', 'b', 0, 'c', 'n', 'x', 1, {start}, {end}, 0, 0, '');
 INSERT INTO charges
     SELECT
