@@ -1,0 +1,52 @@
+"""A ledger with a month of charges that nobody had to earn: for benchmarks of what reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from collector.ledger.store import Ledger
+from gpuledger.accounting.periods import parse_period
+
+MONTH = "2026-10"
+FILL = """
+INSERT INTO devices
+    SELECT
+        i, 'c', 'node-' || i // 8, 'GPU-' || i, 'gpu', 'NVIDIA H100 80GB HBM3', 840, NULL, 'GPU-' || i, '', NULL, '',
+        'train', {start}, NULL
+    FROM range({gpus}) t(i);
+INSERT INTO holders BY NAME
+    SELECT
+        i AS holder_id, 'c' AS cluster, 'pod:' || uuid() || '/main' AS holder_key, 'pod' AS kind,
+        'team-' || i % 9 AS namespace, 'train-' || i AS pod, '' AS pod_uid, 'main' AS container, '' AS container_id,
+        '' AS slurm_job, '' AS slurm_step, '' AS slurm_account, '' AS slurm_partition, 'user-' || i % 40 AS user_name,
+        '{{"app":"train","experiment":"e' || i % 30 || '"}}' AS labels, 'mlflow' AS workload_system,
+        '' AS workload_scope, 'run-' || i AS workload_id, 'run ' || i AS workload_name, '' AS team_claim,
+        '' AS controller, '' AS team_source
+    FROM range({holders}) t(i);
+INSERT INTO owners SELECT i, 'acme', 'research', 'team-' || i, 'p' FROM range(9) t(i);
+INSERT INTO price_books VALUES (1, 0, 'x', 'x', 'EUR', '');
+INSERT INTO price_entries BY NAME
+    SELECT
+        1 AS price_version, 0 AS entry, '' AS cluster, '' AS pool, '*' AS model, '' AS mig_profile,
+        2490000000 AS rate_quanta, 118 AS carbon_g_per_kwh;
+INSERT INTO batches VALUES (1, 'a', 'b', 0, 'c', 'n', 'x', 1, {start}, {end}, 0, 0, '');
+INSERT INTO charges
+    SELECT
+        {start} + h * 3600000000, d, CASE WHEN part = 0 THEN (d + h // 24) % {holders} END, 1 + 2 * part, part,
+        CASE WHEN part = 0 THEN (d + h // 24) % 9 END, 1200000000 * (2 - part), 300000000, 0, 1000000, 0, 1, 0, 1,
+        2490000000, 830000000 * (2 - part), 207500000
+    FROM range(744) t(h), range({gpus}) u(d), range(2) v(part)
+    WHERE part = 0 OR (d + h) % 3 = 0;
+"""
+
+
+def fill(directory: Path, *, gpus: int, holders: int) -> int:
+    """Write a month of charges of so many GPUs and holders; return how many charges that are."""
+    month = parse_period(MONTH)
+    with Ledger.open(directory) as ledger:
+        with ledger.transaction() as session:
+            session.script(
+                FILL.format(start=month.start_us, end=month.end_us, gpus=gpus, holders=holders), label="fill"
+            )
+        totals = ledger.execute("period_totals", {"from_us": month.start_us, "to_us": month.end_us}).to_pylist()
+    return int(totals[0]["charge_count"])
