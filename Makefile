@@ -8,7 +8,7 @@ TOOLS := .venv-tools
 VALIDATOR := .venv-focus
 PYTHON312 ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.12.*/bin/python) python3.12)
 
-.PHONY: demo test test-tools check bench focus-validator lock image-requirements format help clean
+.PHONY: demo test test-tools torch-cpu check bench focus-validator lock image-requirements format help clean
 
 help: ## show what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -33,6 +33,9 @@ $(TOOLS)/.installed: requirements/tools.txt
 
 test-tools: $(STAMP) $(TOOLS)/.installed ## who holds a device, told of processes that real MLOps tools start
 	GPULEDGER_TOOLS=$(CURDIR)/$(TOOLS) $(BIN)/python -m pytest tests/tools $(TESTS)
+
+torch-cpu: $(TOOLS)/.installed ## PyTorch for the test with torchrun, from a folder that PIP_FIND_LINKS names
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --no-index --no-deps --require-hashes -r requirements/torch-cpu.txt
 
 check: $(STAMP) ## format, lint, types, imports, SQL
 	$(BIN)/ruff format --check .
