@@ -31,6 +31,7 @@ class Granted(NamedTuple):
     managed: frozenset[str] = frozenset()  # devices that are this scheduler's to give: use without a grant is ungranted
     replicas: Mapping[str, int] = {}  # into how many a device is shared out, where that is more than one
     events: tuple[Event, ...] = ()
+    lingering: tuple[Grant, ...] = ()  # of a tenancy that has ended and whose last processes may still run
 
 
 NOTHING_GRANTED = Granted()

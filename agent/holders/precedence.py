@@ -27,6 +27,7 @@ class DeviceGrants(NamedTuple):
     ended: tuple[Grant, ...] = ()  # since the previous reading
     managed: bool = False
     replicas: int | None = None
+    lingering: tuple[Grant, ...] = ()  # they hold nothing without a process, and a process of theirs is no intruder
 
 
 class Conflict(NamedTuple):
@@ -78,11 +79,16 @@ def rank(answers: Sequence[Granted]) -> tuple[dict[str, DeviceGrants], list[Conf
             known = found.get(device, NO_GRANTS)
             if known.grants:
                 conflicts += _conflicts(device, known.grants, grants)
-            elif not known.ended:
-                standing = tuple(grant for grant in grants if grant.until_us is None)
-                ended = tuple(grant for grant in grants if grant.until_us is not None)
+            else:
+                standing = tuple(
+                    grant for grant in grants if grant.until_us is None and not _agrees(grant, known.ended)
+                )
+                ended = known.ended or tuple(grant for grant in grants if grant.until_us is not None)
                 replicas = answer.replicas.get(device)
-                found[device] = DeviceGrants(standing, ended, known.managed, replicas)
+                found[device] = known._replace(grants=standing, ended=ended, replicas=replicas)
+        for grant in answer.lingering:
+            known = found.get(grant.device, NO_GRANTS)
+            found[grant.device] = known._replace(lingering=(*known.lingering, grant))
         for device in answer.managed:
             found[device] = found.get(device, NO_GRANTS)._replace(managed=True)
     return found, conflicts
@@ -121,9 +127,9 @@ def occupy(device: DeviceGrants, present: Iterable[Present]) -> Occupancy:
             weight = grant.replicas * scale // len(users)
             places.append(Place(_holder_under(grant, joined.holder), grant, joined, weight))
     refusal = (TO_ANOTHER if device.grants else TO_NOBODY) if device.managed or device.grants else ""
-    places += [
-        Place(one.holder, None, one, scale, refusal if one.holder.kind != "unattributed" else "") for one in others
-    ]
+    for one in others:
+        accused = one.holder.kind != "unattributed" and not _may_hold((*device.grants, *device.lingering), one.holder)
+        places.append(Place(one.holder, None, one, scale, refusal if accused else ""))
     return Occupancy(tuple(_once(places)), None if device.replicas is None else device.replicas * scale)
 
 
@@ -159,16 +165,33 @@ def _conflicts(device: str, believed: Sequence[Grant], others: Sequence[Grant]) 
     return [
         Conflict(device, believed[0], other)
         for other in others
-        if other.until_us is None
-        and not any(covers(one.holder, other.holder) or covers(other.holder, one.holder) for one in believed)
+        if other.until_us is None and not _agrees(other, believed)
     ]
 
 
+def _agrees(other: Grant, believed: Iterable[Grant]) -> bool:
+    """Tell whether a grant names a tenancy that one of others names, or one inside or around it."""
+    return any(covers(one.holder, other.holder) or covers(other.holder, one.holder) for one in believed)
+
+
 def _grant_of(grants: Sequence[Grant], holder: Holder) -> int | None:
-    """Return which grant covers a holder; what nobody could identify is the only grant's."""
+    """Return which grant covers a holder; what nobody could identify is the only grant's.
+
+    So is a pod of which its cgroup tells the UID alone, where the kubelet's names alone tell who was given the device.
+    """
     if holder.kind == "unattributed":
         return 0 if len(grants) == 1 else None
-    return next((at for at, grant in enumerate(grants) if covers(grant.holder, holder)), None)
+    at = next((at for at, grant in enumerate(grants) if covers(grant.holder, holder)), None)
+    return 0 if at is None and len(grants) == 1 and _may_hold(grants, holder) else at
+
+
+def _may_hold(grants: Iterable[Grant], holder: Holder) -> bool:
+    """Tell whether a holder may be one of the granted: names on one side and a UID on the other contradict nothing."""
+    return any(
+        covers(grant.holder, holder)
+        or bool(grant.holder.kind == "pod" and not grant.holder.pod_uid and holder.pod_uid and not holder.pod)
+        for grant in grants
+    )
 
 
 def _key_under(grant: Grant, holder: Holder) -> str:
@@ -183,7 +206,7 @@ def _holder_under(grant: Grant, holder: Holder) -> Holder:
     if holder.kind == grant.holder.kind == "pod":
         return completed(grant.holder, holder)
     if holder.kind == grant.holder.kind:
-        return completed(holder, _replace(grant.holder, {"key": holder.key}))
+        return completed(_replace(grant.holder, {"key": holder.key}), holder)
     return holder
 
 

@@ -122,9 +122,45 @@ def test_the_strongest_source_decides_and_a_weaker_one_is_a_conflict() -> None:
 
 
 def test_what_has_ended_does_not_hold() -> None:
-    """An ended grant stands apart, and conflicts with nobody."""
-    found, conflicts = rank([Granted((grant(JOB, until_us=9),)), Granted((grant(POD), grant(OTHER_POD, until_us=9)))])
+    """An ended grant stands apart, and conflicts with nobody; a weaker source has not heard of its end yet."""
+    same = Granted((grant(JOB, method="slurm_cgroup"), grant(OTHER_POD, until_us=9)))
+    found, conflicts = rank([Granted((grant(JOB, until_us=9),)), same])
     assert (found[DEVICE].grants, [g.holder.key for g in found[DEVICE].ended], conflicts) == ((), ["slurm:7"], [])
+
+
+def test_an_end_hides_nobody_else() -> None:
+    """A job of a slurmd in a pod ends, the pod holds on: at that very reading its processes are no intruders."""
+    found, conflicts = rank([Granted((grant(JOB, until_us=9),)), Granted((grant(POD),), replicas={DEVICE: 2})])
+    assert [g.holder.key for g in found[DEVICE].grants] == [POD.key]
+    assert (found[DEVICE].replicas, conflicts) == (2, [])
+
+
+def test_the_last_processes_of_an_ended_tenancy_are_no_intruders() -> None:
+    """A pod that was deleted by force runs on for a while: it holds by its process, and is accused of nothing."""
+    found, _ = rank([Granted(managed=frozenset({DEVICE}), lingering=(grant(POD),))])
+    assert occupy(found[DEVICE], []).places == ()
+    (place,) = occupy(found[DEVICE], [seen(POD)]).places
+    assert (place.holder.key, place.grant, place.refusal) == (POD.key, None, "")
+    (place,) = occupy(found[DEVICE], [seen(OTHER_POD)]).places
+    assert place.refusal == "granted_to_nobody"
+
+
+def test_a_uid_alone_and_a_name_alone_may_be_one_pod() -> None:
+    """Where nothing joins them the process is the only grant's; among several it is nobody's, and accused of nothing."""
+    named = process_of(POD, key="pod:ml/train-0/main", pod_uid="")
+    shown = Holder("pod:u7/c0ffee", "pod", pod_uid="u7", container_id="c0ffee")
+    assert on(seen(shown), grants=(grant(named),), managed=True) == {"pod:ml/train-0/main": (1, True, "")}
+    assert on(seen(shown), grants=(grant(named), grant(OTHER_POD)))["pod:u7/c0ffee"] == (1, True, "")
+    assert on(seen(shown), grants=(grant(POD),))["pod:u7/c0ffee"] == (1, True, "granted_to_another")
+
+
+def test_what_the_scheduler_says_of_a_job_is_not_overruled_by_its_processes() -> None:
+    """A process's environment is its user's to write: another account in it charges nobody else."""
+    forged = process_of(JOB, key="slurm:7.0", slurm_step="0", slurm_account="rich", user="somebody", uid=9)
+    granted = process_of(JOB, user="erin", uid=1005)
+    (place,) = occupy(DeviceGrants((grant(granted, method="slurm_prolog"),)), [seen(forged)]).places
+    assert (place.holder.key, place.holder.slurm_step) == ("slurm:7.0", "0")
+    assert (place.holder.slurm_account, place.holder.user, place.holder.uid) == ("astro", "erin", 1005)
 
 
 def test_a_claim_is_trusted_less() -> None:

@@ -186,7 +186,9 @@ def test_a_pod_whose_cgroup_is_gone_has_ended(here: KubernetesNode, source: Kube
     )
     assert set(held(source.read(T0, READING))) == {MIG1, MIG2}
     cgroup.rmdir()
-    assert set(held(source.read(T0 + SECOND, READING))) == {MIG2}
+    after = source.read(T0 + SECOND, READING)
+    assert set(held(after)) == {MIG2}
+    assert [(grant.device, grant.holder.key) for grant in after.lingering] == [(MIG1, f"pod:{UID}/main")]
     assert source.state().ended == 1
 
 

@@ -81,11 +81,12 @@ class KubernetesGrants:
         self._labels.refresh()
         answer = self._kubelet.ask(at_us)
         index = DeviceIndex(reading)
-        grants = self._grants(answer, index)
+        grants, lingering = self._grants(answer, index)
         ended = self._ended_since(grants, at_us)
         offered = self._assignments.offered(answer.allocatable or (), self._view.claimable(), index)
         managed = offered.devices | {grant.device for grant in grants}
-        return Granted((*grants, *ended), managed, offered.replicas, tuple(self._view_events(at_us)))
+        events = tuple(self._view_events(at_us))
+        return Granted((*grants, *ended), managed, offered.replicas, events, tuple(lingering))
 
     @property
     def describes_pods(self) -> bool:
@@ -125,9 +126,11 @@ class KubernetesGrants:
         if self._viewing:
             self._view.close()
 
-    def _grants(self, answer: KubeletAnswer, index: DeviceIndex) -> list[Grant]:
+    def _grants(self, answer: KubeletAnswer, index: DeviceIndex) -> tuple[list[Grant], list[Grant]]:
+        """Return the grants of pods that run, and of those that have ended and that the kubelet still lists."""
         join = PodJoin(self._view, self._pods, self._checkpoint, self._cgroups)
         grants: list[Grant] = []
+        lingering: list[Grant] = []
         ended = not_joined = 0
         for container in answer.containers:
             assigned = self._assignments.of_container(container, index, self._view.described)
@@ -136,12 +139,12 @@ class KubernetesGrants:
             joined = join.find(container)
             ended += joined.ended
             not_joined += not joined.uid
-            if not joined.ended:
-                holder = self.enriched(pod_holder(container, joined.uid))
-                trust = Confidence.MEASURED if joined.uid else Confidence.DERIVED
-                grants += [
-                    Grant(device, holder, method, replicas, confidence=trust) for device, replicas, method in assigned
-                ]
+            holder = self.enriched(pod_holder(container, joined.uid))
+            trust = Confidence.MEASURED if joined.uid else Confidence.DERIVED
+            found = lingering if joined.ended else grants
+            found += [
+                Grant(device, holder, method, replicas, confidence=trust) for device, replicas, method in assigned
+            ]
         self._state = KubernetesState(
             True,
             containers=len(answer.containers),
@@ -150,7 +153,7 @@ class KubernetesGrants:
             allocatable_known=answer.allocatable is not None,
             problem=join.problem or self._checkpoint.problem,
         )
-        return grants
+        return grants, lingering
 
     def _ended_since(self, grants: Iterable[Grant], at_us: int) -> list[Grant]:
         """Return the grants that the reading before had and whose pods were seen to end since, with that instant."""
