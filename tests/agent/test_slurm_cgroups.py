@@ -127,11 +127,11 @@ def test_job_gpus_go_before_step_gpus(here: Node) -> None:
 
 def test_steps_of_an_allocation_sum_up(here: Node) -> None:
     """A job without a batch script: its steps' GPUs together, as they come; more steps are looked at when they start."""
-    here.process(101, "a", 100, SLURM_JOB_ID="7", SLURM_STEP_GPUS="1")
+    here.process(101, "a", 100, SLURM_JOB_ID="7", SLURM_STEP_GPUS="1", SLURM_GPUS_ON_NODE="1")
     here.put(f"{V2}/job_7/step_extern/user/task_special")
     here.put(f"{V2}/job_7/step_0/user/task_0", 101)
     assert {grant.device for grant in here.read().grants} == {BY_MINOR[1]}
-    here.process(102, "b", 100, SLURM_JOB_ID="7", SLURM_STEP_GPUS="2,1")
+    here.process(102, "b", 100, SLURM_JOB_ID="7", SLURM_STEP_GPUS="2,1", SLURM_GPUS_ON_NODE="2")
     here.put(f"{V2}/job_7/step_1/user/task_0", 102)
     assert {grant.device for grant in here.read(61).grants} == {BY_MINOR[1], BY_MINOR[2]}
 
@@ -182,6 +182,23 @@ def test_a_whole_gpu_that_could_be_shared_is_whole(here: Node) -> None:
     here.run(SLURM_JOB_GPUS="3", SLURM_GPUS_ON_NODE="1")
     granted = here.read()
     assert ([grant.replicas for grant in granted.grants], granted.replicas, granted.events) == ([1], {}, ())
+
+
+def test_what_a_user_exports_makes_no_grant(here: Node) -> None:
+    """Slurm leaves what `sbatch --export` brings where it sets nothing itself: a step's GPUs, a device's UUID."""
+    here.run(CUDA_VISIBLE_DEVICES=BY_MINOR[0], SLURM_STEP_GPUS="1")
+    assert here.read().grants == ()
+
+
+@pytest.mark.parametrize(("more", "expected"), [("", (1, {})), ("Name=mps Count=400", (25, {BY_MINOR[0]: 100}))])
+def test_a_percentage_of_mps_is_slurms_only_where_it_gives_any(
+    tmp_path: Path, more: str, expected: tuple[int, dict[str, int]]
+) -> None:
+    """Users set it for servers of their own on GPUs that they have, and pay for, whole."""
+    here = Node(tmp_path, f"Name=gpu File=/dev/nvidia[0-3]\n{more}")
+    here.run(SLURM_JOB_GPUS="0", SLURM_GPUS_ON_NODE="1", CUDA_MPS_ACTIVE_THREAD_PERCENTAGE="25")
+    granted = here.read()
+    assert ([grant.replicas for grant in granted.grants], granted.replicas) == ([expected[0]], expected[1])
 
 
 def test_environments_are_read_again_only_when_jobs_change(here: Node) -> None:

@@ -374,6 +374,15 @@ def test_a_folder_that_anybody_may_write_is_refused(here: Node) -> None:
         here.read()
 
 
+def test_a_folder_of_a_users_is_refused(here: Node) -> None:
+    """Whose the folder is may rename root's files in it: a running job into one that has ended."""
+    if os.geteuid() != 0:
+        pytest.skip("only root gives files away")
+    os.chown(here.folder, 65_534, 65_534)
+    with pytest.raises(HolderError, match="belongs to uid 65534"):
+        here.read()
+
+
 def test_a_file_is_read_anew_only_when_it_changed(here: Node) -> None:
     """A requeued job's prolog writes its file again: the new start counts."""
     here.write("7.job", gpus="0")

@@ -61,7 +61,7 @@ class SlurmCgroups:
     def _claims(
         self, job: str, watched: WatchedJob, order: GpuOrder, index: DeviceIndex, at_us: int
     ) -> tuple[Claim, ...]:
-        facts = self._context.completed(watched.facts)
+        facts = self._context.completed(self._context.believed(watched.facts))
         base = Claim("", facts, 1, 1, BY_ENVIRON, watched.since_us, None, Confidence.DERIVED)
         found = claims_of(facts, order, index, base)
         if job not in self._context.claims:
@@ -82,6 +82,7 @@ class SlurmCgroups:
             before = self._context.watch.gone.get(left.path) or seen.get(left.path)
             facts = filled(left.facts, before.facts) if before else left.facts
             since_us = before.since_us if before and before.since_us is not None else left.since_us
+            facts = self._context.believed(facts)
             if facts.job:
                 found[facts.job] = Claim("", facts, 1, 1, BY_ENVIRON, since_us, left.until_us, Confidence.DERIVED)
         return found

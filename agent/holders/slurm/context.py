@@ -27,6 +27,10 @@ class SlurmContext:
     over: set[str] = field(default_factory=set)  # jobs that holder files say have ended, or are stale
     claims: dict[str, tuple[Claim, ...]] = field(default_factory=dict)  # of each job, as its strongest source says
 
+    def believed(self, said: JobFacts) -> JobFacts:
+        """Return what processes say; without a percentage of MPS where Slurm gives none here: users set their own."""
+        return said if self.node.gives_mps else said._replace(mps_percent=None)
+
     def completed(self, facts: JobFacts) -> JobFacts:
         """Return the facts, what is unknown in them filled from the job's processes, then from the controller.
 
@@ -37,5 +41,5 @@ class SlurmContext:
             told.append(self.events.facts(facts.job))
         for said in told:
             if facts.uid is None or said.uid is None or facts.uid == said.uid:
-                facts = filled(facts, said)
+                facts = filled(facts, self.believed(said))
         return filled(facts, self.squeue.facts(facts.job)) if self.squeue else facts

@@ -41,6 +41,7 @@ class HolderFolder:
     def __init__(self, path: Path, *, keep_us: int) -> None:
         self._path = path
         self._keep_us = keep_us
+        self._owners = frozenset({0, os.geteuid()})
         self._read: dict[str, tuple[Signature, Entry | None]] = {}
         self._told_us: dict[str, int] = {}  # ended files, and when they were taken
         self._events: list[Event] = []
@@ -79,9 +80,15 @@ class HolderFolder:
 
     def _listed(self) -> list[os.DirEntry[str]]:
         try:
-            if self._path.stat().st_mode & 0o002:
+            found = self._path.stat()
+            if found.st_mode & 0o002:
                 raise HolderError(
                     f"anybody may write in {self._path}", hint=f"let only root write there: chmod o-w {self._path}"
+                )
+            if found.st_uid not in self._owners:
+                raise HolderError(
+                    f"{self._path} belongs to uid {found.st_uid}, who may rename what lies there",
+                    hint=f"give it to root: chown root {self._path}",
                 )
             with os.scandir(self._path) as entries:
                 return sorted(entries, key=lambda entry: entry.name)
@@ -99,7 +106,7 @@ class HolderFolder:
             known = self._read.get(entry.name)
             if known is not None and known[0] == signature:
                 return known
-            content = read_bounded(self._path / entry.name, MOST_BYTES, owners=frozenset({0, os.geteuid()}))
+            content = read_bounded(self._path / entry.name, MOST_BYTES, owners=self._owners)
             return signature, _entry(entry.name, parse_holder_file(content))
         except FileNotFoundError:
             return _UNSEEN, None  # the epilog renamed it meanwhile: it is met at the next reading

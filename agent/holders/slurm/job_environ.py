@@ -66,10 +66,14 @@ class JobEnvirons:
                 if said is None or stepd is None:
                     continue
                 stepds.append(stepd)
-                step_gpus += [gpu for gpu in said.pop("step_gpus", "").split(",") if gpu and gpu not in step_gpus]
+                told = said.pop("step_gpus", "")
+                if "gpus_on_node" in said:  # slurmstepd sets or clears it; what a user exports of the other survives
+                    step_gpus += [gpu for gpu in told.split(",") if gpu and gpu not in step_gpus]
                 facts = filled(facts, _checked(cgroup, parse_facts(said)))
             settled = bool(facts.gpus) or facts.shards is not None
             facts = filled(facts, JobFacts(gpus=parse_gpus(",".join(step_gpus))))
+            if not facts.gpus:
+                facts = facts._replace(visible=())  # the user's own word: slurmstepd sets it where it gives GPUs
         except ValueError as error:
             return FoundEnviron(problem=str(error), steps=names)
         return FoundEnviron(facts, tuple(stepds), "", names, settled)

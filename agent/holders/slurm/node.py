@@ -52,6 +52,11 @@ class SlurmNode:
             self.name = name
             self._seen = None
 
+    @property
+    def gives_mps(self) -> bool:
+        """Tell whether Slurm's configuration, as last looked up, has percentages of MPS to give on this node."""
+        return bool(self._conf.gres.named("mps")) or any(gres.name == "mps" for gres in self._conf.node or ())
+
     def order(self, reading: NodeReading) -> GpuOrder:
         """Return the order of the node's GPUs: empty where Slurm gives none here.
 
