@@ -21,7 +21,7 @@ from agent.holders.precedence import (
     occupy,
     trust,
 )
-from agent.holders.resolve import HolderResolver
+from agent.holders.resolve import BY_MACHINE, HolderResolver
 from gpuledger.accounting.intervals import Interval
 from gpuledger.accounting.snapshot import Occupant
 from gpuledger.accounting.units import US_PER_SECOND
@@ -88,12 +88,12 @@ class Occupants:
         if grants is NO_GRANTS:  # most nodes, most of the time
             occupants = tuple([self._unscheduled(one, idle_reason) for one in present])
             self._now.present[device] = occupants
-            return Occupied(occupants, None, self._ended(device, ended, ()))
+            return Occupied(occupants, None, self._ended(device, ended, grants))
         occupancy = occupy(grants, present)
         occupants = tuple([self._occupant(device, place, idle_reason) for place in occupancy.places])
         self._now.present[device] = occupants
         self._now.grants[device] = grants.grants
-        passed = (*self._departed(device, grants.ended), *self._ended(device, ended, grants.grants))
+        passed = (*self._departed(device, grants.ended), *self._ended(device, ended, grants))
         return Occupied(occupants, occupancy.replicas, passed)
 
     def work(self, device: str, activity_ppm: Mapping[int, int], grants: DeviceGrants) -> dict[str, int]:
@@ -124,6 +124,8 @@ class Occupants:
             if process.kind == MPS_SERVER:
                 continue  # it works for its clients, who are listed themselves
             holder, method, start_us, _ = self._resolver.resolve(process.pid)
+            if method == BY_MACHINE:
+                continue
             if start_us is not None and not previous_us < start_us <= at_us:
                 start_us = None  # it was there before and came to this device meanwhile: when is not known
             seen = Present(holder, method, process.memory_bytes, start_us)
@@ -190,20 +192,26 @@ class Occupants:
             for key in known or ():
                 yield Occupant(key, until_us=grant.until_us)
 
-    def _ended(self, device: str, ended: Sequence[EndedProcess], grants: Sequence[Grant]) -> tuple[Occupant, ...]:
+    def _ended(self, device: str, ended: Sequence[EndedProcess], grants: DeviceGrants) -> tuple[Occupant, ...]:
         """Return who had a process that came and left since the reading before, and no grant that covers it."""
         if not ended:
             return ()
         found: list[Occupant] = []
         told = {one.holder for memory in (self._before, self._now) for one in memory.present.get(device, ())}
         for process in ended:
-            holder, method, _, _ = self._resolver.resolve_ended(process.pid)
-            unknown = holder.kind == "unattributed" and len(grants) == 1
-            if holder.key in told or unknown or any(covers(grant.holder, holder) for grant in grants):
+            holder, method, _, _ = self._resolver.resolve_ended(process.pid, process.end_us)
+            if method == BY_MACHINE or holder.key in told:
+                continue
+            seen = Present(holder, method, None, None)
+            place = next(one for one in occupy(grants, [seen]).places if one.present)
+            if place.grant is not None:
                 continue
             told.add(holder.key)
             self._remember(holder)
-            found.append(Occupant(holder.key, 1, process.memory_max_bytes, process.start_us, method, process.end_us))
+            one = Occupant(holder.key, 1, process.memory_max_bytes, process.start_us, method, process.end_us)
+            found.append(one._replace(granted=not place.refusal, reason=place.refusal))
+            if place.refusal:
+                self._report(device, place)
         return tuple(found)
 
     def _report(self, device: str, place: Place) -> None:

@@ -23,9 +23,14 @@ from gpuledger.model import Holder
 BY_CGROUP: Final = "process_cgroup"
 BY_USER: Final = "process_user"
 BY_LOGIN: Final = "login_uid"
+BY_MACHINE: Final = "process_of_the_machine"
 VANISHED: Final = "process_vanished"
 _LOOK_AGAIN: Final = frozenset({1, 2, 4, 8, 16, 32, 64})  # readings after the first
 UNREADABLE: Final = "process_unreadable"
+_MACHINE: Final = frozenset(
+    {"Xorg", "X", "Xwayland", "gnome-shell", "nv-hostengine", "nvidia-persiste", "nv-fabricmanage", "nvidia-imex"}
+)
+_LAST_SYSTEM_UID: Final = 999  # login.defs: people's begin at 1000
 
 
 class Resolved(NamedTuple):
@@ -98,9 +103,15 @@ class HolderResolver:
         self._current[pid] = resolved
         return resolved
 
-    def resolve_ended(self, pid: int) -> Resolved:
-        """Return the holder of a process that did work since the previous reading and may have ended."""
-        return self._current.get(pid) or self._previous.get(pid) or self._fresh(pid)
+    def resolve_ended(self, pid: int, until_us: int | None = None) -> Resolved:
+        """Return the holder of a process that did work since the previous reading and may have ended.
+
+        `until_us` is when it did, where that is known: a process that started later has only taken over its pid.
+        """
+        found = self._current.get(pid) or self._previous.get(pid) or self._fresh(pid)
+        if until_us is not None and found.start_us is not None and found.start_us > until_us:
+            return _unattributed(self._node, VANISHED)
+        return found
 
     def failures(self) -> dict[str, int]:
         """Return how many look-ups found nothing, by reason."""
@@ -160,6 +171,8 @@ class HolderResolver:
         found = self._identifier.identify(facts, evidence.ancestors, evidence.described, evidence.container)
         holder = holder_of(facts, identity, evidence.pod, evidence.container, found)
         method = BY_CGROUP if identity.names_tenant else BY_LOGIN if holder.uid != facts.uid else BY_USER
+        if is_the_machines(facts, identity):
+            method = BY_MACHINE
         return Resolved(holder, method, facts.start_us, settled=settled)
 
     def _gather(self, facts: ProcessFacts, identity: CgroupIdentity) -> tuple[_Evidence, bool]:
@@ -201,6 +214,16 @@ class HolderResolver:
             self.pods_unreadable += 1
             return None, False
         return pod._replace(containers=(container,)) if pod and container else pod, pod is not None
+
+
+def is_the_machines(facts: ProcessFacts, identity: CgroupIdentity) -> bool:
+    """Tell whether a process is a display server or a daemon of the driver's, run by a system account for everybody."""
+    return (
+        facts.comm in _MACHINE
+        and facts.uid <= _LAST_SYSTEM_UID
+        and facts.login_uid is None
+        and not identity.names_tenant
+    )
 
 
 def holder_of(

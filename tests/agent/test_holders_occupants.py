@@ -146,6 +146,40 @@ def test_an_mps_server_holds_nothing() -> None:
     assert [one.holder for one in device.occupants] == ["user:5"]
 
 
+def test_what_the_machine_runs_for_everybody_holds_nothing() -> None:
+    """A display server of root's takes no time from whoever was given the GPU; a user's program of that name does."""
+    display = process(1, "0::/system.slice/gdm.service\n", uid=0, comm="Xorg")
+    here = Node(display, process(2, "0::/\n", uid=1005, comm="Xorg"))
+    here.grant(pod_grant(), managed=frozenset({"GPU-0"}))
+    seen = here.see(node(board(0, 1)))
+    assert [one.holder for one in seen.snapshot.boards[0].devices[0].occupants] == [POD.key]
+    assert seen.events == []
+    assert [one.holder for one in here.device(node(board(0, 2))).occupants] == [POD.key, "user:1005"]
+    ended = (EndedProcess(1, T0 + 2 * MINUTE + 5, T0 + 2 * MINUTE + 8),)
+    assert here.device(node(board(0, ended=ended))).passed == ()
+
+
+def test_a_process_that_ended_is_not_whoever_has_its_pid_now() -> None:
+    """What started after it had ended did not do its work."""
+    ended = (EndedProcess(9, T0 + MINUTE + 5, T0 + MINUTE + 8),)
+    here = Node(process(9, "0::/\n", start_us=T0 + MINUTE + 9, uid=5))
+    here.see(node(board(0)))
+    (passed,) = here.device(node(board(0, ended=ended))).passed
+    assert passed.holder == "unattributed:node-a/vanished"
+
+
+def test_short_use_without_a_grant_is_ungranted_too() -> None:
+    """It came and left between two readings, on a device that was somebody else's."""
+    ended = (EndedProcess(9, T0 + MINUTE + 5, T0 + MINUTE + 8),)
+    here = Node(process(9, "0::/\n", start_us=T0 + MINUTE + 5, uid=5))
+    here.grant(pod_grant(), managed=frozenset({"GPU-0"}))
+    here.see(node(board(0)))
+    seen = here.see(node(board(0, ended=ended)))
+    (passed,) = seen.snapshot.boards[0].devices[0].passed
+    assert (passed.holder, passed.granted, passed.reason) == ("user:5", False, "granted_to_another")
+    assert [event.kind for event in seen.events] == ["ungranted_use"]
+
+
 def test_a_throttled_board_says_why_its_holder_does_no_work() -> None:
     """The hardware's trouble is the reason; a grant without a process still has its own."""
     hot = board(0, 1)._replace(health=BoardHealth(throttle_reasons=0x40))
