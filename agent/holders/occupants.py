@@ -93,7 +93,9 @@ class Occupants:
         occupants = tuple([self._occupant(device, place, idle_reason) for place in occupancy.places])
         self._now.present[device] = occupants
         self._now.grants[device] = grants.grants
+        scale = (occupancy.replicas or 1) // (grants.replicas or 1)
         passed = (*self._departed(device, grants.ended), *self._ended(device, ended, grants))
+        passed = tuple([one._replace(weight=one.weight * scale) for one in passed])
         return Occupied(occupants, occupancy.replicas, passed)
 
     def work(self, device: str, activity_ppm: Mapping[int, int], grants: DeviceGrants) -> dict[str, int]:

@@ -5,6 +5,7 @@ Every split is exact. The rule that was used is on each share's evidence.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -150,6 +151,7 @@ def _share_device(before: DeviceSnapshot, after: DeviceSnapshot | None, step: St
     start_us, end_us, length_us, _, energy_method, unobserved = step
     if unobserved:
         return [Stretch(start_us, end_us, [_nobody(State.UNOBSERVED, unobserved, length_us, energy_method, split)])]
+    before, after = _on_one_scale(before, after)
     occupants = _in_order(_present(before))
     stays = _moving_stays(occupants, after, step)
     if stays:
@@ -161,6 +163,23 @@ def _share_device(before: DeviceSnapshot, after: DeviceSnapshot | None, step: St
     return [
         Stretch(start_us, end_us, _shares(occupants, held, length_us, work, energy_method=energy_method, split=split))
     ]
+
+
+def _on_one_scale(before: DeviceSnapshot, after: DeviceSnapshot | None) -> tuple[DeviceSnapshot, DeviceSnapshot | None]:
+    """Return both snapshots with weights out of one number of replicas: arrivals bring the number of `after` along."""
+    if after is None or before.replicas == after.replicas:
+        return before, after
+    earlier, later = before.replicas or 1, after.replicas or 1
+    whole = math.lcm(earlier, later)
+    return _scaled(before, earlier, whole), _scaled(after, later, whole)
+
+
+def _scaled(device: DeviceSnapshot, replicas: int, whole: int) -> DeviceSnapshot:
+    occupants, passed = (
+        tuple([one._replace(weight=one.weight * whole // replicas) for one in each])
+        for each in (device.occupants, device.passed)
+    )
+    return device._replace(occupants=occupants, passed=passed, replicas=whole)
 
 
 def _share_with_moves(

@@ -241,6 +241,22 @@ def test_who_came_and_left_between_two_snapshots_has_its_time() -> None:
     ]
 
 
+def test_a_share_is_a_share_of_what_the_device_is_cut_into_when_it_comes() -> None:
+    """The first job on a GPU of four shards, and one that no snapshot saw, hold a quarter from their first instant."""
+    b = Occupant(B, since_us=T0 + 20 * S)
+    a = Occupant(A, since_us=T0 + 10 * S, until_us=T0 + 20 * S)
+    assert [row[::3] for row in states(gpu(), gpu(b, activity=0, passed=(a,), replicas=4))] == [
+        (None, 10), (A, 2.5), (None, 7.5), (B, 10), (None, 30),
+    ]  # fmt: skip
+
+
+def test_weights_of_two_snapshots_are_on_one_scale() -> None:
+    """A job with three of four shards starts a second step, another job comes with the fourth: it has a quarter."""
+    before = gpu(Occupant(A, 3), replicas=4)
+    after = gpu(Occupant(A, 3), Occupant(C, 3), Occupant(B, 2, since_us=T0 + 20 * S), activity=0, replicas=8)
+    assert [row[::3] for row in states(before, after)] == [(A, 15), (None, 5), (A, 30), (B, 10)]
+
+
 def test_who_is_known_to_have_left_holds_until_then() -> None:
     """A departure inside the step ends the stay there, and the work was done during the stay."""
     passed = Occupant(A, until_us=T0 + 20 * S)
