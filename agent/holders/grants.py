@@ -31,7 +31,7 @@ class Granted(NamedTuple):
     managed: frozenset[str] = frozenset()  # devices that are this scheduler's to give: use without a grant is ungranted
     replicas: Mapping[str, int] = {}  # into how many a device is shared out, where that is more than one
     events: tuple[Event, ...] = ()
-    lingering: tuple[Grant, ...] = ()  # of a tenancy that has ended and whose last processes may still run
+    excused: tuple[Grant, ...] = ()  # of tenancies that have ended, or whose devices are not known: see `occupy`
 
 
 NOTHING_GRANTED = Granted()

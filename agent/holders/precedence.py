@@ -27,7 +27,7 @@ class DeviceGrants(NamedTuple):
     ended: tuple[Grant, ...] = ()  # since the previous reading
     managed: bool = False
     replicas: int | None = None
-    lingering: tuple[Grant, ...] = ()  # they hold nothing without a process, and a process of theirs is no intruder
+    excused: tuple[Grant, ...] = ()  # they hold nothing without a process, and a process of theirs is no intruder
 
 
 class Conflict(NamedTuple):
@@ -86,9 +86,9 @@ def rank(answers: Sequence[Granted]) -> tuple[dict[str, DeviceGrants], list[Conf
                 ended = known.ended or tuple(grant for grant in grants if grant.until_us is not None)
                 replicas = answer.replicas.get(device)
                 found[device] = known._replace(grants=standing, ended=ended, replicas=replicas)
-        for grant in answer.lingering:
+        for grant in answer.excused:
             known = found.get(grant.device, NO_GRANTS)
-            found[grant.device] = known._replace(lingering=(*known.lingering, grant))
+            found[grant.device] = known._replace(excused=(*known.excused, grant))
         for device in answer.managed:
             found[device] = found.get(device, NO_GRANTS)._replace(managed=True)
     return found, conflicts
@@ -128,7 +128,7 @@ def occupy(device: DeviceGrants, present: Iterable[Present]) -> Occupancy:
             places.append(Place(_holder_under(grant, joined.holder), grant, joined, weight))
     refusal = (TO_ANOTHER if device.grants else TO_NOBODY) if device.managed or device.grants else ""
     for one in others:
-        accused = one.holder.kind != "unattributed" and not _may_hold((*device.grants, *device.lingering), one.holder)
+        accused = one.holder.kind != "unattributed" and not _may_hold((*device.grants, *device.excused), one.holder)
         places.append(Place(one.holder, None, one, scale, refusal if accused else ""))
     return Occupancy(tuple(_once(places)), None if device.replicas is None else device.replicas * scale)
 

@@ -137,7 +137,7 @@ def test_an_end_hides_nobody_else() -> None:
 
 def test_the_last_processes_of_an_ended_tenancy_are_no_intruders() -> None:
     """A pod that was deleted by force runs on for a while: it holds by its process, and is accused of nothing."""
-    found, _ = rank([Granted(managed=frozenset({DEVICE}), lingering=(grant(POD),))])
+    found, _ = rank([Granted(managed=frozenset({DEVICE}), excused=(grant(POD),))])
     assert occupy(found[DEVICE], []).places == ()
     (place,) = occupy(found[DEVICE], [seen(POD)]).places
     assert (place.holder.key, place.grant, place.refusal) == (POD.key, None, "")

@@ -188,7 +188,7 @@ def test_a_pod_whose_cgroup_is_gone_has_ended(here: KubernetesNode, source: Kube
     cgroup.rmdir()
     after = source.read(T0 + SECOND, READING)
     assert set(held(after)) == {MIG2}
-    assert [(grant.device, grant.holder.key) for grant in after.lingering] == [(MIG1, f"pod:{UID}/main")]
+    assert [(grant.device, grant.holder.key) for grant in after.excused] == [(MIG1, f"pod:{UID}/main")]
     assert source.state().ended == 1
 
 

@@ -190,6 +190,18 @@ def test_what_a_user_exports_makes_no_grant(here: Node) -> None:
     assert here.read().grants == ()
 
 
+def test_a_job_that_cannot_be_read_is_not_accused(here: Node) -> None:
+    """What Slurm gave it is not known: it holds nothing, and its processes are no intruders on any of Slurm's GPUs."""
+    here.put(f"{V2}/job_7/step_batch/user/task_0", 101)
+    granted = here.read()
+    assert granted.grants == ()
+    assert {(grant.device, grant.holder.key) for grant in granted.excused} == {
+        (device, "slurm:7") for device in granted.managed
+    }
+    here.process(101, "python", 100, SLURM_JOB_ID="7", SLURM_JOB_UID="1000")
+    assert here.read(61).excused == (), "it was given no GPU"
+
+
 @pytest.mark.parametrize(("more", "expected"), [("", (1, {})), ("Name=mps Count=400", (25, {BY_MINOR[0]: 100}))])
 def test_a_percentage_of_mps_is_slurms_only_where_it_gives_any(
     tmp_path: Path, more: str, expected: tuple[int, dict[str, int]]

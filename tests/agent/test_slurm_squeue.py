@@ -163,6 +163,18 @@ def test_agreement_is_silent(controller: Controller) -> None:
     assert controller.squeue.facts("7").account == "vision"
 
 
+@pytest.mark.parametrize(("detail", "shards"), [("gpu:h100:1(IDX:0)", None), ("shard:3(IDX:0)", 3)])
+def test_the_controller_knows_a_share_better_than_processes(
+    controller: Controller, detail: str, shards: int | None
+) -> None:
+    """A user may export a shard beside a whole GPU: what the controller says is what is paid."""
+    controller.say({**OLD, "nodes": "n2", "gres_detail": [detail]})
+    assert controller.context.completed(JobFacts(job="7", gpus=("0",), shards=1)).shards == shards
+    assert controller.context.completed(JobFacts(job="8", gpus=("1",), shards=1)).shards == 1, (
+        "it says nothing of that one"
+    )
+
+
 def test_other_gpus_become_an_event_when_two_answers_say_so(controller: Controller) -> None:
     """One answer may be older than a job; a second confirms it; the third is silent, until it was otherwise."""
     controller.believe("7", 0, 2)

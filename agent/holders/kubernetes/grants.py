@@ -81,12 +81,12 @@ class KubernetesGrants:
         self._labels.refresh()
         answer = self._kubelet.ask(at_us)
         index = DeviceIndex(reading)
-        grants, lingering = self._grants(answer, index)
+        grants, excused = self._grants(answer, index)
         ended = self._ended_since(grants, at_us)
         offered = self._assignments.offered(answer.allocatable or (), self._view.claimable(), index)
         managed = offered.devices | {grant.device for grant in grants}
         events = tuple(self._view_events(at_us))
-        return Granted((*grants, *ended), managed, offered.replicas, events, tuple(lingering))
+        return Granted((*grants, *ended), managed, offered.replicas, events, tuple(excused))
 
     @property
     def describes_pods(self) -> bool:
@@ -130,7 +130,7 @@ class KubernetesGrants:
         """Return the grants of pods that run, and of those that have ended and that the kubelet still lists."""
         join = PodJoin(self._view, self._pods, self._checkpoint, self._cgroups)
         grants: list[Grant] = []
-        lingering: list[Grant] = []
+        excused: list[Grant] = []
         ended = not_joined = 0
         for container in answer.containers:
             assigned = self._assignments.of_container(container, index, self._view.described)
@@ -141,7 +141,7 @@ class KubernetesGrants:
             not_joined += not joined.uid
             holder = self.enriched(pod_holder(container, joined.uid))
             trust = Confidence.MEASURED if joined.uid else Confidence.DERIVED
-            found = lingering if joined.ended else grants
+            found = excused if joined.ended else grants
             found += [
                 Grant(device, holder, method, replicas, confidence=trust) for device, replicas, method in assigned
             ]
@@ -153,7 +153,7 @@ class KubernetesGrants:
             allocatable_known=answer.allocatable is not None,
             problem=join.problem or self._checkpoint.problem,
         )
-        return grants, lingering
+        return grants, excused
 
     def _ended_since(self, grants: Iterable[Grant], at_us: int) -> list[Grant]:
         """Return the grants that the reading before had and whose pods were seen to end since, with that instant."""

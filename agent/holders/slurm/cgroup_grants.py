@@ -11,9 +11,9 @@ from typing import Final
 
 from agent.devices.base import NodeReading
 from agent.holders.device_index import DeviceIndex
-from agent.holders.grants import Granted
+from agent.holders.grants import Grant, Granted
 from agent.holders.slurm.context import SlurmContext
-from agent.holders.slurm.facts import filled
+from agent.holders.slurm.facts import filled, holder_of
 from agent.holders.slurm.job_watch import WatchedJob
 from agent.holders.slurm.once import Once
 from agent.holders.slurm.order import GpuOrder
@@ -51,7 +51,13 @@ class SlurmCgroups:
             if job not in context.over:
                 claims += claims_of(base.facts, order, index, base).claims
         grants, replicas = grants_of(claims)
-        return Granted(grants, order.managed, replicas, self._once.turn())
+        excused = tuple(
+            Grant(device, holder_of(watched.facts), BY_ENVIRON)
+            for job, watched in jobs.items()
+            if not (watched.heard or watched.problem or job in context.over or context.claims.get(job))
+            for device in order.managed
+        )
+        return Granted(grants, order.managed, replicas, self._once.turn(), excused)
 
     def close(self) -> None:
         """Stop watching."""

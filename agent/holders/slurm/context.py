@@ -42,4 +42,12 @@ class SlurmContext:
         for said in told:
             if facts.uid is None or said.uid is None or facts.uid == said.uid:
                 facts = filled(facts, self.believed(said))
-        return filled(facts, self.squeue.facts(facts.job)) if self.squeue else facts
+        if self.squeue is None:
+            return facts
+        queued = self.squeue.facts(facts.job)
+        facts = filled(facts, queued)
+        if (
+            queued.shards is not None or queued.gpus_on_node
+        ):  # processes say what their user exported, the controller knows
+            facts = facts._replace(shards=queued.shards)
+        return facts

@@ -21,6 +21,7 @@ class WatchedJob(NamedTuple):
     cgroups: tuple[JobCgroup, ...]
     since_us: int | None
     problem: str = ""
+    heard: bool = True  # a process of it could be read
 
 
 class _Known(NamedTuple):
@@ -59,7 +60,8 @@ class JobWatch:
             facts = filled(found.facts, JobFacts(job=first.job, sluid=first.sluid, uid=first.uid))
             job = facts.job or sluids.get(first.sluid, "")
             if job:
-                watched = WatchedJob(facts._replace(job=job), tuple(groups[name]), since_us, found.problem)
+                heard = bool(found.facts.job)
+                watched = WatchedJob(facts._replace(job=job), tuple(groups[name]), since_us, found.problem, heard)
                 self._jobs[job] = watched
         left = [watched for job, watched in before.items() if job not in self._jobs]
         self.gone = {cgroup.path: watched for watched in left for cgroup in watched.cgroups}
