@@ -9,10 +9,11 @@ import os
 import pwd
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
+from agent.holders.pidfds import PidFds
 from agent.identity.rulebook import RuleBook
 from agent.identity.unpack import read_file_of
 from gpuledger.errors import HolderError
@@ -49,6 +50,10 @@ class ProcessFacts(NamedTuple):
 class ProcessTable(Protocol):
     """Where facts about processes come from."""
 
+    def begin_reading(self, pids: Collection[int]) -> None:
+        """Begin a reading; `pids` were listed at the one before: what is held of others may be let go."""
+        ...
+
     def start_us(self, pid: int) -> int | None:
         """Return when the process started, or None where there is no such process any more."""
         ...
@@ -70,6 +75,9 @@ class InMemoryProcesses:
 
     def __init__(self, processes: Mapping[int, ProcessFacts]) -> None:
         self._processes = processes
+
+    def begin_reading(self, pids: Collection[int]) -> None:
+        """Do nothing."""
 
     def start_us(self, pid: int) -> int | None:
         """Return when the process started, or None where the table does not have it."""
@@ -109,11 +117,30 @@ class ProcFs:
         self._user_name = user_name or name_of_user
         self._rules = rules or RuleBook()
         self._seen: OrderedDict[int, tuple[int, ProcessFacts]] = OrderedDict()  # generation of the rules, facts
+        self._pidfds: PidFds | None = None  # from the first reading on
         self.environ_unreadable = 0  # processes whose environment could not be read: an identity may lack its account
         self.environ_wiped = 0  # processes that had overwritten theirs before it was ever read
 
+    def begin_reading(self, pids: Collection[int]) -> None:
+        """Ask once which of these still run; their starts need not be read again at this reading."""
+        if self._pidfds is not None:
+            self._pidfds.begin(pids)
+        elif PidFds.usable(self._root):
+            self._pidfds = PidFds()
+
     def start_us(self, pid: int) -> int | None:
         """Return when the process started (to a clock tick), or None where it has ended."""
+        if self._pidfds is None:
+            return self._read_start_us(pid)
+        start_us = self._pidfds.start_us(pid)
+        if start_us is None:
+            opened = self._pidfds.open(pid)
+            start_us = self._read_start_us(pid)
+            if opened:
+                self._pidfds.note(pid, start_us)
+        return start_us
+
+    def _read_start_us(self, pid: int) -> int | None:
         stat = self._read(pid, "stat")
         return None if stat is None else self._started_us(stat)
 
@@ -130,7 +157,7 @@ class ProcFs:
         seen = (
             known if settled and generation == self._rules.generation else self._read_anew(pid, start_us, comm, known)
         )
-        if seen is None or self.start_us(pid) != start_us:
+        if seen is None or self._read_start_us(pid) != start_us:
             return None
         files = self._files_of_children(pid)
         if files:

@@ -88,6 +88,7 @@ class HolderResolver:
     def begin_reading(self) -> None:
         """Start a new reading: what neither this nor the previous one lists is forgotten."""
         self._previous, self._current = self._current, {}
+        self._processes.begin_reading(self._previous.keys())
         self._age = {pid: self._age.get(pid, 0) + 1 for pid in self._previous}
         self._evidence = {pid: one for pid, one in self._evidence.items() if pid in self._previous}
         if self._identifier.refresh():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pytest
 
 from agent.holders.pods import InMemoryPods, PodName
@@ -28,6 +30,9 @@ class ChangingTable:
     def __init__(self, *processes: ProcessFacts) -> None:
         self.processes: dict[int, ProcessFacts | HolderError] = {facts.pid: facts for facts in processes}
         self.reads = 0
+
+    def begin_reading(self, pids: Collection[int]) -> None:
+        pass
 
     def start_us(self, pid: int) -> int | None:
         found = self.processes.get(pid)
