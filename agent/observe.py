@@ -66,6 +66,8 @@ class Observer:
         devices: dict[str, Device] = {}
         boards = tuple([self._board(board, reading.epoch, devices) for board in reading.boards])
         self._previous_us = at_us
+        if len(self._placed) > len(devices):  # cutting a GPU anew makes new instances, for as long as the agent runs
+            self._placed = {key: placed for key, placed in self._placed.items() if key in devices}
         events = [*driver_events(reading.events, at_us), *told, *self._occupants.events]
         return Observation(Snapshot(at_us, boards), reading, devices, events)
 

@@ -98,13 +98,15 @@ def candidate_paths(text: str) -> Iterator[str]:
 def parse_path(path: str) -> CgroupIdentity:
     """Return the identity that one cgroup path carries."""
     path = path.removesuffix(_DELETED)
+    session = _SESSION.search(path)
     pod = _POD.search(path)
+    if pod and session and session.start() < pod.start():
+        pod = None  # a user names the groups below the own session: another's pod would be charged
     inside_pod_from = pod.end() if pod else 0
     containers = list(_CONTAINER.finditer(path))
     tenant = [match for match in containers if match.start() >= inside_pod_from]
     inner = tenant[-1] if tenant else None
     outer = containers[0] if containers and containers[0] is not inner else None
-    session = _SESSION.search(path)
     slurm = _SLURM_V1.search(path) or _SLURM_V2.search(path)
     if slurm and session and session.start() < slurm.start():
         slurm = None  # a user names the groups below the own session: no job step of Slurm's runs there

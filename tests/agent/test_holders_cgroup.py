@@ -147,6 +147,13 @@ def test_a_user_session_cannot_pass_for_a_job_step() -> None:
         assert not identity.names_tenant
 
 
+def test_a_user_session_cannot_pass_for_a_pod() -> None:
+    """What a user runs in a group of that name is on the user's account, not on the pod's."""
+    pod = f"kubepods.slice/kubepods-pod{'0' * 8}_0000_0000_0000_{'0' * 12}.slice"
+    identity = parse_identity(f"0::/user.slice/user-1000.slice/user@1000.service/{pod}/job\n")
+    assert (identity.pod_uid, identity.session_uid, identity.names_tenant) == ("", 1000, False)
+
+
 def test_a_number_that_is_no_uid_is_none() -> None:
     """A group's name may hold any digits; a uid has 32 bits, and more would fit into no batch."""
     identity = parse_identity("0::/slurm/uid_99999999999999999999/job_1\n")

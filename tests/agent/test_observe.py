@@ -108,6 +108,14 @@ def test_a_board_that_is_whole_again_forgets_its_instances() -> None:
     assert list(found.devices) == ["GPU-0"]
 
 
+def test_instances_that_were_cut_away_are_forgotten() -> None:
+    """A GPU that is cut anew for every job does not make the agent grow."""
+    node_observer = observer()
+    for at in range(5):
+        node_observer.observe(node(mig_board(at)._replace(device=mig_board(0).device)), T0 + at * MINUTE)
+    assert len(node_observer._placed) == 3
+
+
 def test_devices_are_placed_on_their_node() -> None:
     """Where a device is stands on the device; what the driver said of it stays."""
     found = observer().observe(node(board(0), board(1)), T0)
