@@ -200,6 +200,22 @@ def test_a_pod_made_again_under_its_name_is_the_new_one(
     read_until(source, lambda granted: granted.grants and granted.grants[0].holder.pod_uid == UID2)
 
 
+def test_a_watch_that_has_not_heard_of_a_successor_bills_nobody_who_is_gone(
+    here: KubernetesNode, api: KubernetesApi, source: KubernetesGrants
+) -> None:
+    """The pod that it calls running has no cgroup any more, another of its name has: that one holds the device."""
+    here.log_directory("web-0", UID2, age_s=100)
+    before = here.cgroup(UID2)
+    api.put(objects.pod("web-0", UID2))
+    here.kubelet.list = listing(pod("web-0", main=[plugged("nvidia.com/gpu", A)]))
+    read_until(source, lambda _: source.metadata(UID2))
+    here.log_directory("web-0", UID)
+    here.cgroup(UID)
+    assert held(source.read(T0, READING)) == {A: (f"pod:{UID2}/main", 1)}, "both live: the API server decides"
+    before.rmdir()
+    assert held(source.read(T0, READING)) == {A: (f"pod:{UID}/main", 1)}
+
+
 def test_a_static_pod_has_the_uid_that_its_cgroup_has(
     here: KubernetesNode, api: KubernetesApi, source: KubernetesGrants
 ) -> None:

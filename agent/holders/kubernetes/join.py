@@ -46,9 +46,10 @@ class PodJoin:
     def find(self, listed: ContainerDevices) -> Joined:
         """Return the pod that a container in PodResources belongs to."""
         running = self._view.uids(listed.namespace, listed.pod)
-        if running and self._api_is_current:
-            return Joined(self._one_of(running, listed), BY_API)
         logged = self._logged(listed)
+        if running and self._api_is_current:
+            successors = self._successors(running, logged)
+            return Joined(self._one_of(successors or running, listed), BY_LOGS if successors else BY_API)
         known = tuple(dict.fromkeys((*running, *logged, *self._view.ended_uids(listed.namespace, listed.pod))))
         if known:
             here = tuple(uid for uid in known if not self._is_over(uid))
@@ -57,6 +58,16 @@ class PodJoin:
         if len(noted) == 1:
             return Joined(noted[0], BY_CHECKPOINT, ended=self._is_over(noted[0]))
         return Joined("", BY_NAME)
+
+    def _successors(self, running: tuple[str, ...], logged: tuple[str, ...]) -> tuple[str, ...]:
+        """Return pods in the place of those that the API server calls running: they live, and these do not.
+
+        A watch whose connection died unheard goes on saying what it heard last.
+        """
+        others = tuple(uid for uid in logged if uid not in running and not self._view.ended(uid))
+        if not others or self._living is None or not self._living.isdisjoint(running):
+            return ()
+        return tuple(uid for uid in others if uid in self._living)
 
     def _logged(self, listed: ContainerDevices) -> tuple[str, ...]:
         try:
