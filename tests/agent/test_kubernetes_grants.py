@@ -142,13 +142,13 @@ def test_a_kubelet_that_restarts_is_not_missed(here: KubernetesNode, source: Kub
     here.kubelet.stop()
     assert source.read(T0 + 10 * SECOND, READING).grants == before.grants
     assert "kubelet" in source.state().kubelet_error
-    assert source.read(T0 + 110 * SECOND, READING).grants == before.grants
+    assert source.read(T0 + 1790 * SECOND, READING).grants == before.grants
     with pytest.raises(HolderError) as lost:
-        source.read(T0 + 130 * SECOND, READING)
+        source.read(T0 + 1830 * SECOND, READING)
     assert "kubelet" in lost.value.hint
     here.kubelet.start()
     here.kubelet.list = listing()
-    assert source.read(T0 + 170 * SECOND, READING).grants == ()
+    assert source.read(T0 + 1870 * SECOND, READING).grants == ()
     assert source.state().kubelet_error == ""
 
 

@@ -50,7 +50,12 @@ class Kubelet:
     """Asks the kubelet on this node. A node without its socket has none."""
 
     def __init__(
-        self, socket: Path = defaults.SOCKET, *, timeout_s: float = 1.0, stands_s: float = 120.0, max_message_bytes: int
+        self,
+        socket: Path = defaults.SOCKET,
+        *,
+        timeout_s: float = 1.0,
+        stands_s: float = 1800.0,
+        max_message_bytes: int,
     ) -> None:
         self._socket = socket
         self._timeout_s = timeout_s
