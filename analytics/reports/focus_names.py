@@ -84,8 +84,11 @@ def use_id(origin: str) -> pl.Expr:
 def charge_id() -> pl.Expr:
     """Return what the ledger calls the charge of a line (of a correction: the one that it corrects)."""
     hour = pl.from_epoch("hour_us", time_unit="us").dt.strftime("%FT%H")
-    holder = pl.col("holder").fill_null("")
-    return pl.concat_str(hour, "cluster", "node", "device", holder, state(), "reason", separator="@")
+    names = [
+        pl.col(name).fill_null("").str.replace_all("%", "%25", literal=True).str.replace_all("@", "%40", literal=True)
+        for name in ("cluster", "node", "device", "holder")
+    ]
+    return pl.concat_str(hour, *names, state(), "reason", separator="@")
 
 
 def description() -> pl.Expr:

@@ -1,4 +1,7 @@
-"""What a charge is called: the hour, device, holder, state and reason that make it the only one. Pure."""
+"""What a charge is called: the hour, device, holder, state and reason that make it the only one. Pure.
+
+Fields stand between `@`; an `@` or `%` inside of one is written `%40` or `%25`, so that users of a domain have charges too.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ class ChargeId(NamedTuple):
         """Return the charge's name, such as `2026-11-05T10@lab@n1@GPU-7@pod:u/main@active@`."""
         hour = iso(self.hour_us)[:13]
         fields = (hour, self.cluster, self.node, self.device, self.holder, self.state.label, self.reason)
-        return SEPARATOR.join(fields)
+        return SEPARATOR.join(field.replace("%", "%25").replace(SEPARATOR, "%40") for field in fields)
 
 
 def charge_id_of(row: Mapping[str, Any]) -> ChargeId:
@@ -53,7 +56,9 @@ def parse_charge_id(text: str) -> ChargeId:
     fields = text.split(SEPARATOR)
     if len(fields) != len(ChargeId._fields) or not _HOUR.fullmatch(fields[0]):
         raise ConfigError(f'"{text}" is not the name of a charge', hint=HINT)
-    hour, cluster, node, device, holder, state, reason = fields
+    hour, cluster, node, device, holder, state, reason = (
+        field.replace("%40", SEPARATOR).replace("%25", "%") for field in fields
+    )
     if state not in _STATES:
         raise ConfigError(f'"{state}" is not a state', hint=HINT)
     hour_us = parse_instant(hour[:13])

@@ -7,18 +7,22 @@ import json
 from decimal import Decimal
 from pathlib import Path
 
+import polars as pl
 import pytest
 from focus_data_toolkit.validate.bundle import validate_dataset_bundle
 from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics.reports.focus_columns import BILLING_PERIOD, INVOICE_DETAIL
-from analytics.reports.focus_names import sub_account_id
+from analytics.reports.focus_names import charge_id, sub_account_id
 from collector.queries.billing import invoices, periods
+from collector.queries.charge_id import ChargeId
 from gpuledger.cli.main import main
+from gpuledger.model import State
 from tests.analytics.focus_checks import by, check_cost_and_usage, read, total
 from tests.analytics.ledgers import billed_ledger, export, fill, hours
 from tests.analytics.toolkit import CHARGES, DATASETS, toolkit
+from tests.collector.batches import START_US
 from tests.collector.fleet import open_ledger, prices
 
 ALL = hours(0, 6).label
@@ -160,6 +164,13 @@ def test_each_row_can_be_explained(out: Path, ledger: Path, capsys: pytest.Captu
         assert row["BilledCost"] in json.dumps(found)
     charges = [row["x_ChargeId"] for row in read(out / CHARGES) if not row["ChargeClass"]]
     assert len(set(charges)) == len(charges)
+
+
+def test_a_row_names_its_charge_as_the_ledger_does() -> None:
+    """Also where its node, device or holder has the sign in it that stands between the fields."""
+    name = ChargeId(START_US, "lab@home", "100%", "GPU-7", "user:ann@corp.example/1", State.HELD_IDLE, "starved")
+    lines = pl.DataFrame([{**name._asdict(), "state": int(name.state)}])
+    assert lines.select(charge_id()).item() == str(name)
 
 
 def test_the_other_datasets_have_the_columns_of_focus(out: Path) -> None:
