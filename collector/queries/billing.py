@@ -105,7 +105,10 @@ def periods(ledger: Ledger) -> Periods:
         closed = closed_periods(session)
         rows = [_closed_row(period) for period in closed]
         waiting = [integers(row) for row in session.execute("corrections_waiting").to_pylist()]
-        for at, period in enumerate(_open_periods(session, closed)):
+        found = _open_periods(session, closed)
+        if waiting and not found:  # all that is known is closed: they go onto the bill of what comes next
+            found = [_following(closed)]
+        for at, period in enumerate(found):
             rows.append(_open_row(session, period, ledger.now_us(), waiting if not at else []))
         books = session.execute("price_newest").to_pylist()
     return Periods(books[0]["currency"] if books else "", sorted(rows, key=lambda row: row.from_))
@@ -154,10 +157,19 @@ def _open_periods(session: Session, closed: list[ClosedPeriod]) -> list[Period]:
     return found
 
 
+def _following(closed: list[ClosedPeriod]) -> Period:
+    """Return the rest of the month after the last closed period."""
+    end_us = max(period.to_us for period in closed)
+    month = month_of(end_us)
+    label = month.label if month.start_us == end_us else f"{iso(end_us)}..{iso(month.end_us)}"
+    return Period(end_us, month.end_us, label)
+
+
 def _open_row(session: Session, period: Period, now_us: int, waiting: list[dict[str, Any]]) -> PeriodRow:
     bounds = {"from_us": period.start_us, "to_us": period.end_us}
     totals = integers(session.execute("period_totals", bounds).to_pylist()[0])
     correction_quanta = sum(row["cost_quanta"] for row in waiting)
+    charge_quanta = cost_of(totals["part_us"], totals["unpriced_part_us"], totals["charge_quanta"])
     return PeriodRow(
         label=period.label,
         state=OPEN if now_us < period.end_us else CLOSING,
@@ -165,10 +177,12 @@ def _open_row(session: Session, period: Period, now_us: int, waiting: list[dict[
         to=iso(period.end_us),
         period_id=None,
         charges=totals["charge_count"],
-        charge_cost=money(cost_of(totals["part_us"], totals["unpriced_part_us"], totals["charge_quanta"])),
+        charge_cost=money(charge_quanta),
         corrections=sum(row["correction_count"] for row in waiting),
         correction_cost=money(correction_quanta),
-        cost=money(totals["charge_quanta"] + correction_quanta),
+        cost=money(
+            None if charge_quanta is None and not correction_quanta else totals["charge_quanta"] + correction_quanta
+        ),
         unpriced_gpu_hours=hours(totals["unpriced_part_us"]),
         unobserved_gpu_hours=hours(totals["unobserved_part_us"]),
         closed_at=None,

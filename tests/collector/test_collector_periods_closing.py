@@ -17,7 +17,7 @@ from collector.queries.billing import PeriodRow, invoice, invoices, periods
 from collector.queries.chargeback import chargeback
 from collector.queries.reconcile import reconcile
 from collector.rating import rate_dirty
-from gpuledger.accounting.periods import Period
+from gpuledger.accounting.periods import Period, iso, month_of
 from gpuledger.accounting.units import US_PER_HOUR
 from gpuledger.errors import ConfigError
 from tests.collector.ask import ask
@@ -30,6 +30,7 @@ SECOND = Period(START_US + 2 * HOUR, START_US + 4 * HOUR, "second")
 THIRD = Period(START_US + 4 * HOUR, START_US + 6 * HOUR, "third")
 BOOK = 'currency = "EUR"\n[[price]]\nmodel = "*"\nrate = "2.49"\n'
 OWNERS = '[[owner]]\nteam = "vision"\nproject = "p"\nmatch.namespace = "*"\n'
+PRICE_OF_THIRD = f'[[price]]\nmodel = "*"\nrate = "3"\nfrom = "{iso(THIRD.start_us)}"\n'
 WHO = "pod:uid-1/c"
 
 
@@ -116,6 +117,35 @@ def test_a_new_price_or_mapping_leaves_closed_periods_alone(ledger: Ledger) -> N
     corrected = ask(ledger, "SELECT o.team, c.cost_quanta FROM corrections c LEFT JOIN owners o USING (owner_id)")
     assert sorted(corrected, key=str) == [("vision", 2_490_000_000), (None, -2_490_000_000)]
     assert reconcile(ledger, Period(FIRST.start_us, SECOND.end_us, "both")).ok
+
+
+def test_a_newer_version_of_the_same_price_corrects_nothing(ledger: Ledger) -> None:
+    """A period pins the newest books; late data of one device does not take back and charge again what others had."""
+    until_third = BOOK.replace('"2.49"', f'"2.49"\nto = "{iso(THIRD.start_us)}"')
+    prices(ledger, until_third)
+    rate_dirty(ledger)
+    prices(ledger, until_third + PRICE_OF_THIRD)
+    close(ledger, FIRST)
+    late(ledger)
+    rate_dirty(ledger)
+    assert periods(ledger).rows[1].corrections == 2
+    assert close(ledger, SECOND).corrections == 2
+    assert close(ledger, THIRD).corrections == 0
+
+
+def test_what_waits_is_shown_where_everything_known_is_closed(tmp_path: Path) -> None:
+    """A correction stands on the next period even before that has data."""
+    month = month_of(START_US)
+    after = Period(month.end_us - HOUR, month.end_us, f"{iso(month.end_us - HOUR)}..{iso(month.end_us)}")
+    with open_ledger(tmp_path) as ledger:
+        prices(ledger, BOOK)
+        assert ledger.ingest([frame(0, records("GPU-0001", *after.interval))])[0].taken
+        close(ledger, after)
+        assert [each.state for each in periods(ledger).rows] == ["closed"]
+        assert ledger.ingest([frame(1, records("GPU-0002", *after.interval))])[0].taken
+        rate_dirty(ledger)
+        waiting = periods(ledger).rows[1]
+        assert (waiting.from_, waiting.corrections, waiting.cost) == (iso(month.end_us), 1, "2.49")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
--- What is known now about hours of closed periods goes onto the bill of the period that is being closed.
+-- What is known now about hours of closed periods goes onto the bill of the period that is being closed. What would only
+-- be taken back and charged again, the same under another version of prices or owners, stays as it was billed.
 INSERT INTO corrections BY NAME
 SELECT
     p.corrects_period_id,
@@ -15,4 +16,17 @@ SELECT
     p.held_us,
     p.cost_quanta,
     $period_id::INTEGER AS period_id
-FROM pending_corrections AS p;
+FROM pending_corrections AS p
+WINDOW
+    charge AS (
+        PARTITION BY
+            p.corrects_period_id,
+            p.hour_us,
+            p.device_id,
+            p.holder_id,
+            p.state,
+            p.reason_id,
+            p.owner_id,
+            p.rate_quanta
+    )
+QUALIFY sum(p.held_us) OVER charge <> 0 OR sum(p.cost_quanta) OVER charge <> 0;
