@@ -65,9 +65,13 @@ def close_period(ledger: Ledger, period: Period, *, closed_by: str, exception: s
     (unpriced time, a violated proof) and no `exception` says who accepts that and why.
     """
     require_hours(period)
+    with ledger.snapshot() as session:
+        _check(session, period, ledger.now_us())
+    proof, proven = _prove(ledger, period)  # which takes long, and keeps nobody from writing
     with ledger.alone():
         rate_dirty(ledger)
-        proof = reconcile(ledger, period)
+        if _state(ledger, period) != proven:  # data arrived meanwhile
+            proof, _ = _prove(ledger, period)
         with ledger.transaction() as session:
             totals = integers(_one(session, "period_totals", period))
             _check(session, period, ledger.now_us())
@@ -79,6 +83,18 @@ def close_period(ledger: Ledger, period: Period, *, closed_by: str, exception: s
                 )
             order = _Order(period, closed_by, "; ".join([exception, *wrong]) if wrong else "", ledger.now_us())
             return _close(session, order, totals)
+
+
+def _prove(ledger: Ledger, period: Period) -> tuple[Reconciliation, dict[str, Any]]:
+    """Return the proof of a period, and the state of its charges before it: as long as that stays, the proof holds."""
+    rate_dirty(ledger)
+    state = _state(ledger, period)
+    return reconcile(ledger, period), state
+
+
+def _state(ledger: Ledger, period: Period) -> dict[str, Any]:
+    with ledger.snapshot() as session:
+        return _one(session, "period_state", period)
 
 
 def _check(session: Session, period: Period, now_us: int) -> None:

@@ -180,9 +180,7 @@ def _open_row(session: Session, period: Period, now_us: int, waiting: list[dict[
         charge_cost=money(charge_quanta),
         corrections=sum(row["correction_count"] for row in waiting),
         correction_cost=money(correction_quanta),
-        cost=money(
-            None if charge_quanta is None and not correction_quanta else totals["charge_quanta"] + correction_quanta
-        ),
+        cost=money(totals["charge_quanta"] + correction_quanta if correction_quanta else charge_quanta),
         unpriced_gpu_hours=hours(totals["unpriced_part_us"]),
         unobserved_gpu_hours=hours(totals["unobserved_part_us"]),
         closed_at=None,

@@ -1,6 +1,6 @@
 """What a charge is called: the hour, device, holder, state and reason that make it the only one. Pure.
 
-Fields stand between `@`; an `@` or `%` inside of one is written `%40` or `%25`, so that users of a domain have charges too.
+Fields stand between `@`; an `@` or `%` inside of one is written `%40` or `%25`, as in the name of a domain's user.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from gpuledger.accounting.units import US_PER_HOUR
 from gpuledger.model import State
 
 EXAMPLES: Final = 10  # of each kind of violation; the rest is counted
+SLICE_US: Final = 24 * US_PER_HOUR  # device-hours are compared day by day, so that memory does not grow with the period
 
 
 class Violation(msgspec.Struct, frozen=True):
@@ -144,28 +145,29 @@ class Checks:
 
     def money(self, pending: set[tuple[str, int]]) -> MoneyProof:
         """Hold what each device-hour of capacity costs against its charges."""
-        capacity = self._capacity(pending)
         charged, imbalance, priced, unpriced = 0, 0, 0, 0
-        for row in self._rows("reconcile_money"):
-            key = (row["device_id"], row["hour_us"])
-            capacity_us = capacity.pop(key, None)
-            held_us = row["held_us"] if capacity_us is None else capacity_us
-            if row["held_us"] != held_us:
-                code = "overbooked" if row["held_us"] > held_us else "charges"
-                self._found.add(code, f"{self._where(*key)}: charged for {row['held_us']} us of {held_us} us")
-            charged += row["cost_quanta"]
-            if row["rate_quanta"] is None:
-                unpriced += row["held_us"] * self._devices[row["device_id"]]["parts"]
-                self._check_unpriced(*key)
-                continue
-            priced += 1
-            expected = cost_quanta(row["rate_quanta"], held_us)
-            imbalance += abs(expected - row["cost_quanta"])
-            if expected != row["cost_quanta"]:
-                self._found.add("money", f"{self._where(*key)}: off by {money(expected - row['cost_quanta'])}")
-            self._check_rate(row)
-        for key in sorted(capacity):
-            self._found.add("unrated", f"{self._where(*key)}: no charges")
+        for part in cut(*self._period.interval, SLICE_US):
+            capacity = self._capacity(part, pending)
+            for row in self._rows("reconcile_money", part):
+                key = (row["device_id"], row["hour_us"])
+                capacity_us = capacity.pop(key, None)
+                held_us = row["held_us"] if capacity_us is None else capacity_us
+                if row["held_us"] != held_us:
+                    code = "overbooked" if row["held_us"] > held_us else "charges"
+                    self._found.add(code, f"{self._where(*key)}: charged for {row['held_us']} us of {held_us} us")
+                charged += row["cost_quanta"]
+                if row["rate_quanta"] is None:
+                    unpriced += row["held_us"] * self._devices[row["device_id"]]["parts"]
+                    self._check_unpriced(*key)
+                    continue
+                priced += 1
+                expected = cost_quanta(row["rate_quanta"], held_us)
+                imbalance += abs(expected - row["cost_quanta"])
+                if expected != row["cost_quanta"]:
+                    self._found.add("money", f"{self._where(*key)}: off by {money(expected - row['cost_quanta'])}")
+                self._check_rate(row)
+            for key in sorted(capacity):
+                self._found.add("unrated", f"{self._where(*key)}: no charges")
         return MoneyProof(charged if priced or not unpriced else None, imbalance, unpriced)
 
     def shares(self) -> None:
@@ -233,14 +235,17 @@ class Checks:
     def _rest_state(self, device_id: int) -> State:
         return State.IDLE if self._devices[device_id]["kind"] == "pool" else State.UNOBSERVED
 
-    def _capacity(self, pending: set[tuple[str, int]]) -> dict[tuple[int, int], int]:
-        """Return the capacity of each device-hour that has to have charges."""
+    def _capacity(self, within: Interval, pending: set[tuple[str, int]]) -> dict[tuple[int, int], int]:
+        """Return the capacity of each device-hour in a part of the period that has to have charges."""
         capacity: defaultdict[tuple[int, int], int] = defaultdict(int)
         for device_id, life in self._lives.items():
             if life.units is None:
                 continue
             cluster = self._devices[device_id]["cluster"]
-            for part in life.spans:
+            for span in life.spans:
+                if span.end_us <= within.start_us or within.end_us <= span.start_us:
+                    continue
+                part = Interval(max(span.start_us, within.start_us), min(span.end_us, within.end_us))
                 for start_us, end_us in cut(*part, US_PER_HOUR):
                     hour_us = start_us // US_PER_HOUR * US_PER_HOUR
                     if (cluster, hour_us) not in pending:
@@ -298,8 +303,8 @@ class Checks:
     def _label(self, device_id: int) -> str:
         return str(self._devices[device_id]["device_label"])
 
-    def _rows(self, name: str) -> list[dict[str, Any]]:
-        timed = name != "reconcile_devices"
-        params = {"from_us": self._period.start_us, "to_us": self._period.end_us} if timed else None
+    def _rows(self, name: str, within: Interval | None = None) -> list[dict[str, Any]]:
+        start_us, end_us = within or self._period.interval
+        params = {"from_us": start_us, "to_us": end_us}
         rows: list[dict[str, Any]] = self._session.execute(name, params).to_pylist()
         return rows

@@ -6,16 +6,18 @@ import threading
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collector.ledger.store import Ledger
+from collector.periods import closing
 from collector.periods.closing import CloseReport, PeriodError, close_period
 from collector.queries.billing import PeriodRow, invoice, invoices, periods
 from collector.queries.chargeback import chargeback
-from collector.queries.reconcile import reconcile
+from collector.queries.reconcile import Reconciliation, reconcile
 from collector.rating import rate_dirty
 from gpuledger.accounting.periods import Period, iso, month_of
 from gpuledger.accounting.units import US_PER_HOUR
@@ -203,6 +205,37 @@ def test_two_that_close_at_once_close_once(ledger: Ledger) -> None:
     assert len(invoices(ledger).rows) == 2
 
 
+def test_data_arrives_while_a_close_is_proven_and_is_closed_with_it(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The proof, which takes minutes on a large fleet, keeps no agent waiting; what arrives during it is proven too."""
+    proofs: list[bool] = []
+
+    def prove(of: Ledger, period: Period) -> Reconciliation:
+        found = reconcile(of, period)
+        if not proofs:
+            agent = threading.Thread(target=late, args=(of,))
+            agent.start()
+            agent.join(20)
+            assert not agent.is_alive(), "the agent waits for the close"
+        proofs.append(found.ok)
+        return found
+
+    monkeypatch.setattr(closing, "reconcile", prove)
+    assert close(ledger, FIRST).corrections == 0
+    assert proofs == [True, True], "the first proof was of another bill"
+    assert bill(ledger, FIRST)[0] == {"vision": "7.47", "idle capacity": "2.49"}
+    assert reconcile(ledger, FIRST).ok
+
+
+def test_a_period_that_cannot_close_is_not_proven_first(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever closes it twice is told at once."""
+    close(ledger, FIRST)
+    monkeypatch.setattr(closing, "reconcile", lambda *_: pytest.fail("proven"))
+    with pytest.raises(PeriodError, match="first is closed"):
+        close(ledger, FIRST)
+
+
 def test_a_bill_that_is_changed_behind_the_ledgers_back_is_found(ledger: Ledger) -> None:
     """One quantum more on a closed charge breaks the digest."""
     close(ledger, FIRST)
@@ -229,8 +262,8 @@ ACTS = st.one_of(
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(ACTS, min_size=4, max_size=12))
 def test_any_history_conserves_and_closed_bills_stand(
-    tmp_path_factory: pytest.TempPathFactory, acts: list[tuple]
-) -> None:  # type: ignore[type-arg]
+    tmp_path_factory: pytest.TempPathFactory, acts: list[tuple[Any, ...]]
+) -> None:
     """Whatever arrives in whatever order: closed bills never change, and all bills sum to what is known now."""
     with open_ledger(tmp_path_factory.mktemp("history")) as ledger:
         prices(ledger, BOOK)

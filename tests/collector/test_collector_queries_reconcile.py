@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import pyarrow as pa
 import pytest
 
+from collector.ledger.database import Session, Tables
 from collector.ledger.store import Ledger
 from collector.queries.reconcile import Reconciliation, reconcile
 from collector.rating import rate_dirty
@@ -69,6 +71,29 @@ def test_a_part_of_it_is_proven_alike(ledger: Ledger) -> None:
     assert proof.ok
     assert proof.states_us == {"active": HOUR, "unobserved": HOUR}
     assert proof.cost == "4.98"
+
+
+def test_device_hours_are_compared_day_by_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in memory at once does not grow with the period; the sums and what is missing are those of all of it."""
+    asked: list[int] = []
+    execute = Session.execute
+
+    def watch(self: Session, name: str, params: dict[str, int] | None = None, tables: Tables | None = None) -> pa.Table:
+        if name == "reconcile_money" and params:
+            asked.append(params["to_us"] - params["from_us"])
+        return execute(self, name, params, tables)
+
+    monkeypatch.setattr(Session, "execute", watch)
+    days = Period(START_US, START_US + 50 * HOUR, "two days and more")
+    with open_ledger(tmp_path) as ledger:
+        assert ledger.ingest([frame(0, records("GPU-0001", days.start_us, days.end_us, "pod:uid-1/c"))])[0].taken
+        prices(ledger, BOOK)
+        proof = reconcile(ledger, days)
+        assert (proof.ok, proof.cost) == (True, "124.50")
+        assert max(asked) <= 24 * HOUR
+        with ledger.transaction() as session:
+            session.script(f"DELETE FROM charges WHERE hour_us = {START_US + 49 * HOUR}", label="tampering")
+        assert [each.code for each in reconcile(ledger, days).violations] == ["charges", "unrated"]
 
 
 def test_a_period_has_to_be_on_the_hour(ledger: Ledger) -> None:

@@ -1,4 +1,4 @@
--- What is known now about hours of closed periods goes onto the bill of the period that is being closed. What would only
+-- What is known now about hours of closed periods goes onto the bill of the period being closed. What would only
 -- be taken back and charged again, the same under another version of prices or owners, stays as it was billed.
 INSERT INTO corrections BY NAME
 SELECT
