@@ -74,8 +74,9 @@ class Invoice(NamedTuple):
 
     @property
     def observed_part_us(self) -> int:
-        """Return the part of that time in which somebody saw whether work was done."""
-        return sum(line.billed.part_us for line in self.lines if State(line.billed.state) not in UNWATCHED_STATES)
+        """Return the part of the period's own time in which somebody saw whether work was done; no corrections."""
+        own = [line.billed for line in self.lines if line.billed.kind != CORRECTION]
+        return sum(billed.part_us for billed in own if State(billed.state) not in UNWATCHED_STATES)
 
 
 def make_invoices(billed: Sequence[Billed], first_number: int) -> list[Invoice]:

@@ -62,7 +62,7 @@ class InvoiceRow(msgspec.Struct, frozen=True):
     department: str
     team: str
     gpu_hours: float
-    complete_ratio: float | None  # of its time, how much was watched
+    complete_ratio: float | None  # of the period's own time, how much was watched
     currency: str
     cost: str | None
     payable: str
@@ -91,11 +91,12 @@ class InvoiceLineRow(msgspec.Struct, frozen=True):
 
 
 class Invoice(msgspec.Struct, frozen=True):
-    """One invoice whole, with the digest of the bill that it is a part of."""
+    """One invoice whole, with the digest of the bill that it is a part of, and what that was closed in spite of."""
 
     invoice: InvoiceRow
     period: Span
     period_digest: str
+    exception: str
     rows: list[InvoiceLineRow]
 
 
@@ -132,6 +133,7 @@ def invoice(ledger: Ledger, *, number: int) -> Invoice:
         invoice=_invoice_row(head),
         period=span(Period(head["from_us"], head["to_us"], head["label"])),
         period_digest=head["digest"].decode(),
+        exception=head["exception"],
         rows=[_line_row(integers(row)) for row in lines],
     )
 
@@ -224,7 +226,7 @@ def _invoice_row(row: dict[str, Any]) -> InvoiceRow:
         department=row["department"],
         team=row["team"],
         gpu_hours=hours(row["part_us"]),
-        complete_ratio=ratio(row["observed_part_us"], row["part_us"]),
+        complete_ratio=ratio(row["observed_part_us"], row["own_part_us"]),
         currency=row["currency"],
         cost=money(row["cost_quanta"]),
         payable=cents(row["payable_cents"]),

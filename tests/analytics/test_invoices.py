@@ -25,7 +25,8 @@ def answer(*rows: dict[str, Any], **changes: Any) -> dict[str, Any]:
         "team": "vision-research", "gpu_hours": 31.5, "complete_ratio": 0.975, "currency": "EUR", "cost": "1234.504999",
         "payable": "1234.50", "issued_at": "2026-11-02T08:00:00Z",
     }  # fmt: skip
-    return {"invoice": {**head, **changes}, "period_digest": "ab" * 32, "rows": list(rows)}
+    exception = changes.pop("exception", "")
+    return {"invoice": {**head, **changes}, "period_digest": "ab" * 32, "exception": exception, "rows": list(rows)}
 
 
 WHOLE = answer(
@@ -45,10 +46,11 @@ def test_what_is_to_know_comes_first() -> None:
     """The amount, and how much of it was for GPUs that were held and did nothing."""
     page = invoice_html(WHOLE)
     assert "1,234.50&nbsp;EUR" in page
-    assert "of which 250.00 (20 %) for GPUs that were held and did no work" in page
+    assert "250.00 (20 %) of it for GPUs that were held and did no work" in page
+    assert "\N{MINUS SIGN}15.50 corrects earlier periods" in page
     assert "October 2026" in page
     assert "Vision research" in page
-    assert "Correction of 2026-09" in page
+    assert "Correction of September 2026" in page
     assert "98 %" in page
 
 
@@ -56,9 +58,36 @@ def test_a_credit_note_and_the_platform_are_called_so() -> None:
     """A negative amount is a credit note; an owner without a name is the platform."""
     page = invoice_html(answer(line("-3.00", state="idle", project=""), kind="credit_note", team="", payable="-3.00"))
     assert "<h1>Credit note 7</h1>" in page
-    assert "<strong>Platform</strong>" in page
+    assert "<strong><bdi>Platform</bdi></strong>" in page
     assert "\N{MINUS SIGN}3.00&nbsp;EUR" in page
     assert "Capacity that no team held" in page
+
+
+def test_the_platform_is_told_what_it_pays_for() -> None:
+    """Idle and unseen time stands apart from GPUs that somebody held whom no rule names."""
+    rows = [
+        line("5.00", project=""),
+        line("20.00", project="", state="idle"),
+        line("1.00", project="", state="unobserved"),
+        line("4.00", project="", state="held_idle"),
+    ]
+    page = invoice_html(answer(*rows, team=""))
+    due = "for time that no team owns: 20.00 idle capacity, 9.00 GPUs whose holder no rule names, 1.00 not observed"
+    assert due in page
+    assert page.index("<bdi>GPUs that were held</bdi>") < page.index("<bdi>Capacity that no team held</bdi>")
+
+
+def test_an_exception_that_the_period_was_closed_with_is_on_the_page() -> None:
+    """Time without a price is not silently free: who accepted it, and what it was, is for the reader."""
+    page = invoice_html(answer(line("1.00"), exception="agreed by Ann; 2.0 GPU-hours have no price"))
+    assert "closed with an exception: <bdi>agreed by Ann; 2.0 GPU-hours have no price</bdi>" in page
+    assert "exception:" not in invoice_html(WHOLE)
+
+
+def test_only_corrections_are_called_that() -> None:
+    """Nothing is said of capacity where an invoice has no time of its own."""
+    page = invoice_html(answer(line("-3.00", corrects="2026-09"), kind="credit_note", payable="-3.00"))
+    assert '<div class="muted">\N{MINUS SIGN}3.00 corrects earlier periods</div>' in page
 
 
 @pytest.mark.parametrize("field", ["team", "department", "organisation", "period"])

@@ -121,6 +121,31 @@ def test_a_new_price_or_mapping_leaves_closed_periods_alone(ledger: Ledger) -> N
     assert reconcile(ledger, Period(FIRST.start_us, SECOND.end_us, "both")).ok
 
 
+def test_completeness_is_of_the_periods_own_time(ledger: Ledger) -> None:
+    """Corrections change neither side of it: an invoice is never more complete than whole."""
+    close(ledger, FIRST)
+    late(ledger)
+    close(ledger, SECOND)
+    assert [each.complete_ratio for each in invoices(ledger).rows] == [0.5, 1.0, 1.0, 1.0]
+
+
+def test_corrections_that_sum_to_nothing_are_on_an_invoice(ledger: Ledger) -> None:
+    """One device was seen after all, another was not: each correction is on a line, be it of no time and no money."""
+    close(ledger, FIRST)
+    late(ledger)
+    usage = records("GPU-0003", START_US, START_US + HOUR)
+    assert ledger.ingest([frame(2, usage)])[0].taken
+    close(ledger, SECOND)
+    lines = ask(ledger, "SELECT count(*), sum(cost_quanta)::BIGINT FROM corrections")
+    billed = ask(ledger, "SELECT sum(cost_quanta)::BIGINT FROM invoice_lines WHERE kind = 'correction'")
+    assert (lines[0][1],) == billed[0]
+    keys = "SELECT DISTINCT coalesce(team, ''), state FROM {} ORDER BY ALL"
+    assert ask(ledger, keys.format("corrections LEFT JOIN owners USING (owner_id)")) == ask(
+        ledger,
+        keys.format("invoice_lines JOIN invoices USING (invoice_number) WHERE invoice_lines.kind = 'correction'"),
+    )
+
+
 def test_a_newer_version_of_the_same_price_corrects_nothing(ledger: Ledger) -> None:
     """A period pins the newest books; late data of one device does not take back and charge again what others had."""
     until_third = BOOK.replace('"2.49"', f'"2.49"\nto = "{iso(THIRD.start_us)}"')

@@ -65,6 +65,13 @@ def test_completeness_is_the_time_that_somebody_watched(state: State, observed: 
     assert (found.part_us, found.observed_part_us) == (9, observed)
 
 
+def test_corrections_do_not_count_as_watched_time() -> None:
+    """What an earlier period gets back would make this one more complete than whole."""
+    rows = [billed("a", CENT), billed("a", -CENT, kind="correction", state=State.UNOBSERVED, part_us=-5)]
+    (found,) = make_invoices([*rows, billed("a", CENT, kind="correction", part_us=5)], 1)
+    assert (found.part_us, found.observed_part_us) == (9, 9)
+
+
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 10**12)), max_size=12))
 def test_invoices_sum_to_the_period(rows: list[tuple[str, int]]) -> None:
     """Exact amounts sum exactly, payable ones to the rounded total, and each invoice's lines to the invoice."""

@@ -1,5 +1,6 @@
 -- What each team is billed in a period, as the lines of its invoice; corrections stand apart by what they correct.
--- Time that no team owns is the platform's: its team is empty.
+-- Time that no team owns is the platform's: its team is empty. Corrections that sum to nothing are a line too: each of
+-- them is on an invoice.
 WITH billed AS (
     SELECT
         'charge' AS kind,
@@ -41,5 +42,4 @@ FROM billed AS b
 INNER JOIN devices AS d ON b.device_id = d.device_id
 LEFT JOIN owners AS o ON b.owner_id = o.owner_id
 GROUP BY ALL
-HAVING sum(b.held_us * d.parts) <> 0 OR sum(b.cost_quanta) <> 0
 ORDER BY organisation, department, team, b.kind, project, d.model, d.mig_profile, b.state, b.corrects;

@@ -1,4 +1,13 @@
 -- Invoices in the order of their numbers: one, or all (number 0).
+WITH own AS (
+    SELECT
+        l.invoice_number,
+        sum(l.part_us)::HUGEINT AS own_part_us
+    FROM invoice_lines AS l
+    WHERE l.kind <> 'correction'
+    GROUP BY l.invoice_number
+)
+
 SELECT
     i.invoice_number,
     i.kind,
@@ -14,8 +23,11 @@ SELECT
     p.label,
     p.from_us,
     p.to_us,
-    p.digest
+    p.exception,
+    p.digest,
+    coalesce(o.own_part_us, 0)::HUGEINT AS own_part_us
 FROM invoices AS i
 INNER JOIN closed_periods AS p ON i.period_id = p.period_id
+LEFT JOIN own AS o ON i.invoice_number = o.invoice_number
 WHERE $invoice_number IN (0, i.invoice_number)
 ORDER BY i.invoice_number;
