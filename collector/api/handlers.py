@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -42,6 +44,7 @@ class CloseRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 Handler = Callable[[Request], Awaitable[Response]]
 MAX_DOCUMENT_BYTES: Final = 64 * 1024 * 1024
+MAX_REQUEST_BYTES: Final = 64 * 1024
 SOURCE: Final = Parameter("source", "the name of the file, for messages and the history", default="")
 
 
@@ -140,16 +143,8 @@ def close(services: Services) -> Handler:
     """Close a billing period."""
 
     async def handle(request: Request) -> Response:
-        body = await _body(request, MAX_DOCUMENT_BYTES)
-        try:
-            asked = msgspec.json.decode(body, type=CloseRequest)
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
-            raise ConfigError(
-                f"this does not ask for a period: {error}", hint='{"period":"2026-11","by":"ann"}'
-            ) from error
+        asked = parse_close_request(await _body(request, MAX_REQUEST_BYTES))
         period = parse_period(asked.period)
-        if not asked.by.strip():
-            raise ConfigError("nobody closes this period", hint='say who does: "by"')
         report = await run_in_threadpool(
             close_period, services.ledger, period, closed_by=asked.by, exception=asked.exception
         )
@@ -157,6 +152,20 @@ def close(services: Services) -> Handler:
         return Response(msgspec.json.encode(report), media_type=JSON)
 
     return handle
+
+
+def parse_close_request(body: bytes) -> CloseRequest:
+    """Return what a body asks to close. Raises ConfigError where that is unclear: what is closed is closed for ever."""
+    hint = 'send {"period":"2026-11","by":"ann"}'
+    try:
+        asked = msgspec.json.decode(body, type=CloseRequest)
+        pairs = json.loads(body, object_pairs_hook=list)
+    except ValueError as error:  # msgspec's errors and those of text that is no Unicode are such
+        raise ConfigError(f"this does not ask for a period: {error}", hint=hint) from error
+    twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
+    if twice:
+        raise ConfigError(f'"{twice[0]}" is given twice', hint=f"say it once: {hint}")
+    return asked
 
 
 def health(_services: Services) -> Handler:

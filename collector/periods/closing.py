@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -16,7 +17,10 @@ from collector.queries.figures import hours, integers, money
 from collector.queries.reconcile import Reconciliation, reconcile
 from collector.rating import rate_dirty
 from gpuledger.accounting.periods import Period, iso, require_hours
-from gpuledger.errors import LedgerError, Terminal
+from gpuledger.errors import ConfigError, LedgerError, Terminal
+
+MAX_WORDS: Final = 1_000
+_UNPRINTED: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control characters, halves of characters, breaks
 
 _INVOICES: Final = pa.schema([
     *((name, pa.int64()) for name in ("invoice_number", "period_id", "cost_quanta", "payable_cents", "issued_us")),
@@ -62,9 +66,13 @@ def close_period(ledger: Ledger, period: Period, *, closed_by: str, exception: s
     """Close a period: from now on its charges are final, and what is learned later becomes corrections.
 
     Raises PeriodError where it has not ended, overlaps a closed one, leaves earlier charges open, or is not clean
-    (unpriced time, a violated proof) and no `exception` says who accepts that and why.
+    (unpriced time, a violated proof) and no `exception` says who accepts that and why; ConfigError where it is off the
+    hour, or where `closed_by` and `exception` are not what a bill can show.
     """
     require_hours(period)
+    closed_by, exception = _words("who closes it", closed_by), _words("the exception", exception)
+    if not closed_by:
+        raise ConfigError(f"nobody closes {period.label}", hint='say who does: --by NAME, or "by"')
     with ledger.snapshot() as session:
         _check(session, period, ledger.now_us())
     proof, proven = _prove(ledger, period)  # which takes long, and keeps nobody from writing
@@ -83,6 +91,17 @@ def close_period(ledger: Ledger, period: Period, *, closed_by: str, exception: s
                 )
             order = _Order(period, closed_by, "; ".join([exception, *wrong]) if wrong else "", ledger.now_us())
             return _close(session, order, totals)
+
+
+def _words(what: str, text: str) -> str:
+    """Return a line that stands on a bill for ever. Raises ConfigError where it is too long or is not one line."""
+    words = text.strip()
+    if len(words) > MAX_WORDS or any(unicodedata.category(each) in _UNPRINTED for each in words):
+        raise ConfigError(
+            f"{what} is not a line of at most {MAX_WORDS:,} characters",
+            hint="be brief; name a ticket for the rest",
+        )
+    return words
 
 
 def _prove(ledger: Ledger, period: Period) -> tuple[Reconciliation, dict[str, Any]]:

@@ -214,12 +214,21 @@ def test_a_period_is_closed_once_over_http(site: Site) -> None:
 
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b'{"period":"2026-13","by":"a"}', b'{"period":"2026-01","by":" "}', b'{"period":1,"by":"a"}',
-             b'{"period":"2026-01","by":"a","force":true}', b"\xff"],
+             b'{"period":"2026-01","by":"a","force":true}', b"\xff", b'{"period":"2026-01","by":"a","period":"2026-02"}',
+             b'{"period":"2026-01..2025-01","by":"a"}', b'{"period":"2026-01-01T00:30..2026-01-02","by":"a"}',
+             b'{"period":"2026-01","by":"a\\nb"}', b'{"period":"2026-01","by":"a","exception":"\\u0000"}',
+             b'{"period":"2026-01","by":"' + b"a" * 1001 + b'"}', b'{"period":"9999-01","by":"a"}'],
 )  # fmt: skip
 def test_a_request_to_close_that_makes_no_sense(site: Site, body: bytes) -> None:
     """It is refused with what is wrong and how to ask."""
     answer = site.ask("POST", "/v1/periods", body)
     assert (answer.status, bool(answer.json["hint"])) == (400, True)
+
+
+def test_a_request_to_close_is_small(site: Site) -> None:
+    """Nobody can have the collector hold megabytes that it would only refuse."""
+    answer = site.ask("POST", "/v1/periods", b'{"period":"2026-01","by":"' + b"a" * 70_000 + b'"}')
+    assert (answer.status, answer.json["code"]) == (413, "too_large")
 
 
 @pytest.mark.parametrize(
