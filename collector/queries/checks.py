@@ -31,7 +31,7 @@ class Violation(msgspec.Struct, frozen=True):
     """One thing that does not add up. `code` is countable."""
 
     # overlap, shares, outside_life, imbalance, roll_up, charges, unrated, pending, overbooked, money, price, energy,
-    # closed
+    # closed, invoice
     code: str
     detail: str
 
@@ -189,12 +189,16 @@ class Checks:
         return off_mj
 
     def closed(self) -> None:
-        """Hold the bills of closed periods, as they stand now, against the digests that they were closed with."""
+        """Hold bills of closed periods against the digests that they were closed with, and their invoices to them."""
         for period in self._closed:
             if period.from_us >= self._period.end_us or period.to_us <= self._period.start_us:
                 continue
             if digest_of(self._session, period.period_id, period.from_us, period.to_us) != period.digest:
                 self._found.add("closed", f"the bill of {period.label} is not what it was closed with")
+            bounds = {"period_id": period.period_id, "from_us": period.from_us, "to_us": period.to_us}
+            for row in self._session.execute("reconcile_invoices", bounds).to_pylist():
+                owner = "/".join(filter(None, row.values())) or "the platform"
+                self._found.add("invoice", f"{period.label}: the invoice of {owner} is not what its charges sum to")
 
     def _read_lives(self) -> dict[int, _Life]:
         lives: dict[int, _Life] = {}

@@ -269,6 +269,27 @@ def test_a_bill_that_is_changed_behind_the_ledgers_back_is_found(ledger: Ledger)
     assert "closed" in {violation.code for violation in reconcile(ledger, FIRST).violations}
 
 
+@pytest.mark.parametrize(
+    "tampering",
+    [
+        "UPDATE invoice_lines SET cost_quanta = cost_quanta - 1 WHERE invoice_number = 2",
+        "UPDATE invoice_lines SET payable_cents = payable_cents - 1 WHERE invoice_number = 2",
+        "UPDATE invoices SET payable_cents = payable_cents - 1 WHERE invoice_number = 2",
+        "UPDATE invoices SET team = 'speech' WHERE invoice_number = 2",
+        "DELETE FROM invoices WHERE invoice_number = 2",
+    ],
+)
+def test_an_invoice_that_is_changed_behind_the_ledgers_back_is_found(ledger: Ledger, tampering: str) -> None:
+    """A cent less for a team, or its document gone, and the nightly proof says whose."""
+    close(ledger, FIRST)
+    assert reconcile(ledger, FIRST).ok
+    with ledger.transaction() as session:
+        session.script(tampering, label="tampering")
+    found = reconcile(ledger, FIRST).violations
+    assert {violation.code for violation in found} == {"invoice"}
+    assert "vision" in " ".join(violation.detail for violation in found)
+
+
 def test_an_invoice_that_is_not_there(ledger: Ledger) -> None:
     """Asking for it says where the others are."""
     with pytest.raises(ConfigError, match="no invoice 7"):
