@@ -112,15 +112,15 @@ def explain(ledger: Ledger, *, charge: ChargeId) -> Explanation:
     with ledger.snapshot() as session:
         hour = session.execute("explain_charges", _place(charge)).to_pylist()
         mine = [row for row in hour if charge_id_of(row) == charge]
-        if not mine:
-            raise ConfigError(f"there is no charge {charge}", hint="is its hour rated, and its device spelled right?")
         closed = period_of(closed_periods(session), charge.hour_us)
-        price, owner = _price(session, mine[0]), _owner(session, mine[0])
         keys = {**_place(charge), "holder_key": charge.holder, "reason_text": charge.reason, "state": int(charge.state)}
-        evidence = [_evidence(row) for row in session.execute("explain_usage", keys).to_pylist()]
         corrections = [_correction(row) for row in session.execute("explain_corrections", keys).to_pylist()]
+        if not mine and not corrections:
+            raise ConfigError(f"there is no charge {charge}", hint="is its hour rated, and its device spelled right?")
+        price, owners = (_price(session, mine[0]) if mine else None), [_owner(session, row) for row in mine]
+        usage = session.execute("explain_usage", keys).to_pylist()
         books = session.execute("price_newest").to_pylist()
-    cost = None if mine[0]["cost_quanta"] is None else sum(row["cost_quanta"] for row in mine)
+    cost = None if mine and mine[0]["cost_quanta"] is None else sum(row["cost_quanta"] for row in mine)
     return Explanation(
         charge=str(charge),
         currency=books[0]["currency"] if books else None,
@@ -128,18 +128,18 @@ def explain(ledger: Ledger, *, charge: ChargeId) -> Explanation:
         held_us=sum(row["held_us"] for row in mine),
         period=closed.label if closed else None,
         period_digest=closed.digest.decode() if closed else "",
-        team=mine[0]["team"],
+        team=" and ".join(sorted({row["team"] for row in mine if row["team"]})) or None,
         steps=[
-            _who_had_what(charge, hour, mine),
-            *_who_pays(mine, owner),
+            *_who_had_what(charge, hour, mine),
+            *_who_pays(mine, owners),
             *_what_it_costs(hour, mine, price),
-            _how_final(closed),
+            *_how_final(closed, usage, billed=bool(mine)),
         ],
         price=price,
-        owner=owner,
+        owner=next(filter(None, owners), None),
         hour=[HourShare(str(charge_id_of(row)), row["held_us"], money(row["cost_quanta"])) for row in hour],
         corrections=corrections,
-        rows=evidence,
+        rows=[_evidence(row) for row in usage],
     )
 
 
@@ -210,19 +210,29 @@ def _correction(row: dict[str, Any]) -> CorrectionRow:
     return CorrectionRow(row["label"], iso(row["closed_us"]), row["held_us"], money(row["cost_quanta"]))
 
 
-def _who_had_what(charge: ChargeId, hour: list[dict[str, Any]], mine: list[dict[str, Any]]) -> str:
-    held_us, all_us = sum(row["held_us"] for row in mine), sum(row["held_us"] for row in hour)
-    who = charge.holder or "nobody"
-    return f"{who} had {charge.device} {charge.state.label} for {held_us / 6e7:,.3f} of {all_us / 6e7:,.3f} minutes"
+def _who_had_what(charge: ChargeId, hour: list[dict[str, Any]], mine: list[dict[str, Any]]) -> Iterator[str]:
+    if mine:
+        held_us, all_us = sum(row["held_us"] for row in mine), sum(row["held_us"] for row in hour)
+        who, minutes = charge.holder or "nobody", f"{held_us / 6e7:,.3f} of {all_us / 6e7:,.3f} minutes"
+        yield f"{who} had {charge.device} {charge.state.label} for {minutes}"
 
 
-def _who_pays(mine: list[dict[str, Any]], owner: OwnerProof | None) -> Iterator[str]:
-    if owner:
-        team = mine[0]["team"] or "nobody"
-        yield f"{team} pays by {owner.because} (version {owner.version} of the owner mapping, {owner.source})"
+def _who_pays(mine: list[dict[str, Any]], owners: list[OwnerProof | None]) -> Iterator[str]:
+    """Say by which rule; a holder whose labels changed within the hour may have several owners, each with its part."""
+    held: dict[tuple[str, str], int] = {}
+    for row, owner in zip(mine, owners, strict=True):
+        if owner:
+            by = f"{owner.because} (version {owner.version} of the owner mapping, {owner.source})"
+            key = (row["team"] or "nobody", by)
+            held[key] = held.get(key, 0) + row["held_us"]
+    for (team, by), held_us in held.items():
+        part = f" for {held_us / 6e7:,.3f} minutes" if len(held) > 1 else ""
+        yield f"{team} pays{part} by {by}"
 
 
 def _what_it_costs(hour: list[dict[str, Any]], mine: list[dict[str, Any]], price: PriceProof | None) -> Iterator[str]:
+    if not mine:
+        return
     if price is None:
         yield "no price entry applied to the device in that hour: the time is unpriced, not free"
         return
@@ -239,7 +249,12 @@ def _what_it_costs(hour: list[dict[str, Any]], mine: list[dict[str, Any]], price
     yield f"the device's hour cost {money(whole)}, rounded once; this charge's share by time is {money(share_quanta)}"
 
 
-def _how_final(closed: ClosedPeriod | None) -> str:
+def _how_final(closed: ClosedPeriod | None, usage: list[dict[str, Any]], *, billed: bool) -> Iterator[str]:
     if closed is None:
-        return "provisional: its period is open"
-    return f"final: {closed.label} was closed on {iso(closed.closed_us)} by {closed.closed_by}"
+        yield "provisional: its period is open"
+        return
+    when = f"{closed.label} was closed on {iso(closed.closed_us)} by {closed.closed_by}"
+    yield f"final: {when}" if billed else f"not on its bill: {when} without it; it came by correction"
+    late = sum(row["received_us"] > closed.closed_us for row in usage)
+    if late:
+        yield f"{late} of its {len(usage)} records came after that: what they change is a correction on a later bill"

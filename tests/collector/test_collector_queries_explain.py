@@ -18,10 +18,11 @@ from collector.queries.facts import charges
 from collector.rating import rate_dirty
 from gpuledger.accounting.periods import Period, iso
 from gpuledger.accounting.units import US_PER_HOUR
+from gpuledger.clock import VirtualClock
 from gpuledger.errors import ConfigError
 from gpuledger.model import State
-from tests.collector.batches import START_US, frame, records
-from tests.collector.fleet import open_ledger, owners, prices
+from tests.collector.batches import START_US, frame, holder, records
+from tests.collector.fleet import NOW_US, open_ledger, owners, prices
 
 HOUR = US_PER_HOUR
 WHO = "pod:uid-1/c"
@@ -89,6 +90,48 @@ def test_a_correction_stands_on_what_it_corrects(ledger: Ledger) -> None:
     silent = ChargeId(START_US + HOUR, "c1", "node-a", "GPU-0001", "", State.UNOBSERVED, "no_data")
     (found,) = explain(ledger, charge=silent).corrections
     assert (found.period, found.held_us, found.cost) == ("next", -HOUR, "-3.00")
+
+    active = ChargeId(START_US + HOUR, "c1", "node-a", "GPU-0001", WHO, State.ACTIVE, "")
+    came = explain(ledger, charge=active)
+    assert (came.cost, came.held_us, came.corrections[0].cost) == ("0.00", 0, "3.00")
+    assert came.steps[0].startswith("not on its bill: two hours was closed on ")
+
+
+def test_records_that_came_after_the_close_are_told_apart(tmp_path: Path) -> None:
+    """They stand among the evidence, and do not explain what was billed."""
+    clock, third = VirtualClock(NOW_US), HOUR // 3
+    with Ledger.open(tmp_path, clock=clock) as ledger:
+        usage = [*records("GPU-0001", START_US, START_US + third, WHO), *records("GPU-0002", START_US, START_US + HOUR)]
+        assert ledger.ingest([frame(0, usage)])[0].taken
+        prices(ledger, 'currency = "EUR"\n[[price]]\nmodel = "*"\nrate = "3"\n')
+        close_period(ledger, Period(START_US, START_US + HOUR, "first"), closed_by="ann")
+        name = ChargeId(START_US, "c1", "node-a", "GPU-0001", WHO, State.ACTIVE, "")
+        before = explain(ledger, charge=name)
+        clock.advance_to(NOW_US + HOUR)
+        assert ledger.ingest([frame(1, records("GPU-0001", START_US + third, START_US + 2 * third, WHO))])[0].taken
+        rate_dirty(ledger)
+        found = explain(ledger, charge=name)
+        assert (found.cost, found.held_us) == (before.cost, before.held_us) == ("1.00", third)
+        assert found.steps[:-1] == before.steps
+        assert found.steps[-1].startswith("20 of its 40 records came after that")
+
+
+def test_a_holder_whose_labels_change_within_the_hour_has_each_owner_named(tmp_path: Path) -> None:
+    """One name, two versions of the holder, two teams: the explanation says which part each of them pays."""
+    with open_ledger(tmp_path) as ledger:
+        prices(ledger, 'currency = "EUR"\n[[price]]\nmodel = "*"\nrate = "3"\n')
+        owners(ledger, "".join(f'[[owner]]\nteam = "{t}"\nmatch."label.t" = "{t}"\n' for t in ("vision", "speech")))
+        third = HOUR // 3
+        for sequence, (team, start_us, end_us) in enumerate((("vision", 0, third), ("speech", third, HOUR))):
+            usage = records("GPU-0001", START_US + start_us, START_US + end_us, WHO)
+            assert ledger.ingest([frame(sequence, usage, holders=[holder(1, labels={"t": team})])])[0].taken
+        rate_dirty(ledger)
+        found = explain(ledger, charge=ChargeId(START_US, "c1", "node-a", "GPU-0001", WHO, State.ACTIVE, ""))
+        assert (found.cost, found.team) == ("3.00", "speech and vision")
+        assert [step.split(" by ")[0] for step in found.steps[1:3]] == [
+            "vision pays for 20.000 minutes",
+            "speech pays for 40.000 minutes",
+        ]
 
 
 def test_time_without_a_price_says_so(tmp_path: Path) -> None:
