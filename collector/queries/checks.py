@@ -20,7 +20,7 @@ from gpuledger.accounting.intervals import Interval, cut, gaps
 from gpuledger.accounting.money import cost_quanta
 from gpuledger.accounting.periods import Period, iso
 from gpuledger.accounting.pricebook import Priced, PriceEntry, applies, device_rate_quanta
-from gpuledger.accounting.units import US_PER_HOUR
+from gpuledger.accounting.units import GPU_PARTS, US_PER_HOUR
 from gpuledger.model import State
 
 EXAMPLES: Final = 10  # of each kind of violation; the rest is counted
@@ -178,6 +178,12 @@ class Checks:
                 self._found.add("money", f"{where}: {row['uneven_count']} charges are not their share of the hour")
             if row["misjudged_count"]:
                 self._found.add("money", f"{where}: {row['misjudged_count']} active costs do not follow from the rate")
+
+    def boards(self) -> None:
+        """Hold the slices of a board against the one GPU that they are."""
+        for row in self._rows("reconcile_boards"):
+            where, gpus = self._where(row["device_id"], row["hour_us"]), int(row["part_us"]) / GPU_PARTS / US_PER_HOUR
+            self._found.add("overbooked", f"{where}: its board is charged as {gpus:.3f} GPUs at once")
 
     def energy(self) -> int:
         """Hold what boards were metered against what the records of their devices say; return how far they are off."""

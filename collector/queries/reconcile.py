@@ -57,6 +57,7 @@ def reconcile(ledger: Ledger, period: Period) -> Reconciliation:
         check.charges()
         cost = check.money(pending)
         check.shares()
+        check.boards()
         energy_imbalance_mj = check.energy()
         check.closed()
     currency = standing(ledger, period).currency
