@@ -8,10 +8,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from collector.imports.apply import apply_import
+from collector.imports.jobs import JobRecord, PoolFacts
+from collector.imports.payload import JobImport
+from collector.ledger.database import Parameters, Session, Tables
 from collector.ledger.store import Ledger
 from collector.periods import closing
 from collector.periods.closing import CloseReport, PeriodError, close_period
@@ -21,7 +26,7 @@ from collector.queries.reconcile import Reconciliation, reconcile
 from collector.rating import rate_dirty
 from gpuledger.accounting.periods import Period, iso, month_of
 from gpuledger.accounting.units import US_PER_HOUR
-from gpuledger.errors import ConfigError
+from gpuledger.errors import ConfigError, LedgerError
 from tests.collector.ask import ask
 from tests.collector.batches import START_US, frame, records
 from tests.collector.fleet import open_ledger, owners, prices
@@ -259,6 +264,68 @@ def test_a_period_that_cannot_close_is_not_proven_first(ledger: Ledger, monkeypa
     monkeypatch.setattr(closing, "reconcile", lambda *_: pytest.fail("proven"))
     with pytest.raises(PeriodError, match="first is closed"):
         close(ledger, FIRST)
+
+
+@pytest.mark.parametrize("step", ["corrections_insert", "period_insert", "insert_invoices", "insert_invoice_lines"])
+def test_a_close_that_fails_in_the_middle_did_nothing(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """No correction, no period, no document is left, and the numbers of the next attempt have no gap."""
+    close(ledger, FIRST)
+    late(ledger)
+    rate_dirty(ledger)
+    before = periods(ledger), invoices(ledger)
+    execute = Session.execute
+
+    def fail(self: Session, name: str, params: Parameters | None = None, tables: Tables | None = None) -> pa.Table:
+        found = execute(self, name, params, tables)
+        if name == step:
+            raise LedgerError("the disk is full")
+        return found
+
+    monkeypatch.setattr(Session, "execute", fail)
+    with pytest.raises(LedgerError, match="disk is full"):
+        close(ledger, SECOND)
+    monkeypatch.undo()
+    assert (periods(ledger), invoices(ledger)) == before
+    assert ask(ledger, "SELECT count(*) FROM corrections") == [(0,)]
+    assert close(ledger, SECOND).corrections == 2
+    assert [each.number for each in invoices(ledger).rows] == [1, 2, 3, 4]
+
+
+def test_jobs_imported_into_a_closed_period_are_corrected(ledger: Ledger) -> None:
+    """A pool that appears after the close, twice: each time the difference is billed, and all bills are what is known."""
+
+    def book(number: int, gpus: int) -> None:
+        job = JobRecord(
+            job=str(number), start_us=START_US, end_us=FIRST.end_us, gpus=gpus, cluster="c1", account="vision",
+            gpu_model="a100",
+        )  # fmt: skip
+        assert apply_import(ledger, JobImport("log", (job,), None, PoolFacts())).new == 1
+
+    close(ledger, FIRST)
+    book(1, 2)
+    second = close(ledger, SECOND)
+    assert second.cost == "19.92", "its own four hours, and four of the job"
+    book(2, 1)
+    assert close(ledger, THIRD).cost == "14.94", "its own four hours, and two of the other job"
+    billed = sum(Decimal(each.cost or 0) for each in periods(ledger).rows)
+    [[known]] = ask(ledger, "SELECT sum(cost_quanta)::BIGINT FROM current_charges")
+    assert billed == Decimal(known).scaleb(-9)
+    assert reconcile(ledger, Period(START_US, THIRD.end_us, "all")).ok
+
+
+def test_what_becomes_equal_again_is_taken_back(ledger: Ledger) -> None:
+    """A correction of a correction: where a closed hour is rated as it was at first, the bills are as at first."""
+    close(ledger, FIRST)
+    late(ledger)
+    close(ledger, SECOND)
+    with ledger.transaction() as session:  # as if what came late had never been
+        session.script(f"DELETE FROM usage_hourly WHERE hour_us = {START_US + HOUR} AND device_id = 2", label="undo")
+        session.script(f"INSERT INTO dirty_hours VALUES ('c1', {START_US + HOUR})", label="undo")
+    assert close(ledger, THIRD, exception="the roll-up was changed for this test").corrections == 2
+    net = "SELECT sum(held_us)::BIGINT, sum(cost_quanta)::BIGINT FROM corrections GROUP BY state"
+    assert ask(ledger, net) == [(0, 0), (0, 0)]
 
 
 def test_a_bill_that_is_changed_behind_the_ledgers_back_is_found(ledger: Ledger) -> None:
