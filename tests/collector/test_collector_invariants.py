@@ -17,6 +17,7 @@ import pytest
 from analytics.invoices import invoice_html
 from collector.ledger.store import Ledger
 from collector.periods.closing import PeriodError, close_period
+from collector.pricing.carbon import import_carbon
 from collector.queries.bill import bill
 from collector.queries.billing import invoice, invoices, periods
 from collector.queries.chargeback import chargeback
@@ -29,7 +30,7 @@ from gpuledger.errors import ConfigError, PriceBookError
 from gpuledger.model import State, UsageRecord
 from tests.collector.ask import ask, contents
 from tests.collector.batches import START_US, device, frame, holder, records
-from tests.collector.fleet import charges, open_ledger, owners, prices, usage_frame
+from tests.collector.fleet import NOW_US, charges, open_ledger, owners, prices, usage_frame
 
 HOUR = US_PER_HOUR
 THIRD = HOUR // 3
@@ -186,6 +187,19 @@ def test_i7_a_closed_period_is_immutable(ledger: Ledger) -> None:
     corrections = bill(ledger, SECOND, kind="correction").rows
     assert {(row.hour_us, row.corrects) for row in corrections} == {(START_US + HOUR, "first")}
     assert reconcile(ledger, BOTH).ok
+
+
+def test_i7_a_closed_bill_keeps_its_carbon(ledger: Ledger) -> None:
+    """An intensity that is imported after the close counts in what is open, and changes no export of what is closed."""
+    prices(ledger, f'{BOOK}carbon_g_per_kwh = "500"\ncarbon_region = "north"\n')
+    close(ledger, FIRST)
+    before = bill(ledger, FIRST), chargeback(ledger, FIRST)
+    hours = "".join(f"north,{iso(START_US + n * HOUR)},100\n" for n in range(4))
+    text = f"region,hour,g_per_kwh\n{hours}".encode()
+    import_carbon(ledger, text, "csv", source="carbon.csv", imported_us=NOW_US + 1)
+    assert (bill(ledger, FIRST), chargeback(ledger, FIRST)) == before
+    assert {row.carbon_g_per_kwh for row in bill(ledger, FIRST).rows} == {500}
+    assert {row.carbon_g_per_kwh for row in bill(ledger, SECOND).rows} == {100}
 
 
 def test_i8_owners_are_taken_as_at_the_time(ledger: Ledger) -> None:
