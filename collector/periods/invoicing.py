@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Final, NamedTuple
 
-from gpuledger.accounting.split import split_exactly
+from gpuledger.errors import ConservationError
 from gpuledger.model import UNWATCHED_STATES, State
 
 QUANTA_PER_CENT: Final = 10_000_000
@@ -97,16 +97,17 @@ def make_invoices(billed: Sequence[Billed], first_number: int) -> list[Invoice]:
 def split_cents(amounts: Sequence[int], total_cents: int | None = None) -> list[int]:
     """Return whole cents for exact amounts that sum to `total_cents` (else to their sum, rounded half to even).
 
-    Each is its amount rounded down, and the cents that are left go to the largest remainders; where cents are missing
-    (a total below the sum of what was rounded down) the smallest remainders give them.
+    Each is its amount rounded down, and the cents that are left go to the largest remainders. Raises ConservationError
+    where no amount could stay within a cent of its own: `total_cents` is not theirs.
     """
     cents = total_cents if total_cents is not None else _half_even(sum(amounts))
     found = [amount // QUANTA_PER_CENT for amount in amounts]
     left = cents - sum(found)
     rests = [amount % QUANTA_PER_CENT for amount in amounts]
-    if left < 0 or left > len(found):  # an invoice's cents may differ from its lines by more than one each
-        spread = split_exactly(abs(left), [1] * len(found))
-        return [each + (extra if left > 0 else -extra) for each, extra in zip(found, spread, strict=True)]
+    if not 0 <= left <= len(found):
+        raise ConservationError(
+            f"{total_cents} cents are not what {sum(amounts)} quanta in {len(found)} amounts come to"
+        )
     for at in sorted(range(len(found)), key=lambda at: (-rests[at], at))[:left]:
         found[at] += 1
     return found
