@@ -61,11 +61,18 @@ def intervals(draw: st.DrawFn, device: Device) -> list[UsageRecord]:
 
 @st.composite
 def jobs(draw: st.DrawFn, device: Device) -> list[UsageRecord]:
-    """Return what jobs held of a pool: several GPUs at a time, overlapping, sometimes more than there are."""
+    """Return what jobs held of a pool: several GPUs at a time, overlapping, sometimes more than there are.
+
+    No two have the same interval: one that alone holds more than there is would be refused as a batch.
+    """
     found: list[UsageRecord] = []
+    taken: set[tuple[int, int]] = set()
     for holder in HOLDERS:
         hour = draw(st.integers(0, 2)) * HOUR
         start, end = sorted(draw(st.sets(st.integers(0, HOUR), min_size=2, max_size=2)))
+        if (hour + start, hour + end) in taken:
+            continue
+        taken.add((hour + start, hour + end))
         gpus = draw(st.integers(1, 2))
         held_us = gpus * (end - start)
         found.append(
