@@ -175,7 +175,7 @@ def test_finishing_delivers_what_waits_first(spool: Spool) -> None:
         while not shipper.stats.failures:
             pass
         failing.clear()
-        shipper.finish(within_s=5)
+        shipper.finish(within_s=30)  # it returns as soon as nothing waits
     assert spool.stats().batches == 0
 
 

@@ -258,7 +258,7 @@ def test_a_short_job_is_seen_without_our_prolog(slurm: Cluster, tmp_path: Path) 
         ended = of_job(granted, long)
         assert set(ended) == set(H100S[:2])
         assert all(before_us < (one.until_us or 0) < now_us() for one in ended.values())
-        assert cgroups.read(now_us(), reading()).grants == ()
+        eventually(lambda: cgroups.read(now_us(), reading()).grants == (), "no grant that is left")
     finally:
         cgroups.close()
 
