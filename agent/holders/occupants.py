@@ -18,6 +18,7 @@ from agent.holders.precedence import (
     Present,
     covers,
     holder_under,
+    join,
     occupy,
     trust,
 )
@@ -132,7 +133,7 @@ class Occupants:
                 start_us = None  # it was there before and came to this device meanwhile: when is not known
             seen = Present(holder, method, process.memory_bytes, start_us)
             known = found.get(holder.key)
-            found[holder.key] = seen if known is None else _both(known, seen)
+            found[holder.key] = seen if known is None else join(known, seen)
         return [*found.values()]
 
     def _unscheduled(self, present: Present, idle_reason: str) -> Occupant:
@@ -237,9 +238,3 @@ def worked_between(reading: BoardReading) -> Iterator[EndedProcess]:
         for pid, (first_us, last_us) in reading.process_seen_us.items():
             if pid not in listed:
                 yield EndedProcess(pid, first_us - LONGEST_SAMPLE_US, last_us)
-
-
-def _both(a: Present, b: Present) -> Present:
-    memory = None if a.memory_bytes is None or b.memory_bytes is None else a.memory_bytes + b.memory_bytes
-    since_us = None if a.since_us is None or b.since_us is None else min(a.since_us, b.since_us)
-    return Present(a.holder, a.method, memory, since_us)

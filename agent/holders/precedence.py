@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
 from typing import Final, NamedTuple
 
 from agent.holders.grants import Grant, Granted
@@ -123,7 +124,7 @@ def occupy(device: DeviceGrants, present: Iterable[Present]) -> Occupancy:
         if not users:
             places.append(Place(grant.holder, grant, None, grant.replicas * scale))
         for seen in users.values():
-            joined = _joined(seen)
+            joined = reduce(join, seen)
             weight = grant.replicas * scale // len(users)
             places.append(Place(_holder_under(grant, joined.holder), grant, joined, weight))
     refusal = (TO_ANOTHER if device.grants else TO_NOBODY) if device.managed or device.grants else ""
@@ -142,6 +143,16 @@ def holder_under(device: DeviceGrants, holder: Holder) -> Holder:
 def trust(place: Place) -> Confidence:
     """Return how far to trust that the place is this holder's."""
     return place.grant.confidence if place.grant else Confidence.MEASURED
+
+
+def join(first: Present, other: Present) -> Present:
+    """Return two sights of one holder as one: memory summed, since the first; what one does not know is not known."""
+    known = first.memory_bytes, other.memory_bytes
+    memory = None if None in known else sum(value or 0 for value in known)
+    starts = first.since_us, other.since_us
+    since_us = None if None in starts else min(value for value in starts if value is not None)
+    named = other.holder if first.holder.kind == "unattributed" else first.holder
+    return Present(named, first.method, memory, since_us)
 
 
 def completed(known: Holder, other: Holder) -> Holder:
@@ -208,19 +219,6 @@ def _holder_under(grant: Grant, holder: Holder) -> Holder:
     if holder.kind == grant.holder.kind:
         return completed(_replace(grant.holder, {"key": holder.key}), holder)
     return holder
-
-
-def _joined(seen: Sequence[Present]) -> Present:
-    """Return several holders under one grant as one: memory summed, since the first of them."""
-    first = seen[0]
-    for other in seen[1:]:
-        known = first.memory_bytes, other.memory_bytes
-        memory = None if None in known else sum(value or 0 for value in known)
-        starts = first.since_us, other.since_us
-        since_us = None if None in starts else min(value for value in starts if value is not None)
-        named = other.holder if first.holder.kind == "unattributed" else first.holder
-        first = Present(named, first.method, memory, since_us)
-    return first
 
 
 def _once(places: Iterable[Place]) -> Iterable[Place]:
