@@ -105,10 +105,9 @@ def _history(fleet: Fleet, plan: DemoPlan, say: Console) -> None:
     fleet.import_books()
     with _progress(say, plan, nodes, fleet.source) as tell:
         fleet.build_history(plan, nodes, cluster, tell)
-    for period in fleet.source.query("periods", {})["rows"]:
-        if period["state"] == "closing":
-            fleet.source.close_period(period["label"], by="demo", exception="")
-            say.print(f"{period['label']} has ended and is closed, with its invoices", soft_wrap=True)
+    for label in demo_plan.ended(plan, fleet.source.query("periods", {})["rows"]):
+        fleet.source.close_period(label, by="demo", exception="")
+        say.print(f"{label} has ended and is closed, with its invoices", soft_wrap=True)
 
 
 def _stay(fleet: Fleet, directory: Path, say: Console) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -67,6 +67,13 @@ def settle(directory: Path, wanted: DemoPlan) -> DemoPlan:
             hint="give the same --seed and --nodes to go on with it, or name another folder with --data-dir",
         )
     return msgspec.structs.replace(held, until=max(held.until, wanted.until))
+
+
+def ended(plan: DemoPlan, periods: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the billing periods that wait to be closed and lie within the history: what goes on live is not whole."""
+    return [
+        row["label"] for row in periods if row["state"] == "closing" and datetime.fromisoformat(row["to"]) <= plan.until
+    ]
 
 
 def remember(directory: Path, plan: DemoPlan) -> None:

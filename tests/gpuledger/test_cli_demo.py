@@ -141,3 +141,15 @@ def test_agent_settings_are_ones_that_the_agent_accepts(tmp_path: Path) -> None:
         settings = load_config(AgentSettings, path, {})
         assert settings.simulation.live is live
         assert (settings.simulation.until is None) is live
+
+
+def test_a_month_that_ends_while_the_demo_lives_is_not_closed() -> None:
+    """Only what the history covers whole is closed: a demo that is started again in a later month still starts."""
+    plan = demo_plan.make_plan(datetime(2026, 11, 25, 9, tzinfo=UTC), 30, None, None)
+    periods = [
+        {"label": "2026-10", "state": "closing", "to": "2026-11-01T00:00:00Z"},
+        {"label": "2026-11", "state": "closing", "to": "2026-12-01T00:00:00Z"},
+        {"label": "2026-12", "state": "open", "to": "2027-01-01T00:00:00Z"},
+    ]
+    assert demo_plan.ended(plan, periods) == ["2026-10"]
+    assert demo_plan.ended(plan, [{**periods[0], "state": "closed"}]) == []
