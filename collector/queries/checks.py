@@ -30,7 +30,7 @@ SLICE_US: Final = 24 * US_PER_HOUR  # compared day by day, so that memory does n
 _RANGE = [("from_us", pa.int64()), ("to_us", pa.int64())]
 STAGES: Final = {  # what statements of the proof read beside the ledger's tables
     "proof_spans": pa.schema([
-        ("device_id", pa.int32()), ("cluster", pa.string()), ("pooled", pa.bool_()), ("units", pa.int32()),
+        ("device_id", pa.int32()), ("cluster", pa.string()), ("units", pa.int32()), ("pooled", pa.bool_()),
         ("start_us", pa.int64()), ("end_us", pa.int64()),
     ]),
     "proof_waiting": pa.schema([("cluster", pa.string()), ("hour_us", pa.int64())]),
