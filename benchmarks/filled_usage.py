@@ -1,4 +1,4 @@
-"""A ledger with usage that nobody had to send: raw rows and their hourly roll-up, priced and owned, to rate and prove."""
+"""A ledger with usage that nobody sent: raw rows and their hourly roll-up, priced and owned, to rate and prove."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def plainly(ledger: Ledger, by: str, period: Period) -> dict[tuple[str | None, i
     return {group: dict(row) for group, row in sums.items()}
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     fleet=fleets(), hours=st.sets(st.integers(0, 2)), cut=st.tuples(st.integers(0, 2), st.integers(1, 3)),
     late=intervals(DEVICES[3]), close=st.booleans(),
@@ -158,7 +158,7 @@ TAMPERING = {
 }
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     usage=intervals(DEVICES[0]), what=st.sampled_from(sorted(TAMPERING)), place=st.integers(0, 10**6),
     n=st.integers(-(10**9), 10**9).filter(bool),
