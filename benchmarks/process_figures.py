@@ -53,8 +53,8 @@ class Measured(NamedTuple):
 
 
 def apart(work: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401 - whatever the work returns
-    """Return what `work`, a function of a module, returns in a fresh process."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+    """Return what `work`, a function of a module, returns in a process of its own; this one has no ledger open."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
         return pool.submit(work, *arguments).result()
 
 
