@@ -102,7 +102,7 @@ def _grafana_words(summary: str) -> str:
 
 
 def _dump(document: Document) -> str:
-    return _MADE + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+    return f"{_MADE}{yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)}"
 
 
 def main() -> None:
