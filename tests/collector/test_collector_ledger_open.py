@@ -156,6 +156,7 @@ RATING_STAGES: dict[str, pa.Schema] = {
     "owner_spells": owner_moves._SPELLS,
     "new_invoices": closing._INVOICES,
     "new_lines": closing._LINES,
+    "new_corrections": closing._CORRECTIONS,
     **checks.STAGES,
     "new_adjustments": adjusting._SCHEMA,
 }
