@@ -88,8 +88,9 @@ def main() -> int:
     print(f"{gpus(GPUS):,} GPUs for a month, {rows:,} rows of usage, {rated.result:,} charges")
     for label, work in (("plain INSERT ... SELECT join", joined), ("rating", rated), ("closing", closed)):
         print(
-            f"{label}: {work.seconds:.1f} s ({work.seconds / joined.seconds:.1f} times), {rows / work.seconds:,.0f} rows/s,"
-            f" {work.cpu_s:.1f} s of CPU ({work.cpu_s / joined.cpu_s:.1f}), peak {work.peak_mib:,.0f} MiB"
+            f"{label}: {work.seconds:.1f} s ({work.seconds / joined.seconds:.1f} times),"
+            f" {rows / work.seconds:,.0f} rows/s, {work.cpu_s:.1f} s of CPU ({work.cpu_s / joined.cpu_s:.1f}),"
+            f" peak {work.peak_mib:,.0f} MiB"
         )
     print(f"of closing, under the write lock: {held_s:.1f} s")
     return 0
