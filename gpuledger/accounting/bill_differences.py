@@ -2,7 +2,7 @@
 
 Amounts are whole atoms (1e-18 of a currency unit), because bills have more decimals than charges: a charge's quantum is
 a thousand million atoms. GPU time is microseconds x parts of a GPU (840 are a whole one). The causes sum to the
-difference exactly; each is rounded to a whole quantum, and `rounding` is what that and the bill's further decimals leave.
+difference exactly; each is rounded to a whole quantum; `rounding` is what that and the bill's further decimals leave.
 """
 
 from __future__ import annotations
