@@ -1,0 +1,150 @@
+"""Adjustments as rows of Cost and Usage: lines of a bill that are no hours of a device, each on its invoice's line.
+
+What an owner gets for a fault or free of charge is a `Credit`, and what the platform bears for it an `Adjustment`, as are
+shares of idle capacity, loans, billing by another basis, disputes and entries by hand. Capacity that was promised to a
+vendor and is paid without being there is a `Purchase`, one at its whole price. None of them is split, so that none has
+an origin; one that is for a closed period is a `Correction`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+import polars as pl
+
+from analytics.reports.focus_charges import SERVICE
+from analytics.reports.focus_columns import cost_and_usage
+from analytics.reports.focus_invoices import charge_category, line_ids
+from analytics.reports.focus_names import PLATFORM, account_id, sub_account_id
+from analytics.reports.focus_periods import BillingPeriod, Issuer, second
+from gpuledger.accounting.adjustments import COMMITMENT
+from gpuledger.accounting.money import quanta
+from gpuledger.accounting.periods import parse_instant
+
+Document = Mapping[str, Any]
+CONTRACT: Final = "contract "  # how the reference to a contract begins
+_KEY: Final = (
+    "organisation", "department", "team", "kind", "corrects", "project", "model", "mig_profile", "state", "because",
+)  # fmt: skip
+
+
+def adjustment_rows(
+    adjustments: Sequence[Document],
+    documents: Sequence[Document],
+    *,
+    spec: str,
+    currency: str,
+    period: BillingPeriod,
+    issuer: Issuer,
+) -> pl.DataFrame:
+    """Return the rows of a closed period's adjustments, in their order; `documents` are its invoices.
+
+    Raises KeyError where an adjustment is on no line of them.
+    """
+    ids = {tuple(line[name] for name in _KEY): found for line, found in line_ids(documents)}
+    rows = [
+        {
+            **_constants(currency, period, issuer),
+            **_owner(each, issuer),
+            **ids[tuple(each[name] for name in _KEY)],
+            **_charge(each),
+            **_price(each),
+        }
+        for each in adjustments
+    ]
+    columns = cost_and_usage(spec)
+    known = [{name: row.get(name) for name in columns} for row in rows]
+    return pl.DataFrame(known, schema=dict.fromkeys(columns, pl.String()))
+
+
+def adjusted_quanta(adjustments: Sequence[Document]) -> int:
+    """Return what they sum to."""
+    return sum(quanta(Decimal(each["cost"])) for each in adjustments)
+
+
+def _constants(currency: str, period: BillingPeriod, issuer: Issuer) -> dict[str, str]:
+    return {
+        "BillingAccountType": "Organization",
+        "BillingCurrency": currency,
+        "BillingPeriodEnd": second(period.to_us),
+        "BillingPeriodStart": second(period.from_us),
+        "HostProviderName": issuer.name,
+        "InvoiceIssuerName": issuer.name,
+        "PricingCurrency": currency,
+        "ProviderName": issuer.name,
+        "PublisherName": issuer.name,
+        "ServiceCategory": "Compute",
+        "ServiceName": SERVICE,
+        "ServiceProviderName": issuer.name,
+        "ServiceSubcategory": "Other (Compute)",
+    }
+
+
+def _owner(each: Document, issuer: Issuer) -> dict[str, str | None]:
+    account = account_id(each["organisation"], issuer.account)
+    return {
+        "BillingAccountId": account,
+        "BillingAccountName": account,
+        "SubAccountId": sub_account_id(each["organisation"], each["department"], each["team"]),
+        "SubAccountName": each["team"] or PLATFORM,
+        "SubAccountType": "Team" if each["team"] else "Platform",
+        "x_Department": each["department"] or None,
+        "x_Project": each["project"] or None,
+    }
+
+
+def _charge(each: Document) -> dict[str, str | None]:
+    cost = _decimal(each["cost"])
+    return {
+        **dict.fromkeys(
+            ("BilledCost", "EffectiveCost", "ContractedCost", "ListCost", "PricingCurrencyEffectiveCost"), cost
+        ),
+        "ChargeCategory": charge_category(each),
+        "ChargeClass": "Correction" if each["corrects"] else None,
+        "ChargeDescription": each["because"],
+        "ChargeFrequency": "Recurring" if each["kind"] == COMMITMENT else "One-Time",
+        "ChargePeriodStart": second(parse_instant(each["from"])),
+        "ChargePeriodEnd": second(parse_instant(each["to"])),
+        "x_AdjustmentKind": each["kind"],
+        "x_AdjustmentReference": each["reference"] or None,
+        "x_CorrectsPeriod": each["corrects"] or None,
+        "x_State": each["state"] or None,
+    }
+
+
+def _price(each: Document) -> dict[str, str]:
+    """Return what a purchase must have: one of it, at its whole price. Others have no price and no quantity."""
+    if charge_category(each) != "Purchase":
+        return {}
+    cost = _decimal(each["cost"])
+    unit_prices = ("ListUnitPrice", "ContractedUnitPrice")
+    found = {
+        **dict.fromkeys((*unit_prices, *(f"PricingCurrency{name}" for name in unit_prices)), cost),
+        "PricingCategory": "Committed",
+        "PricingQuantity": "1.0",
+        "PricingUnit": "Commitments",
+        "SkuId": "Commitment",
+        "SkuMeter": "Commitment",
+        "SkuPriceId": each["reference"] or "Commitment",
+    }
+    contract = each["reference"].removeprefix(CONTRACT)
+    if contract != each["reference"]:
+        found["ContractApplied"] = _applied(contract, cost)
+    return found
+
+
+def _applied(contract: str, cost: str) -> str:
+    """Return which contract a purchase is of, its cost a JSON number as exact as the charge's."""
+    name = msgspec.json.encode(contract).decode()
+    return (
+        f'{{"Elements":[{{"ContractId":{name},"ContractCommitmentId":{name},"ContractCommitmentAppliedCost":{cost}}}]}}'
+    )
+
+
+def _decimal(text: str) -> str:
+    """Return an amount as the other rows have it: one decimal at least, no needless zeros."""
+    whole, _, decimals = text.partition(".")
+    return f"{whole}.{decimals.rstrip('0') or '0'}"
