@@ -50,6 +50,18 @@ INVOICE_DETAIL: Final = (
     "PaymentDueDate", "PaymentTerms", "ReferenceInvoiceId",
     "x_ExactCost", "x_GpuHours",
 )  # fmt: skip
+CONTRACT_COMMITMENT: Final = (
+    "BillingCurrency", "ContractCommitmentApplicability", "ContractCommitmentBenefitCategory",
+    "ContractCommitmentCategory", "ContractCommitmentCost", "ContractCommitmentCreated",
+    "ContractCommitmentDescription", "ContractCommitmentDiscountPercentage", "ContractCommitmentDurationType",
+    "ContractCommitmentFulfillmentInterval", "ContractCommitmentId", "ContractCommitmentLastUpdated",
+    "ContractCommitmentLifecycleStatus", "ContractCommitmentModel", "ContractCommitmentOfferCategory",
+    "ContractCommitmentPaymentInterval", "ContractCommitmentPaymentModel",
+    "ContractCommitmentPaymentUpfrontPercentage", "ContractCommitmentPeriodEnd", "ContractCommitmentPeriodStart",
+    "ContractCommitmentQuantity", "ContractCommitmentType", "ContractCommitmentUnit", "ContractId",
+    "ContractPeriodEnd", "ContractPeriodStart", "InvoiceIssuerName", "PricingCurrency",
+    "PricingCurrencyContractCommitmentCost", "ServiceProviderName",
+)  # fmt: skip
 
 
 def cost_and_usage(spec: str) -> tuple[str, ...]:
