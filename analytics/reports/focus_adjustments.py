@@ -1,9 +1,8 @@
 """Adjustments as rows of Cost and Usage: lines of a bill that are no hours of a device, each on its invoice's line.
 
-What an owner gets for a fault or free of charge is a `Credit`, and what the platform bears for it an `Adjustment`, as are
-shares of idle capacity, loans, billing by another basis, disputes and entries by hand. Capacity that was promised to a
-vendor and is paid without being there is a `Purchase`, one at its whole price. None of them is split, so that none has
-an origin; one that is for a closed period is a `Correction`.
+What an owner gets for a fault or free of charge is a `Credit`; everything else is an `Adjustment`, capacity that is
+paid without being there too: a `Purchase` in FOCUS pays for what comes later and counts as such. None of them is split,
+so that none has an origin; one that is for a closed period is a `Correction`.
 """
 
 from __future__ import annotations
@@ -51,7 +50,6 @@ def adjustment_rows(
             **_owner(each, issuer),
             **ids[tuple(each[name] for name in _KEY)],
             **_charge(each),
-            **_price(each),
         }
         for each in adjustments
     ]
@@ -108,6 +106,7 @@ def _charge(each: Document) -> dict[str, str | None]:
         "ChargeFrequency": "Recurring" if each["kind"] == COMMITMENT else "One-Time",
         "ChargePeriodStart": second(parse_instant(each["from"])),
         "ChargePeriodEnd": second(parse_instant(each["to"])),
+        "ContractApplied": _applied(each),
         "x_AdjustmentKind": each["kind"],
         "x_AdjustmentReference": each["reference"] or None,
         "x_CorrectsPeriod": each["corrects"] or None,
@@ -115,30 +114,12 @@ def _charge(each: Document) -> dict[str, str | None]:
     }
 
 
-def _price(each: Document) -> dict[str, str]:
-    """Return what a purchase must have: one of it, at its whole price. Others have no price and no quantity."""
-    if charge_category(each) != "Purchase":
-        return {}
-    cost = _decimal(each["cost"])
-    unit_prices = ("ListUnitPrice", "ContractedUnitPrice")
-    found = {
-        **dict.fromkeys((*unit_prices, *(f"PricingCurrency{name}" for name in unit_prices)), cost),
-        "PricingCategory": "Committed",
-        "PricingQuantity": "1.0",
-        "PricingUnit": "Commitments",
-        "SkuId": "Commitment",
-        "SkuMeter": "Commitment",
-        "SkuPriceId": each["reference"] or "Commitment",
-    }
+def _applied(each: Document) -> str | None:
+    """Return which contract a commitment is of, its cost a JSON number as exact as the charge's."""
     contract = each["reference"].removeprefix(CONTRACT)
-    if contract != each["reference"]:
-        found["ContractApplied"] = _applied(contract, cost)
-    return found
-
-
-def _applied(contract: str, cost: str) -> str:
-    """Return which contract a purchase is of, its cost a JSON number as exact as the charge's."""
-    name = msgspec.json.encode(contract).decode()
+    if each["kind"] != COMMITMENT or contract == each["reference"]:
+        return None
+    name, cost = msgspec.json.encode(contract).decode(), _decimal(each["cost"])
     return (
         f'{{"Elements":[{{"ContractId":{name},"ContractCommitmentId":{name},"ContractCommitmentAppliedCost":{cost}}}]}}'
     )

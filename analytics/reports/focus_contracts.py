@@ -1,4 +1,4 @@
-"""The Contract Commitment dataset (FOCUS 1.4): one record a contract, of GPUs that are paid whether they are there or not.
+"""The Contract Commitment dataset (FOCUS 1.4): one record a contract of GPUs that are paid, there or not.
 
 A contract comes as a row of `CONTRACTS`: its scope as the price book has it (globs but for cluster and pool), how many
 GPUs, the rate of a GPU's hour, and when it runs. A contract without an end is committed, as far as a record can say it,
@@ -56,7 +56,7 @@ def _record(row: Mapping[str, Any], issuer: Issuer, at_us: int, until_us: int) -
         "ContractCommitmentCategory": "Usage",
         "ContractCommitmentCost": cost,
         "ContractCommitmentCreated": since,
-        "ContractCommitmentDescription": f"{row['gpus']:,} GPUs of {row['cluster']}, paid whether they are there or not",
+        "ContractCommitmentDescription": f"{row['gpus']:,} GPUs of {row['cluster']}, paid whether there or not",
         "ContractCommitmentDiscountPercentage": _discount(row["rate_quanta"], row["list_rate_quanta"]),
         "ContractCommitmentDurationType": duration(row["from_us"], end_us),
         "ContractCommitmentFulfillmentInterval": "Hourly",
@@ -84,7 +84,7 @@ def _record(row: Mapping[str, Any], issuer: Issuer, at_us: int, until_us: int) -
 
 
 def duration(from_us: int, to_us: int) -> str:
-    """Return a term as FOCUS words it: whole years or months where it is that, else days, hours or minutes, rounded up."""
+    """Return a term as FOCUS words it: years or months of the calendar, else days, hours or minutes, rounded up."""
     months = _months(from_us, to_us)
     if months and months % 12 == 0:
         return _count(months // 12, "Year")

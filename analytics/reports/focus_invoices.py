@@ -15,7 +15,7 @@ import polars as pl
 from analytics.reports.focus_columns import INVOICE_DETAIL
 from analytics.reports.focus_names import account_id, sub_account_id
 from analytics.reports.focus_periods import BillingPeriod, Document, Issuer, second
-from gpuledger.accounting.adjustments import COMMITMENT, FAULT_CREDIT, FREE_TIER
+from gpuledger.accounting.adjustments import FAULT_CREDIT, FREE_TIER
 from gpuledger.accounting.periods import parse_instant
 
 LINE_KEY: Final = (
@@ -63,10 +63,7 @@ def charge_category(line: Document) -> str:
     """Return what FOCUS calls a line: credits are what an owner gets, who bears them has an adjustment."""
     if line["kind"] in HOURLY:
         return "Usage"
-    if line["kind"] in _CREDITS and line["team"]:
-        return "Credit"
-    purchase = line["kind"] == COMMITMENT and not line["corrects"] and not line["cost"].startswith("-")
-    return "Purchase" if purchase else "Adjustment"
+    return "Credit" if line["kind"] in _CREDITS and line["team"] else "Adjustment"
 
 
 _ID_TYPES: Final = {"InvoiceId": pl.String(), "InvoiceDetailId": pl.String()}

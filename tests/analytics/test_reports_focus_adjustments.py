@@ -52,16 +52,17 @@ def test_invoices_lines_and_rows_have_one_sum(ledger: Path, tmp_path: Path, caps
 def test_each_kind_has_the_category_that_focus_has_for_it(
     ledger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What a team gets is a credit, who bears it has an adjustment, a commitment is a purchase of its contract."""
+    """What a team gets is a credit, who bears it has an adjustment; a commitment names its contract."""
     rows = [row for row in read(exported(ledger, tmp_path, capsys) / CHARGES) if row["x_AdjustmentKind"]]
     assert len(rows) == 23
     found = {(row["x_AdjustmentKind"], row["SubAccountType"], row["ChargeCategory"]) for row in rows}
     assert {each for each in found if each[2] != "Adjustment"} == {
-        ("fault_credit", "Team", "Credit"), ("free_tier", "Team", "Credit"), ("commitment", "Platform", "Purchase"),
+        ("fault_credit", "Team", "Credit"), ("free_tier", "Team", "Credit"),
     }  # fmt: skip
     [dispute] = [row for row in rows if row["x_AdjustmentKind"] == "dispute"]
     assert (dispute["ChargeClass"], dispute["x_CorrectsPeriod"]) == ("Correction", hours(0, 2).label)
-    [bought] = [row for row in rows if row["ChargeCategory"] == "Purchase"]
+    [bought] = [row for row in rows if row["ContractApplied"]]
+    assert bought["x_AdjustmentKind"] == "commitment"
     [applied] = json.loads(bought["ContractApplied"], parse_float=Decimal)["Elements"]
     assert applied == {
         "ContractId": 'lease "a"', "ContractCommitmentId": 'lease "a"',
