@@ -28,7 +28,6 @@ def add_flags(parser: Parser) -> None:
     bill.add_argument(
         "--against-bill", type=Path, nargs="+", metavar="FILE", help="its files: .csv, .csv.gz or .parquet"
     )
-    bill.add_argument("--map", type=Path, metavar="FILE", help="which resource is which node (TOML)")
     bill.add_argument(
         "--cost", choices=("billed", "effective", "contracted", "list"), default="billed", help="which cost (billed)"
     )
@@ -44,6 +43,9 @@ def add_flags(parser: Parser) -> None:
     jobs.add_argument("--tz", default="", metavar="ZONE", help="zone of the times in it, as in Europe/Oslo (UTC)")
     jobs.add_argument("--cluster", default="", metavar="NAME", help="compare this cluster of the ledger alone")
     jobs.add_argument("--fields", default="", metavar="A,B,C", help="columns of sacct text without a header")
+    parser.add_argument(
+        "--map", type=Path, metavar="FILE", help="which resource is which node; of sacct the map of its import (TOML)"
+    )
     parser.add_argument(
         "--tolerance",
         type=_tolerance,

@@ -43,7 +43,7 @@ def reconcile_sacct(source: Source, args: argparse.Namespace) -> Document:
     path = args.against_sacct
     fields = tuple(name.strip() for name in args.fields.split(",") if name.strip())
     kind = "sacct-json" if path.suffix == ".json" else "sacct"
-    log = open_job_log(path, kind, zone=args.tz, cluster=args.cluster, fields=fields)
+    log = open_job_log(path, kind, map_path=args.map, zone=args.tz, cluster=args.cluster, fields=fields)
     records = list(_records(log, period))
     held = source.table("job_time", {"period": period.label, "aspect": "held"}).to_pylist()
     if args.cluster:
