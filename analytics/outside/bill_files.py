@@ -80,10 +80,9 @@ def atoms(name: str) -> pl.Expr:
 def instant(name: str) -> pl.Expr:
     """Return an instant in text (UTC) as microseconds; null where it is none."""
     text = pl.col(name).str.strip_chars().str.replace("T", " ").str.replace(r"(?:Z|\+00:?00| UTC)$", "")
-    second = text.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", strict=False)
-    minute = text.str.to_datetime("%Y-%m-%d %H:%M", time_unit="us", strict=False)
-    day = text.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us"))
-    return pl.coalesce(second, minute, day).dt.epoch("us")
+    length = text.str.len_bytes()
+    rest = pl.when(length == 10).then(pl.lit(" 00:00:00")).when(length == 16).then(pl.lit(":00")).otherwise(pl.lit(""))
+    return (text + rest).str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", strict=False).dt.epoch("us")
 
 
 def _scan(path: Path) -> pl.LazyFrame:

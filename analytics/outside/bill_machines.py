@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import polars as pl
@@ -26,6 +27,13 @@ _ANY_TIME: Final = r"(?i)(?:^|[^a-z])(?:h|hrs?|hours?)$"
 _GPU_COUNT: Final = r'"(?:x_)?GpuCount"\s*:\s*"?(\d+)'
 _IDENTITY: Final = ("ResourceId", "ResourceName", "Tags")
 _SKU_TEXTS: Final = ("SkuId", "SkuMeter", "SkuPriceDetails", "ChargeDescription")
+_WRONG: Final = {
+    "ChargePeriodStart": "which is no time",
+    "ChargePeriodEnd": "which is no time after its start",
+    "ChargeCategory": "which FOCUS does not have",
+    "BillingCurrency": "so that its amount means nothing",
+}
+_DAY: Final = (pl.col("start_us") // US_PER_DAY * US_PER_DAY).alias("day_us")
 _MOST_HOURS: Final = 10**6  # of one row: what is more is no time of a machine
 
 
@@ -72,14 +80,38 @@ def read_machines(
     joined = marked.join(machines.lazy(), on=list(_IDENTITY), how="left", nulls_equal=True)
     apart = (pl.col("end_us") <= period.start_us) | (pl.col("start_us") >= period.end_us)
     wanted = pl.col("machine").is_not_null() & ~apart.fill_null(value=False)
-    rows = collect(joined.filter(wanted), "the bill")
-    _require_sound(rows, cost)
+    rows = collect(_compact(joined.filter(wanted), cost), "the bill")
+    _require_sound(rows, joined)
     distinct = _without_duplicates(rows, duplicates)
-    days = _by_day(_classified(distinct), period)
+    days = _by_day(distinct, period)
     left_out = _left_out(joined.filter(~wanted))
     resources = machines.filter(pl.col("machine").is_not_null()).group_by("machine").agg(pl.col("ResourceId").unique())
     named = {name: tuple(sorted(ids)) for name, ids in resources.iter_rows()}
     return BillReading(days, named, left_out, len(distinct), len(rows) - len(distinct))
+
+
+def _compact(rows: pl.LazyFrame, cost: str) -> pl.LazyFrame:
+    """Return what counts of each row in small columns: a bill has millions, and most of what it says is text.
+
+    `wrong` is the column that cannot be right, or null; a row is told from others by the hash of what it says.
+    """
+    told = pl.struct(pl.exclude(FILE, ROW))
+    return rows.select(
+        FILE,
+        ROW,
+        pl.col("machine"),
+        pl.col("BillingCurrency").alias("currency"),
+        "start_us",
+        "end_us",
+        "atoms",
+        "gpus",
+        pl.col("SkuId").alias("sku"),
+        _kind().alias("kind"),
+        _stated_us().alias("stated_us"),
+        pl.coalesce(pl.when(is_wrong).then(pl.lit(name)) for name, is_wrong in _checks(cost)).alias("wrong"),
+        told.hash(seed=1).alias("told_1"),
+        told.hash(seed=2).alias("told_2"),
+    )
 
 
 def _machines(marked: pl.LazyFrame, nodes: Nodes) -> pl.DataFrame:
@@ -106,56 +138,51 @@ def _says_gpu(bill_map: BillMap) -> pl.Expr:
     return says
 
 
-def _require_sound(rows: pl.DataFrame, cost: str) -> None:
-    """Raise OutsideError on the first row whose amount, time, category or currency cannot be read."""
+def _checks(cost: str) -> list[tuple[str, pl.Expr]]:
+    """Return which columns must be right, and when they are not."""
     known = pl.col("ChargeCategory").is_in(["Usage", *_CATEGORIES]).fill_null(value=False)
-    checks = [
-        (COSTS[cost], pl.col("atoms").is_null(), "which is no number"),
-        ("ChargePeriodStart", pl.col("start_us").is_null(), "which is no time"),
-        ("ChargePeriodEnd", pl.col("end_us").is_null(), "which is no time"),
-        ("ChargePeriodEnd", pl.col("end_us") <= pl.col("start_us"), "which is not after its start"),
-        ("ChargeCategory", ~known, "which FOCUS does not have"),
-        ("BillingCurrency", pl.col("BillingCurrency").is_null(), "so that its amount means nothing"),
+    return [
+        (COSTS[cost], pl.col("atoms").is_null()),
+        ("ChargePeriodStart", pl.col("start_us").is_null()),
+        ("ChargePeriodEnd", pl.col("end_us").is_null() | (pl.col("end_us") <= pl.col("start_us"))),
+        ("ChargeCategory", ~known),
+        ("BillingCurrency", pl.col("BillingCurrency").is_null()),
     ]
-    for name, wrong, why in checks:
-        bad = rows.filter(wrong)
-        if len(bad):
-            file, row, value = bad.select(FILE, ROW, name).row(0)
-            shown = "nothing" if value is None else repr(value[:40])
-            more = f" ({len(bad):,} rows like it)" if len(bad) > 1 else ""
-            raise OutsideError(
-                f"{file}, row {row}: {name} is {shown}, {why}{more}",
-                hint="export the bill again; a bill that cannot be read whole cannot be held against anything",
-            )
+
+
+def _require_sound(rows: pl.DataFrame, bill: pl.LazyFrame) -> None:
+    """Raise OutsideError on the first row whose amount, time, category or currency cannot be read."""
+    bad = rows.filter(pl.col("wrong").is_not_null())
+    if bad.is_empty():
+        return
+    file, row, name = bad.select(FILE, ROW, "wrong").row(0)
+    value = collect(bill.filter((pl.col(FILE) == file) & (pl.col(ROW) == row)).select(name), "the bill").item()
+    shown = "nothing" if value is None else repr(value[:40])
+    more = f" ({len(bad):,} rows cannot be right)" if len(bad) > 1 else ""
+    raise OutsideError(
+        f"{file}, row {row}: {name} is {shown}, {_WRONG.get(name, 'which is no number')}{more}",
+        hint="export the bill again; a bill that cannot be read whole cannot be held against anything",
+    )
 
 
 def _without_duplicates(rows: pl.DataFrame, how: str) -> pl.DataFrame:
-    told = [name for name in rows.columns if name not in (FILE, ROW)]
-    distinct = rows.unique(told, keep="first", maintain_order=True)
-    if how == "keep" or len(distinct) == len(rows):
+    first = rows.select(pl.struct("told_1", "told_2").is_first_distinct()).to_series()
+    if how == "keep" or first.all():
         return rows
     if how == "drop":
-        return distinct
-    again = rows.filter(rows.select(told).is_duplicated())
+        return rows.filter(first)
+    again = rows.filter(~first)
     file, row = again.select(FILE, ROW).row(0)
     raise OutsideError(
-        f"{len(rows) - len(distinct):,} rows of the bill stand in it twice, the first of them {file}, row {row}",
+        f"{len(again):,} rows of the bill stand in it twice, the first of them again in {file}, row {row}",
         hint="give each file once; --duplicates drop counts such a row once, --duplicates keep as often as it stands",
     )
 
 
-def _classified(rows: pl.DataFrame) -> pl.DataFrame:
-    """Add `kind`, and the machine time in microseconds that a row states (null where it states none)."""
-    priced, used = pl.col("PricingUnit").str.contains(_HOURS), pl.col("ConsumedUnit").str.contains(_HOURS)
-    quantity = pl.coalesce(
-        pl.when(priced).then(pl.col("PricingQuantity")), pl.when(used).then(pl.col("ConsumedQuantity"))
-    )
-    unit = pl.coalesce(pl.when(priced).then(pl.col("PricingUnit")), pl.when(used).then(pl.col("ConsumedUnit")))
-    spread = pl.when(unit.str.contains("(?i)^gpu") & (pl.col("gpus") > 0)).then(pl.col("gpus")).otherwise(1)
-    hours = quantity.str.strip_chars().cast(pl.Decimal(38, PLACES), strict=False).to_physical()
-    plausible = pl.when((hours > 0) & (hours < _MOST_HOURS * 10**PLACES)).then(hours)
+def _kind() -> pl.Expr:
+    """Return what a row is: machine time, or the cause that it is by itself."""
     is_time = pl.coalesce("PricingUnit", "ConsumedUnit").str.contains(_ANY_TIME).fill_null(value=True)
-    kind = (
+    return (
         pl.when(pl.col("ChargeClass") == "Correction")
         .then(pl.lit("correction"))
         .when(pl.col("ChargeCategory") != "Usage")
@@ -166,8 +193,20 @@ def _classified(rows: pl.DataFrame) -> pl.DataFrame:
         .then(pl.lit(TIME))
         .otherwise(pl.lit("other_usage"))
     )
-    stated = (plausible // 10**6 * US_PER_HOUR // 10 ** (PLACES - 6) // spread).cast(pl.Int64)
-    return rows.with_columns(kind.alias("kind"), stated.alias("stated_us"))
+
+
+def _stated_us() -> pl.Expr:
+    """Return the machine time that a row states; null where it states none."""
+    priced, used = (pl.col(f"{name}Unit").str.contains(_HOURS) for name in ("Pricing", "Consumed"))
+    quantity, unit = (
+        pl.coalesce(pl.when(priced).then(pl.col(f"Pricing{what}")), pl.when(used).then(pl.col(f"Consumed{what}")))
+        for what in ("Quantity", "Unit")
+    )
+    spread = pl.when(unit.str.contains("(?i)^gpu") & (pl.col("gpus") > 0)).then(pl.col("gpus")).otherwise(1)
+    hours = quantity.str.strip_chars().cast(pl.Decimal(38, PLACES), strict=False).to_physical()
+    plausible = pl.when((hours > 0) & (hours < _MOST_HOURS * 10**PLACES)).then(hours)
+    stated: pl.Expr = plausible // 10**6 * US_PER_HOUR // 10 ** (PLACES - 6) // spread
+    return stated.cast(pl.Int64)
 
 
 def _windows(rows: pl.DataFrame) -> pl.DataFrame:
@@ -178,31 +217,52 @@ def _windows(rows: pl.DataFrame) -> pl.DataFrame:
     """
     span = ["machine", "start_us", "end_us"]
     time = rows.filter(pl.col("kind") == TIME)
-    by_sku = time.group_by([*span, "SkuId"]).agg(
+    by_sku = time.group_by([*span, "sku"]).agg(
         pl.when(pl.col("stated_us").is_not_null().any()).then(pl.col("stated_us").sum()).alias("stated_us"),
         pl.col("gpus").max(),
     )
     length = pl.col("end_us") - pl.col("start_us")
-    return (
-        by_sku.group_by(span)
-        .agg(pl.col("stated_us").max(), pl.col("gpus").max())
-        .with_columns(pl.min_horizontal(pl.col("stated_us").fill_null(length), length).alias("hours_us"))
-    )
+    longest = by_sku.group_by(span).agg(pl.col("stated_us").max(), pl.col("gpus").max())
+    return longest.with_columns(pl.min_horizontal(pl.col("stated_us").fill_null(length), length).alias("hours_us"))
 
 
 def _by_day(rows: pl.DataFrame, period: Period) -> dict[tuple[str, int], MachineDay]:
-    money = rows.group_by("machine", "start_us", "end_us", "BillingCurrency", "kind").agg(pl.col("atoms").sum())
+    within = _within_a_day(period)
     amounts: dict[tuple[str, int], dict[tuple[str, str], int]] = defaultdict(dict)
-    for machine, start_us, end_us, currency, kind, amount in money.iter_rows():
-        for day_us, part in _spread(amount, start_us, end_us, period):
-            cell = amounts[machine, day_us]
-            cell[currency, kind] = cell.get((currency, kind), 0) + part
-    hours: dict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0])
-    for row in _windows(rows).iter_rows(named=True):
-        for day_us, part in _spread(row["hours_us"], row["start_us"], row["end_us"], period):
-            found = hours[row["machine"], day_us]
-            found[0], found[1] = found[0] + part, max(found[1], row["gpus"])
-    return {key: MachineDay(cell, *hours[key]) for key, cell in sorted(amounts.items())}
+    summed = rows.filter(within).group_by("machine", _DAY, "currency", "kind").agg(pl.col("atoms").sum())
+    spread = (
+        (row["machine"], day_us, row["currency"], row["kind"], part)
+        for row in rows.filter(~within).iter_rows(named=True)
+        for day_us, part in _spread(row["atoms"], row["start_us"], row["end_us"], period)
+    )
+    for machine, day_us, currency, kind, amount in chain(summed.iter_rows(), spread):
+        cell = amounts[machine, day_us]
+        cell[currency, kind] = cell.get((currency, kind), 0) + amount
+    hours = _hours_by_day(_windows(rows), period)
+    return {key: MachineDay(cell, *hours.get(key, (0, 0))) for key, cell in sorted(amounts.items())}
+
+
+def _hours_by_day(windows: pl.DataFrame, period: Period) -> dict[tuple[str, int], tuple[int, int]]:
+    """Return machine time and GPUs by machine and day."""
+    within = _within_a_day(period)
+    found: dict[tuple[str, int], tuple[int, int]] = {}
+    summed = windows.filter(within).group_by("machine", _DAY).agg(pl.col("hours_us").sum(), pl.col("gpus").max())
+    spread = (
+        (row["machine"], day_us, part, row["gpus"])
+        for row in windows.filter(~within).iter_rows(named=True)
+        for day_us, part in _spread(row["hours_us"], row["start_us"], row["end_us"], period)
+    )
+    for machine, day_us, hours_us, gpus in chain(summed.iter_rows(), spread):
+        before_us, most = found.get((machine, day_us), (0, 0))
+        found[machine, day_us] = before_us + hours_us, max(most, gpus)
+    return found
+
+
+def _within_a_day(period: Period) -> pl.Expr:
+    """Return whether a charge period lies in one UTC day, and in the period."""
+    last_us = pl.col("end_us") - 1
+    one_day = pl.col("start_us") // US_PER_DAY == last_us // US_PER_DAY
+    return one_day & (pl.col("start_us") >= period.start_us) & (pl.col("end_us") <= period.end_us)
 
 
 def _spread(amount: int, start_us: int, end_us: int, period: Period) -> list[tuple[int, int]]:

@@ -15,29 +15,29 @@ from gpuledger.cli.drawing import Line, draw, figures, words
 Answer = Mapping[str, Any]
 SHOWN_LINES: Final = 20
 BILL_CAUSES: Final = {
-    "not_in_ledger": "Machines that no agent reported",
-    "not_on_bill": "Nodes that the bill does not name",
-    "hours": "GPU-hours billed, less those that devices existed",
-    "rate": "The rate billed, less the ledger's rate",
-    "unpriced": "GPU-hours that the ledger has no price for",
-    "other_usage": "Usage that is no machine time (storage, traffic)",
-    "purchase": "Purchases (commitments, fees)",
+    "not_in_ledger": "Not in the ledger: machines that no agent reported",
+    "not_on_bill": "Not on the bill: nodes that it does not name",
+    "hours": "Hours: GPU-hours billed, less those that devices existed",
+    "rate": "Rate: what an hour was billed at, less the ledger's rate",
+    "unpriced": "Unpriced: GPU-hours that the ledger has no price for",
+    "other_usage": "Other usage: no machine time (storage, traffic)",
+    "purchase": "Purchases: commitments and fees",
     "credit": "Credits",
-    "refund": "Refunds (usage below zero)",
+    "refund": "Refunds: usage below zero",
     "adjustment": "Adjustments",
-    "correction": "Corrections of earlier bills",
+    "correction": "Corrections: of earlier bills",
     "tax": "Taxes",
     "rounding": "Rounding",
 }
 JOB_CAUSES: Final = {
-    "not_in_ledger": "Jobs that the ledger does not have",
-    "not_in_sacct": "Jobs that sacct does not have",
-    "gpus": "GPUs granted, less those that the ledger saw held",
-    "outage": "Nobody watched the device (agent down)",
-    "start": "Seconds at the start",
-    "end": "Seconds at the end",
-    "not_held": "Watched, and held by nobody or by others meanwhile",
-    "account": "Booked on another account",
+    "not_in_ledger": "Not in the ledger: jobs that no agent saw",
+    "not_in_sacct": "Not in sacct: jobs that it does not have",
+    "gpus": "GPUs: granted, less those that the ledger saw held",
+    "outage": "Outage: nobody watched the device",
+    "start": "Start: seconds at the beginning",
+    "end": "End: seconds at the end",
+    "not_held": "Not held: watched, and held by nobody or by others",
+    "account": "Account: booked on another one",
 }
 
 
@@ -53,7 +53,7 @@ def bill(answer: Answer) -> RenderableType:
     if answer["pending_hours"]:
         notes.append(f"! {answer['pending_hours']:,} hours of the ledger wait to be rated again.")
     notes += [
-        f"Left out: {each['rows']:,} rows {each['why']}, {_money(each['cost'])} {each['currency']}"
+        f"Left out: {each['rows']:,} rows ({each['why']}), {_money(each['cost'])} {each['currency']}"
         + (f", {each['unreadable']:,} of them without an amount." if each["unreadable"] else ".")
         for each in answer["left_out"]
     ]
@@ -146,7 +146,7 @@ def _mostly(row: Answer, named: Mapping[str, str]) -> str:
     if not row["causes"]:
         return ""
     name = max(row["causes"], key=lambda name: abs(Decimal(row["causes"][name])))
-    return named[name]
+    return named[name].partition(":")[0]
 
 
 def _money(text: str) -> str:

@@ -31,7 +31,11 @@ def register(commands: Commands) -> None:
     utilization = add_command(commands, "utilization", "what GPU time was spent as")
     add_dimension(utilization)
     idle = add_command(commands, "idle", "what was held and did nothing, the most expensive first")
-    reconcile = add_command(commands, "reconcile", "prove that time, energy and money add up; exit code 3 if not")
+    reconcile = add_command(
+        commands,
+        "reconcile",
+        "prove that time, energy and money add up, or hold them against a bill or sacct; exit code 3 if not",
+    )
     outside.add_flags(reconcile)
     for parser, run in (
         (chargeback, run_chargeback),

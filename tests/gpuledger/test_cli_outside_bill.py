@@ -185,6 +185,7 @@ def test_another_currency_needs_a_rate(ledger: Path, tmp_path: Path, capsys: pyt
         ({"BilledCost": "1,000.00"}, "which is no number"),
         ({"BilledCost": "NaN"}, "which is no number"),
         ({"BilledCost": None}, "BilledCost is nothing"),
+        ({"ChargePeriodEnd": at(1)}, "which is no time after its start"),
         ({"ChargePeriodStart": "yesterday"}, "ChargePeriodStart is 'yesterday', which is no time"),
         ({"ChargeCategory": "Idle"}, "which FOCUS does not have"),
         ({"BillingCurrency": "NULL"}, "BillingCurrency is nothing"),
@@ -235,6 +236,6 @@ def test_a_running_collector_answers_the_same(ledger: Path, tmp_path: Path, caps
         assert json.loads(capsys.readouterr().out) == local
         assert main([*given, "--format", "table"]) == 3
     shown = capsys.readouterr().out
-    assert "Nodes that the bill does not name" in shown
+    assert "Not on the bill: nodes that it does not name" in shown
     assert "tax of no resource" in shown
     assert "is the node's name" in shown

@@ -152,6 +152,6 @@ def test_people_see_causes_accounts_and_jobs(ledger: Path, tmp_path: Path, capsy
         where = ["--url", url, "--period", PERIOD, "--format", "table"]
         assert main(["reconcile", *where, "--against-sacct", str(path)]) == 3
     shown = capsys.readouterr().out
-    assert "Nobody watched the device (agent down)" in shown
-    assert "Jobs that sacct does not have" in shown
+    assert "Outage: nobody watched the device" in shown
+    assert "Not in sacct: jobs" in shown
     assert "problems in the file" in shown
