@@ -17,7 +17,8 @@ import polars as pl
 
 from analytics.reports.focus_columns import CONTRACT_COMMITMENT
 from analytics.reports.focus_periods import Issuer, second
-from gpuledger.accounting.money import cost_quanta, from_quanta
+from gpuledger.accounting.money import cost_quanta, from_quanta, quanta
+from gpuledger.accounting.periods import parse_instant
 from gpuledger.accounting.units import US_PER_DAY, US_PER_HOUR, US_PER_SECOND
 
 CONTRACTS: Final[dict[str, pl.DataType]] = {
@@ -28,10 +29,32 @@ CONTRACTS: Final[dict[str, pl.DataType]] = {
     "list_rate_quanta": pl.Int64(),  # before the discount; null where there is none
     "from_us": pl.Int64(),
     "to_us": pl.Int64(),  # null: it has no end
-    "since_us": pl.Int64(),  # when the ledger was told of it, as it stands
+    "since_us": pl.Int64(),  # since when it stands as it does
 }
 _GLOB: Final = frozenset("*?[")
 _PLACES: Final = Decimal("0.000000000001")
+
+
+def contract_frame(answer: Mapping[str, Any]) -> pl.DataFrame:
+    """Return the contracts of a `/v1/contracts` answer, each as its newest row has it, in the order of their names.
+
+    The answer says when a contract runs, not when somebody entered it: it stands since it began.
+    """
+    newest = {row["contract"]: row for row in answer["rows"]}
+    rows = [
+        {
+            **{name: row[name] for name in ("vendor", "cluster", "pool", "model", "mig_profile", "node", "gpus")},
+            "name": name,
+            "currency": answer["currency"],
+            "rate_quanta": quanta(Decimal(row["rate"])),
+            "list_rate_quanta": quanta(Decimal(row["list_rate"])),
+            "from_us": parse_instant(row["valid_from"]),
+            "to_us": parse_instant(row["valid_to"]) if row["valid_to"] else None,
+            "since_us": parse_instant(row["valid_from"]),
+        }
+        for name, row in sorted(newest.items())
+    ]
+    return pl.DataFrame(rows, schema=CONTRACTS)
 
 
 def contract_commitment_rows(contracts: pl.DataFrame, issuer: Issuer, *, at_us: int, until_us: int) -> pl.DataFrame:

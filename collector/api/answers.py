@@ -74,7 +74,7 @@ def _table(answer: msgspec.Struct) -> tuple[list[str], list[Row]]:
     columns, rows = flat_rows(with_context(document, document["rows"]))
     if not rows:
         [kind] = typing.get_args(typing.get_type_hints(type(answer))["rows"])[:1]
-        columns = list(getattr(kind, "__struct_encode_fields__", ()))
+        columns = list(with_context(document, [dict.fromkeys(getattr(kind, "__struct_encode_fields__", ()))])[0])
     return columns, rows
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from analytics.reports.files import CsvFile
 from analytics.reports.focus_columns import CONTRACT_COMMITMENT
-from analytics.reports.focus_contracts import CONTRACTS, contract_commitment_rows, duration
+from analytics.reports.focus_contracts import CONTRACTS, contract_commitment_rows, contract_frame, duration
 from analytics.reports.focus_periods import Issuer
 from gpuledger.accounting.periods import parse_instant
 from gpuledger.accounting.units import US_PER_HOUR
@@ -117,6 +117,18 @@ def test_quantity_times_rate_is_the_cost(found: list[dict[str, Any]]) -> None:
         rate = Decimal(given_["rate_quanta"]).scaleb(-9)
         assert Decimal(row["ContractCommitmentQuantity"]) * rate == Decimal(row["ContractCommitmentCost"])
         assert Decimal(0) <= Decimal(row["ContractCommitmentDiscountPercentage"] or 0) <= 1
+
+
+def test_contracts_come_from_the_collectors_answer() -> None:
+    """A row for each billing period of a contract is one record, of its newest terms."""
+    row = {
+        "contract": "lease-a", "vendor": "", "cluster": "lab", "pool": "", "model": "*", "mig_profile": "", "node": "",
+        "gpus": 8, "valid_from": "2026-01-01T00:00:00Z", "valid_to": None, "rate": "1.90", "list_rate": "2.00",
+    }  # fmt: skip
+    frame = contract_frame({"currency": "EUR", "rows": [row, {**row, "gpus": 16}]})
+    [record] = contract_commitment_rows(frame, ISSUER, at_us=NOW, until_us=parse_instant("2026-01-02")).to_dicts()
+    assert (record["ContractCommitmentQuantity"], record["ContractCommitmentCost"]) == ("384.0", "729.6")
+    assert (record["ContractCommitmentDiscountPercentage"], record["InvoiceIssuerName"]) == ("0.05", "GPU platform")
 
 
 def test_the_public_toolkit_accepts_the_dataset(tmp_path: Path) -> None:
