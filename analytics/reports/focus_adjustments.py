@@ -14,11 +14,10 @@ from typing import Any, Final
 import msgspec
 import polars as pl
 
-from analytics.reports.focus_charges import SERVICE
 from analytics.reports.focus_columns import cost_and_usage
 from analytics.reports.focus_invoices import charge_category, line_ids
 from analytics.reports.focus_names import PLATFORM, account_id, sub_account_id
-from analytics.reports.focus_periods import BillingPeriod, Issuer, second
+from analytics.reports.focus_periods import BillingPeriod, Issuer, issued, second
 from gpuledger.accounting.adjustments import COMMITMENT
 from gpuledger.accounting.money import quanta
 from gpuledger.accounting.periods import parse_instant
@@ -46,7 +45,7 @@ def adjustment_rows(
     ids = {tuple(line[name] for name in _KEY): found for line, found in line_ids(documents)}
     rows = [
         {
-            **_constants(currency, period, issuer),
+            **issued(currency, period, issuer),
             **_owner(each, issuer),
             **ids[tuple(each[name] for name in _KEY)],
             **_charge(each),
@@ -61,24 +60,6 @@ def adjustment_rows(
 def adjusted_quanta(adjustments: Sequence[Document]) -> int:
     """Return what they sum to."""
     return sum(quanta(Decimal(each["cost"])) for each in adjustments)
-
-
-def _constants(currency: str, period: BillingPeriod, issuer: Issuer) -> dict[str, str]:
-    return {
-        "BillingAccountType": "Organization",
-        "BillingCurrency": currency,
-        "BillingPeriodEnd": second(period.to_us),
-        "BillingPeriodStart": second(period.from_us),
-        "HostProviderName": issuer.name,
-        "InvoiceIssuerName": issuer.name,
-        "PricingCurrency": currency,
-        "ProviderName": issuer.name,
-        "PublisherName": issuer.name,
-        "ServiceCategory": "Compute",
-        "ServiceName": SERVICE,
-        "ServiceProviderName": issuer.name,
-        "ServiceSubcategory": "Other (Compute)",
-    }
 
 
 def _owner(each: Document, issuer: Issuer) -> dict[str, str | None]:
