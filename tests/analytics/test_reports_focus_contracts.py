@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.reports.files import CsvFile
@@ -109,6 +109,7 @@ contracts = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(contracts, min_size=1, max_size=5))
 def test_quantity_times_rate_is_the_cost(found: list[dict[str, Any]]) -> None:
     """Contracts of whole hours cost their GPU-hours times their rate exactly."""
