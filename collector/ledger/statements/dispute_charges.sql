@@ -1,0 +1,37 @@
+-- What a dispute is about, the dearest first: each charge by its parts, with what its owner pays for it as is known now.
+WITH asked AS (
+    SELECT d.*
+    FROM disputes AS d
+    WHERE d.dispute_id = $dispute_id
+)
+
+SELECT
+    k.hour_us,
+    d.cluster,
+    d.node,
+    d.device_key AS device,
+    h.holder_key AS holder,
+    k.state,
+    coalesce(r.reason, '') AS reason,
+    coalesce(sum(c.held_us), 0)::BIGINT AS held_us,
+    coalesce(sum(c.cost_quanta), 0)::BIGINT AS cost_quanta
+FROM disputed_charges AS k
+INNER JOIN asked AS a ON k.dispute_id = a.dispute_id
+INNER JOIN devices AS d ON k.device_id = d.device_id
+LEFT JOIN holders AS h ON k.holder_id = h.holder_id
+LEFT JOIN reasons AS r ON k.reason_id = r.reason_id
+LEFT JOIN current_charges AS c
+    ON
+        k.hour_us = c.hour_us
+        AND k.device_id = c.device_id
+        AND k.holder_id IS NOT DISTINCT FROM c.holder_id
+        AND k.state = c.state
+        AND k.reason_id = c.reason_id
+LEFT JOIN owners AS o ON c.owner_id = o.owner_id
+WHERE
+    coalesce(o.organisation, '') = a.organisation
+    AND coalesce(o.department, '') = a.department
+    AND coalesce(o.team, '') = a.team
+GROUP BY ALL
+ORDER BY cost_quanta DESC, k.hour_us, d.cluster, d.node, d.device_key, h.holder_key, k.state
+LIMIT $max_rows;
