@@ -27,6 +27,9 @@ _DOCUMENT: Final = re.compile(r"(?:invoice )?([1-9]\d{0,8})(?:-([1-9]\d{0,8}))?"
 _PERCENT: Final = re.compile(r"\d{1,3}(\.\d{1,6})?", re.ASCII)
 
 
+NOBODY: Final = Payer()
+
+
 class _Subject(NamedTuple):
     """What a dispute is about, as `disputes` keeps it; its charges are in `disputed_charges` already."""
 
@@ -37,6 +40,17 @@ class _Subject(NamedTuple):
     span: tuple[int, int] | None = None  # of an adjustment, which has no charges
     after_period_id: int = 0
     fixed_quanta: int | None = None
+
+
+class _Done(NamedTuple):
+    """What somebody did about a dispute; of a decision, what it is and who pays instead."""
+
+    what: str
+    by: str
+    why: str
+    same_person: str = ""
+    resolution: Resolution | None = None
+    to: Payer = NOBODY
 
 
 def open_dispute(ledger: Ledger, *, on: str, by: str, why: str, owner: str = "") -> int:
@@ -69,7 +83,7 @@ def open_dispute(ledger: Ledger, *, on: str, by: str, why: str, owner: str = "")
                 "fixed_quanta": found.fixed_quanta,
             },
         )
-        _event(session, dispute_id, 1, OPENED, ledger.now_us(), by, why)
+        _event(session, dispute_id, ledger, _Done(OPENED, by, why))
         _require_new(session, dispute_id)
         if sum(_amounts(session, _stored(session, dispute_id))) <= 0:
             raise EntryError(
@@ -111,10 +125,8 @@ def resolve_dispute(
             )
         receiver = _receiver(session, row, resolution, to)
         _require_enough(row, resolution, sum(_amounts(session, row)))
-        _event(
-            session, dispute_id, 2, RESOLVED, ledger.now_us(), by, why,
-            same_person=same_person if alone else "", resolution=resolution, to=receiver,
-        )  # fmt: skip
+        done = _Done(RESOLVED, by, why, same_person if alone else "", resolution, receiver)
+        _event(session, dispute_id, ledger, done)
 
 
 def withdraw_dispute(ledger: Ledger, dispute_id: int, *, by: str, why: str) -> None:
@@ -122,7 +134,7 @@ def withdraw_dispute(ledger: Ledger, dispute_id: int, *, by: str, why: str) -> N
     by, why = _who_and_why("withdraws", by, why)
     with ledger.transaction() as session:
         _open_one(session, dispute_id)
-        _event(session, dispute_id, 2, WITHDRAWN, ledger.now_us(), by, why)
+        _event(session, dispute_id, ledger, _Done(WITHDRAWN, by, why))
 
 
 def _who_and_why(does: str, by: str, why: str) -> tuple[str, str]:
@@ -269,29 +281,18 @@ def _require_enough(row: dict[str, Any], resolution: Resolution, question_quanta
         )
 
 
-def _event(
-    session: Session,
-    dispute_id: int,
-    event: int,
-    what: str,
-    at_us: int,
-    by: str,
-    why: str,
-    *,
-    same_person: str = "",
-    resolution: Resolution | None = None,
-    to: Payer = Payer(),
-) -> None:
+def _event(session: Session, dispute_id: int, ledger: Ledger, done: _Done) -> None:
+    resolution, to = done.resolution, done.to
     session.execute(
         "dispute_insert_event",
         {
             "dispute_id": dispute_id,
-            "event": event,
-            "what": what,
-            "at_us": at_us,
-            "by_whom": by,
-            "why": why,
-            "same_person": same_person,
+            "event": 1 if done.what == OPENED else 2,
+            "what": done.what,
+            "at_us": ledger.now_us(),
+            "by_whom": done.by,
+            "why": done.why,
+            "same_person": done.same_person,
             "decision": resolution.decision.value if resolution else "",
             "amount_quanta": resolution.amount_quanta if resolution else None,
             "percent": resolution.percent if resolution else None,

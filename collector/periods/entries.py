@@ -1,4 +1,4 @@
-"""What people enter about bills: words that stand on them for ever, amounts, owners by name, and whose bill it goes onto."""
+"""What people enter about bills: words that stand on them, amounts, owners by name, and on which bill it is."""
 
 from __future__ import annotations
 

@@ -124,8 +124,8 @@ def _lines(rows: list[Row], who: str, label: str) -> list[EntryLine]:
         sums[key][1] += row["part_us"]
     return [
         EntryLine(
-            because=f"{label} was closed without a price; {money(rate)} an hour by entry {entry + 1} of version {version}"
-            f" of the price book ({who})",
+            because=f"{label} was closed without a price; {money(rate)} an hour by entry {entry + 1} of version"
+            f" {version} of the price book ({who})",
             cost_quanta=cost,
             part_us=part_us,
             **dict(zip(_OWNER, owner, strict=True)),

@@ -1,4 +1,4 @@
-"""What disputes are about in money: in question now, granted by their decision, posted on bills, and due on the next."""
+"""What disputes are about in money: in question now, granted by a decision, posted on bills, and due on the next."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Disputes = Sequence[Mapping[str, Any]]  # rows of dispute_states
 
 
 class Standing(NamedTuple):
-    """The money of one dispute, in quanta: in question as it is known now, granted of it, and posted on closed bills."""
+    """The money of one dispute, in quanta: in question as it is known now, granted of it, posted on closed bills."""
 
     question: Amounts
     granted: Amounts
@@ -34,16 +34,11 @@ def in_question(session: Session, disputes: Disputes) -> dict[int, Amounts]:
     found: dict[int, Amounts] = {row["dispute_id"]: {} for row in disputes}
     for row in _amounts(session, disputes):
         found[row["dispute_id"]][_about(row)] = row["cost_quanta"]
-    for row in disputes:
-        if row["fixed_quanta"] is not None:
-            [line] = [
-                each
-                for each in session.execute(
-                    "query_invoice_lines", {"invoice_number": row["invoice_number"]}
-                ).to_pylist()
-                if each["line"] == row["line"]
-            ]
-            found[row["dispute_id"]] = {_about(line): row["fixed_quanta"]}
+    for dispute in disputes:
+        if dispute["fixed_quanta"] is not None:
+            lines = session.execute("query_invoice_lines", {"invoice_number": dispute["invoice_number"]}).to_pylist()
+            about = next(_about(line) for line in lines if line["line"] == dispute["line"])
+            found[dispute["dispute_id"]] = {about: dispute["fixed_quanta"]}
     return found
 
 

@@ -22,10 +22,10 @@ EXPLAINED: Final = 5  # charges of a dispute that are explained; each of the oth
 
 
 class DisputeRow(msgspec.Struct, frozen=True):
-    """One dispute. `cost` is what is in question as it is known now; of that, `granted` follows from the decision,
-    `billed` is on closed bills, and `waiting` is what the next one gives back (negative: takes again).
+    """One dispute. `cost` is what is in question as it is known now.
 
-    `state` is open, withdrawn, rejected, decided (something waits for a bill) or settled.
+    Of that, `granted` follows from the decision, `billed` is on closed bills, and `waiting` is what the next one gives
+    back (negative: takes again). `state` is open, withdrawn, rejected, decided (something waits for a bill) or settled.
     """
 
     dispute: int
@@ -97,7 +97,7 @@ def disputes(ledger: Ledger) -> Disputes:
 
 
 def dispute(ledger: Ledger, *, id: int) -> Dispute:  # noqa: A002 - what the parameter is called over HTTP
-    """Return one dispute with its history, its charges and why they are what they are. Raises ConfigError on no such."""
+    """Return one dispute with its history and its charges explained. Raises ConfigError where there is none."""
     asked = {"dispute_id": id}
     with ledger.snapshot() as session:
         rows = session.execute("dispute_states", asked).to_pylist()

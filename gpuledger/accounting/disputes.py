@@ -68,7 +68,7 @@ def share(resolution: Resolution, whole_quanta: int) -> int:
 
 
 def due(granted_now: Mapping[About, int], posted: Mapping[About, int]) -> dict[About, int]:
-    """Return what the next bill has to give back (negative: to take again) so that all bills give back what is granted."""
+    """Return what the next bill gives back (negative: takes again), so that all bills together give what is granted."""
     every = {**dict.fromkeys(posted, 0), **dict.fromkeys(granted_now, 0)}
     found = {about: granted_now.get(about, 0) - posted.get(about, 0) for about in every}
     return {about: quanta for about, quanta in found.items() if quanta}

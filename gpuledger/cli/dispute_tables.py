@@ -60,7 +60,8 @@ def dispute(answer: Answer) -> RenderableType:
     notes = [_happened(each, currency) for each in answer["history"]]
     if row["decision"] in ("upheld", "partly"):
         notes.append(
-            f"Given back: {row['granted']} {currency}, paid by {row['moved_to']} instead. On closed bills: {row['billed']}"
+            f"Given back: {row['granted']} {currency}, paid by {row['moved_to']} instead."
+            f" On closed bills: {row['billed']}"
             f"{' (' + row['bills'] + ')' if row['bills'] else ''}; the next one has {row['waiting']}."
         )
     for each in answer["rows"]:

@@ -60,10 +60,10 @@ signed AS (
 
 SELECT
     w.dispute_id,
-    coalesce(o.project, '') AS project,
     d.model,
     d.mig_profile,
     w.state,
+    coalesce(o.project, '') AS project,
     sum(s.held_us * d.parts)::HUGEINT AS part_us,
     sum(s.cost_quanta)::BIGINT AS cost_quanta
 FROM wanted AS w
@@ -74,7 +74,7 @@ INNER JOIN signed AS s
         AND w.holder_id IS NOT DISTINCT FROM s.holder_id
         AND w.state = s.state
         AND w.reason_id = s.reason_id
-        AND s.billed_by < w.after_period_id
+        AND w.after_period_id > s.billed_by
 INNER JOIN devices AS d ON w.device_id = d.device_id
 LEFT JOIN owners AS o ON s.owner_id = o.owner_id
 WHERE

@@ -1,4 +1,4 @@
--- What a dispute is about, the dearest first: each charge by its parts, with what its owner pays for it as is known now.
+-- What a dispute is about, the dearest first, with what its owner pays for each charge as it is known now.
 WITH asked AS (
     SELECT d.*
     FROM disputes AS d
@@ -33,5 +33,6 @@ WHERE
     AND coalesce(o.department, '') = a.department
     AND coalesce(o.team, '') = a.team
 GROUP BY ALL
-ORDER BY cost_quanta DESC, k.hour_us, d.cluster, d.node, d.device_key, h.holder_key, k.state
+ORDER BY
+    cost_quanta DESC, k.hour_us ASC, d.cluster ASC, d.node ASC, d.device_key ASC, h.holder_key ASC, k.state ASC
 LIMIT $max_rows;

@@ -1,5 +1,11 @@
 -- Disputes of one charge.
-SELECT DISTINCT s.*
+SELECT DISTINCT
+    s.dispute_id,
+    s.ended,
+    s.decision,
+    s.opened_by,
+    s.why,
+    s.ended_by
 FROM dispute_states AS s
 INNER JOIN disputed_charges AS k ON s.dispute_id = k.dispute_id
 INNER JOIN devices AS d ON k.device_id = d.device_id
