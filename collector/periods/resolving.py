@@ -8,8 +8,9 @@ from typing import Any
 from collector.ledger.database import Session
 from collector.periods.entries import Bills, Payer, bills_of
 from collector.periods.question import Standing, standings
+from collector.queries.charge_id import SEPARATOR, parse_charge_id
 from gpuledger.accounting.adjustments import DISPUTE, Adjustment
-from gpuledger.accounting.periods import Period
+from gpuledger.accounting.periods import Period, iso
 
 
 def dispute_adjustments(session: Session, period: Period, _before: Sequence[Adjustment]) -> list[Adjustment]:
@@ -35,6 +36,14 @@ def dispute_adjustments(session: Session, period: Period, _before: Sequence[Adju
     return [line for row in mine for line in _lines(row, money[row["dispute_id"]], bills)]
 
 
+def _named(subject: str) -> str:
+    """Return what is disputed as a bill shows it; the dispute itself has the whole name of the charge."""
+    if SEPARATOR not in subject:
+        return subject
+    charge = parse_charge_id(subject)
+    return f"{charge.device} at {iso(charge.hour_us)}"
+
+
 def _lines(row: dict[str, Any], standing: Standing, bills: Bills) -> Iterator[Adjustment]:
     payer = Payer(row["organisation"], row["department"], row["team"])
     receiver = Payer(row["to_organisation"], row["to_department"], row["to_team"])
@@ -50,7 +59,7 @@ def _lines(row: dict[str, Any], standing: Standing, bills: Bills) -> Iterator[Ad
             "state": about.state,
             "corrects": bills.corrects(row["from_us"]),
         }
-        how = f"dispute {row['dispute_id']} ({row['subject']})"
+        how = f"dispute {row['dispute_id']} ({_named(row['subject'])})"
         yield Adjustment(
             because=f"{how} {row['decision']} by {row['ended_by']}: {row['ended_why']}{again}",
             cost_quanta=-quanta,

@@ -11,7 +11,7 @@ from collector.ledger.database import Session
 from collector.ledger.store import Ledger
 from collector.periods.entries import Payer
 from collector.periods.question import Standing, standings
-from collector.queries.charge_id import charge_id_of
+from collector.queries.charge_id import ChargeId, charge_id_of
 from collector.queries.explain import explain
 from collector.queries.figures import instant, money
 from gpuledger.accounting.periods import iso
@@ -107,7 +107,7 @@ def dispute(ledger: Ledger, *, id: int) -> Dispute:  # noqa: A002 - what the par
         history = [_event(each) for each in session.execute("dispute_events", asked).to_pylist()]
         charges = session.execute("dispute_charges", {**asked, "max_rows": MAX_CHARGES + 1}).to_pylist()
         currency = _currency(session)
-    steps = [explain(ledger, charge=charge_id_of(each)).steps for each in charges[:EXPLAINED]]
+    steps = [_steps(ledger, charge_id_of(each)) for each in charges[:EXPLAINED]]
     shown = [
         DisputedCharge(
             str(charge_id_of(each)), each["held_us"], money(each["cost_quanta"]), steps[at] if at < EXPLAINED else []
@@ -115,6 +115,13 @@ def dispute(ledger: Ledger, *, id: int) -> Dispute:  # noqa: A002 - what the par
         for at, each in enumerate(charges[:MAX_CHARGES])
     ]
     return Dispute(currency, row, history, shown, more=len(charges) > MAX_CHARGES)
+
+
+def _steps(ledger: Ledger, charge: ChargeId) -> list[str]:
+    try:
+        return explain(ledger, charge=charge).steps
+    except ConfigError:  # usage that came since made another charge of it
+        return ["there is no such charge any more: usage that came since shows something else"]
 
 
 def _currency(session: Session) -> str:

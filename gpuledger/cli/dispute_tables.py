@@ -61,8 +61,8 @@ def dispute(answer: Answer) -> RenderableType:
     if row["decision"] in ("upheld", "partly"):
         notes.append(
             f"Given back: {row['granted']} {currency}, paid by {row['moved_to']} instead."
-            f" On closed bills: {row['billed']}"
-            f"{' (' + row['bills'] + ')' if row['bills'] else ''}; the next one has {row['waiting']}."
+            f" On closed bills: {row['billed']}{' (' + row['bills'] + ')' if row['bills'] else ''}"
+            f"{'; the next one has ' + row['waiting'] if row['state'] == 'decided' else ''}."
         )
     for each in answer["rows"]:
         if each["steps"]:

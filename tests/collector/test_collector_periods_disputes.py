@@ -183,6 +183,20 @@ def test_late_data_that_takes_a_charge_back_takes_its_credit_back(ledger: Ledger
     assert reconcile(ledger, ALL).ok
 
 
+def test_a_charge_that_is_no_more_is_still_shown(ledger: Ledger) -> None:
+    """Late data in an open period makes another charge of it: the dispute is about nothing then, and says so."""
+    unseen = charge(ledger, "GPU-0003", 1, State.UNOBSERVED)
+    number = open_dispute(ledger, on=unseen, by="pat", why="it was seen")
+    late = records("GPU-0003", START_US + HOUR + HOUR // 2, START_US + 2 * HOUR, SPEECH)
+    assert ledger.ingest([frame(1, late)])[0].taken
+    rate_dirty(ledger)
+    [row] = dispute(ledger, id=number).rows
+    assert (row.charge, row.cost, row.held_us) == (unseen, "0.00", 0)
+    assert "no such charge any more" in row.steps[0]
+    resolve_dispute(ledger, number, decision="upheld", by="bob", why="it was", to="speech")
+    assert close(ledger, FIRST).adjustments == 0
+
+
 def test_a_price_that_changes_before_the_bill_changes_what_is_given_back(ledger: Ledger) -> None:
     """A charge of an open period is provisional, and so is its credit; a fixed amount is never more than the charge."""
     upheld(ledger, charge(ledger, hour=0))
