@@ -22,6 +22,8 @@ from collector.queries.billing import invoice, invoices, periods
 from collector.queries.books import carbon, directory, owners, prices
 from collector.queries.charge_id import parse_charge_id
 from collector.queries.chargeback import chargeback
+from collector.queries.disputes import dispute, disputes
+from collector.queries.entered import entered
 from collector.queries.explain import explain
 from collector.queries.facts import DEFAULT_LIMIT, charges, devices, events, quarantine, usage
 from collector.queries.grouping import BY, VIEWS
@@ -83,6 +85,7 @@ HOLDER: Final = Parameter("holder", "the key of a holder, as /v1/usage has it")
 AT: Final = Parameter(
     "at", "an instant in ISO 8601 (UTC); absent: when it last held a device", parse_optional_instant, default=""
 )
+DISPUTE: Final = Parameter("id", "the number of a dispute", bounded(1, 2**31 - 1))
 NUMBER: Final = Parameter("number", "the number of an invoice", bounded(1, 2**31 - 1))
 LIMIT: Final = Parameter("limit", "the most rows to return", bounded(1, MAX_LIMIT), default=str(DEFAULT_LIMIT))
 
@@ -113,6 +116,9 @@ QUESTIONS: Final[tuple[Question, ...]] = (
     Question(
         "adjustments", "what bills have beside charges and corrections, and why", adjustments, (PERIOD,), rated=True
     ),
+    Question("disputes", "all disputes: what is in question, decided and billed", disputes, rated=True),
+    Question("dispute", "one dispute, its history and its charges", dispute, (DISPUTE,), rated=True),
+    Question("entered", "adjustments that people entered, and whose bill has them", entered),
     Question("invoices", "all invoices and credit notes", invoices),
     Question("invoice", "one invoice, line by line", invoice, (NUMBER,)),
     Question("prices", "the newest price book", prices),

@@ -82,6 +82,26 @@ class CorrectionRow(msgspec.Struct, frozen=True):
     cost: str | None
 
 
+class DisputeNote(msgspec.Struct, frozen=True):
+    """A dispute that is about the charge, and what became of it."""
+
+    dispute: int
+    state: str  # open, withdrawn, upheld, partly or rejected
+    opened_by: str
+    why: str
+    decided_by: str
+
+
+class AdjustmentNote(msgspec.Struct, frozen=True):
+    """A line on a closed bill of the same owner that is about the charge's time among other."""
+
+    period: str
+    kind: str
+    because: str
+    reference: str
+    cost: str | None  # of the whole line
+
+
 class HourShare(msgspec.Struct, frozen=True):
     """One charge of the device's hour beside the one that is explained: together they are all of it."""
 
@@ -105,6 +125,8 @@ class Explanation(msgspec.Struct, frozen=True):
     owner: OwnerProof | None
     hour: list[HourShare]
     corrections: list[CorrectionRow]
+    disputes: list[DisputeNote]
+    adjustments: list[AdjustmentNote]
     rows: list[EvidenceRow]
 
 
@@ -120,6 +142,8 @@ def explain(ledger: Ledger, *, charge: ChargeId) -> Explanation:
             raise ConfigError(f"there is no charge {charge}", hint="is its hour rated, and its device spelled right?")
         price, owners = (_price(session, mine[0]) if mine else None), [_owner(session, row) for row in mine]
         usage = session.execute("explain_usage", keys).to_pylist()
+        disputed = [_dispute(row) for row in session.execute("explain_disputes", keys).to_pylist()]
+        adjusted = _adjustments(session, keys, mine)
         books = session.execute("price_newest").to_pylist()
     cost = None if mine and mine[0]["cost_quanta"] is None else sum(row["cost_quanta"] for row in mine)
     return Explanation(
@@ -140,6 +164,8 @@ def explain(ledger: Ledger, *, charge: ChargeId) -> Explanation:
         owner=next(filter(None, owners), None),
         hour=[HourShare(str(charge_id_of(row)), row["held_us"], money(row["cost_quanta"])) for row in hour],
         corrections=corrections,
+        disputes=disputed,
+        adjustments=adjusted,
         rows=[_evidence(row) for row in usage],
     )
 
@@ -218,6 +244,23 @@ def _evidence(row: dict[str, Any]) -> EvidenceRow:
 
 def _correction(row: dict[str, Any]) -> CorrectionRow:
     return CorrectionRow(row["label"], iso(row["closed_us"]), row["held_us"], money(row["cost_quanta"]))
+
+
+def _dispute(row: dict[str, Any]) -> DisputeNote:
+    state = row["decision"] or row["ended"]
+    return DisputeNote(row["dispute_id"], state, row["opened_by"], row["why"], row["ended_by"])
+
+
+def _adjustments(session: Session, keys: dict[str, Any], mine: list[dict[str, Any]]) -> list[AdjustmentNote]:
+    owners = {tuple(row[name] or "" for name in ("organisation", "department", "team")) for row in mine}
+    place = {name: value for name, value in keys.items() if name not in ("holder_key", "reason_text")}
+    return [
+        AdjustmentNote(row["label"], row["kind"], row["because"], row["reference"], money(row["cost_quanta"]))
+        for organisation, department, team in sorted(owners)
+        for row in session.execute(
+            "explain_adjustments", {**place, "organisation": organisation, "department": department, "team": team}
+        ).to_pylist()
+    ]
 
 
 def _who_had_what(charge: ChargeId, hour: list[dict[str, Any]], mine: list[dict[str, Any]]) -> Iterator[str]:
