@@ -1,7 +1,7 @@
 """The share file: which team has how many GPUs, as TOML (`[[share]]` tables) or CSV (one line a share).
 
-At the top of a TOML file stand `idle` and `unowned`, and the loan terms of shares that have none of their own. A file is
-the whole book, not a change to it.
+At the top of a TOML file stand `idle` and `unowned`, and the loan terms of shares that have none of their own. A file
+is the whole book, not a change to it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from gpuledger.errors import ShareBookError
 
 TERMS: Final = ("loan_percent", "loan_rate")
 KEYS: Final = (
-    "organisation", "department", "team", "gpus", "cluster", "pool", "model", "lends", "lend_limit", *TERMS, "from", "to",
+    "organisation", "department", "team", "gpus", "cluster", "pool", "model", "lends", "lend_limit", *TERMS,
+    "from", "to",
 )  # fmt: skip
 MAX_GPUS: Final = 10_000_000
 MAX_PERCENT: Final = Decimal(1000)
@@ -40,7 +41,7 @@ def parse_share_book(content: bytes, as_format: FileFormat, source: str) -> Shar
         settings = document.settings
         refuse_unknown(settings, ("share", *_SETTINGS, *TERMS), source, _SHARES)
     chosen = {key: _choice(settings, key, source) for key in _SETTINGS}
-    terms = {key: settings[key] for key in TERMS if key in settings}
+    terms: dict[str, Any] = {key: settings[key] for key in TERMS if key in settings}
     shares = [_share(record, terms) for record in _with_places(document)]
     try:
         return ShareBook(shares, **chosen)
@@ -135,8 +136,8 @@ def _parts(record: Record, key: str) -> int:
 
 def _yes(record: Record, key: str) -> bool:
     value = record.values.get(key, True)
-    if value in {True, "true", "yes"}:
+    if value in (True, "true", "yes"):
         return True
-    if value in {False, "false", "no"}:
+    if value in (False, "false", "no"):
         return False
     raise ShareBookError(f"{record.where}: {key} is {value!r}", hint=f"{key} = true, or {key} = false")

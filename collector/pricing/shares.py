@@ -86,9 +86,7 @@ def import_shares(
 
 def share_rows(book: ShareBook) -> pa.Table:
     """Return the shares of a book as rows to insert."""
-    rows = [
-        {"entry": number, **share.scope._asdict(), **share._asdict()} for number, share in enumerate(book.shares)
-    ]
+    rows = [{"entry": number, **share.scope._asdict(), **share._asdict()} for number, share in enumerate(book.shares)]
     return pa.Table.from_pylist([{name: row[name] for name in SHARE_SCHEMA.names} for row in rows], schema=SHARE_SCHEMA)
 
 

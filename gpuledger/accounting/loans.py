@@ -1,12 +1,12 @@
 """Loans between owners: who held more than its share in an hour, on whose idle share, and what that is worth.
 
-All sizes are integers of one unit (microseconds x parts of a GPU). In an hour of a scope every owner has a stake: what it
-held, and its share. What it held above its share is *over*, what it left of it is *left*:
+All sizes are integers of one unit (microseconds x parts of a GPU). In an hour of a scope every owner has a stake: what
+it held, and its share. What it held above its share is *over*, what it left of it is *left*:
 
     loans = min(sum of over, sum of what is left and may be lent)
 
-split over borrowers by what they were over, over lenders by what they left (largest remainder). What was held beyond that
-is of capacity that nobody owns, as far as there was such, and else of shares that do not lend; neither is a loan.
+split over borrowers by what they were over, over lenders by what they left (largest remainder). What was held beyond
+that is of capacity that nobody owns, as far as there was such, else of shares that do not lend; neither is a loan.
 """
 
 from __future__ import annotations
@@ -72,9 +72,9 @@ class Settlement(NamedTuple):
 def settle(stakes: Sequence[Stake], capacity: int | None, *, unowned_first: bool = False) -> Settlement:
     """Return who borrowed from whom.
 
-    `capacity` is what existed and worked: where it is less than all shares, capacity that nobody owns is gone first, and
-    shares shrink in proportion. None: it is not known, and shares are taken at their word. With `unowned_first` what is
-    over takes what nobody owns before it is a loan. Raises ConservationError where more was held than existed.
+    `capacity` is what existed and worked: where it is less than all shares, capacity that nobody owns is gone first,
+    and shares shrink in proportion. None: it is not known, and shares are taken at their word. With `unowned_first`
+    what is over takes what nobody owns before it is a loan. Raises ConservationError where more was held than existed.
     """
     used = sum(stake.used for stake in stakes)
     if capacity is not None and used > capacity:
@@ -87,7 +87,8 @@ def settle(stakes: Sequence[Stake], capacity: int | None, *, unowned_first: bool
     left = [share - within for share, within in zip(shares, own, strict=True)]
     spare = None if capacity is None else capacity - sum(shares)
     may_lend = [
-        rest if stake.most_lent is None else min(rest, stake.most_lent) for stake, rest in zip(stakes, left, strict=True)
+        rest if stake.most_lent is None else min(rest, stake.most_lent)
+        for stake, rest in zip(stakes, left, strict=True)
     ]
     wanted = max(0, sum(over) - (spare or 0)) if unowned_first else sum(over)
     on_loan = min(wanted, sum(may_lend))

@@ -48,9 +48,7 @@ class Scope(NamedTuple):
 
     def applies(self, kind: Kind) -> bool:
         """Return whether devices of `kind` are in it."""
-        return (
-            self.cluster in ("", kind.cluster) and self.pool in ("", kind.pool) and matches(self.model, kind.model)
-        )
+        return self.cluster in ("", kind.cluster) and self.pool in ("", kind.pool) and matches(self.model, kind.model)
 
     def rivals(self, other: Scope) -> bool:
         """Return whether some device could be in either, with nothing to say in which."""
@@ -69,9 +67,9 @@ class Scope(NamedTuple):
 class Share(NamedTuple):
     """One team's share: `parts` of a GPU (840 are one), in a scope, while it is valid.
 
-    An empty organisation or department stands for whichever the team has. `lend_limit_parts` is the most that is on loan
-    (None: all that is idle). A GPU-hour on loan costs its borrower `loan_percent` of what that hour costs it anyway, or
-    `loan_rate_quanta`; with neither, nothing. The lender is credited what the borrower pays.
+    An empty organisation or department stands for whichever the team has. `lend_limit_parts` is the most that is on
+    loan (None: all that is idle). A GPU-hour on loan costs its borrower `loan_percent` of what that hour costs it
+    anyway, or `loan_rate_quanta`; with neither, nothing. The lender is credited what the borrower pays.
     """
 
     team: str
@@ -135,9 +133,9 @@ class ShareBook:
                     " may both hold of one device",
                     hint="name the model exactly, or the pool, in one of them",
                 )
-            if other.team == share.team and (other.is_of(share.holder) or share.is_of(other.holder)):
+            if all(one in ("", two) or not two for one, two in zip(share.holder, other.holder, strict=True)):
                 raise ShareBookError(
-                    f"shares {earlier + 1} and {number + 1} overlap: both are {share.team}'s of {share.scope.describe()}",
+                    f"shares {earlier + 1} and {number + 1} overlap: both are {share.team}'s, of {share.scope.describe()}",
                     hint='end the earlier one with "to" where this one starts with "from", or add them up',
                 )
 
@@ -151,7 +149,5 @@ class ShareBook:
 
     def scope_of(self, kind: Kind, at_us: int) -> Scope | None:
         """Return the scope that devices of `kind` are in at an instant; None where no share speaks of them."""
-        found = {
-            share.scope for share in self.shares if share.validity.holds_at(at_us) and share.scope.applies(kind)
-        }
+        found = {share.scope for share in self.shares if share.validity.holds_at(at_us) and share.scope.applies(kind)}
         return max(found, key=lambda scope: scope.specificity, default=None)

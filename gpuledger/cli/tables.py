@@ -20,6 +20,7 @@ BOOKS: Final = {
     "owners": ("Owner mapping", "rules"),
     "directory": ("Directory of people", "memberships"),
     "carbon": ("Carbon intensity", "hours"),
+    "shares": ("Share book", "shares"),
 }
 _TITLED: Final = ("team", "department")
 

@@ -21,8 +21,8 @@ from collector.ledger.migrate import Migration
 from collector.ledger.stages import STAGES
 from collector.ledger.statements import names, statement
 from collector.ledger.store import Ledger
-from collector.periods import adjusting, closing
-from collector.pricing import carbon, stored
+from collector.periods import adjusting, closing, lending
+from collector.pricing import carbon, shares, stored
 from collector.queries import owner_moves
 from gpuledger.errors import LedgerError
 from tests.collector.ask import RAW_HOURLY, ask, contents
@@ -157,6 +157,8 @@ RATING_STAGES: dict[str, pa.Schema] = {
     "new_invoices": closing._INVOICES,
     "new_lines": closing._LINES,
     "new_adjustments": adjusting._SCHEMA,
+    "new_shares": shares.SHARE_SCHEMA,
+    "loan_scopes": lending.SCOPE_SCHEMA,
 }
 
 

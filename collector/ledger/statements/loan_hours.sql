@@ -5,10 +5,10 @@ WITH placed AS (
     SELECT
         d.device_id,
         d.parts,
-        d.units IS NULL AS boundless,
         s.scope,
         s.from_us,
-        s.to_us
+        s.to_us,
+        d.units IS NULL AS boundless
     FROM devices AS d
     INNER JOIN loan_scopes AS s ON d.cluster = s.cluster AND d.pool = s.pool AND d.model = s.model
 ),
