@@ -135,7 +135,7 @@ class ShareBook:
                 )
             if all(one in ("", two) or not two for one, two in zip(share.holder, other.holder, strict=True)):
                 raise ShareBookError(
-                    f"shares {earlier + 1} and {number + 1} overlap: both are {share.team}'s, of {share.scope.describe()}",
+                    f"shares {earlier + 1} and {number + 1} overlap: {share.team} has both of {share.scope.describe()}",
                     hint='end the earlier one with "to" where this one starts with "from", or add them up',
                 )
 
