@@ -129,7 +129,13 @@ def _slurm(text: str, source: str) -> Iterator[dict[str, Any] | str]:
                 yield f"{where}: {count} GPUs are no share"
                 continue
             share = {"team": row["Account"], "gpus": count, "cluster": row["Cluster"]}
-            yield {**share, "model": f"*{kind.upper()}*", "#": f"of gres type {kind}"} if kind else share
+            yield {**share, "model": _model(kind), "#": f"of gres type {kind}"} if kind else share
+
+
+def _model(gres_type: str) -> str:
+    """Return a pattern over NVML's names for a type of gres: `h100`, or what AutoDetect makes of the whole name."""
+    name = gres_type.upper().replace("_", "?")
+    return name if name.startswith(("NVIDIA?", "TESLA?")) else f"NVIDIA {name}*"
 
 
 def _toml(entries: list[dict[str, Any]], source: str, left_out: list[str]) -> str:
