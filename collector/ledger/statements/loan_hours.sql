@@ -8,7 +8,7 @@ WITH placed AS (
         s.scope,
         s.from_us,
         s.to_us,
-        d.units IS NULL AS boundless
+        d.kind = 'pool' AND d.units IS NULL AS boundless
     FROM devices AS d
     INNER JOIN loan_scopes AS s ON d.cluster = s.cluster AND d.pool = s.pool AND d.model = s.model
 ),

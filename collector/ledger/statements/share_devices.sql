@@ -10,8 +10,14 @@ SELECT
     d.cluster,
     d.pool,
     d.model,
-    sum(CASE WHEN e.device_id IS NOT NULL THEN d.parts * coalesce(d.units, 0) ELSE 0 END)::BIGINT AS parts,
-    bool_and(d.units IS NOT NULL) AS capacity_known
+    sum(
+        CASE
+            WHEN e.device_id IS NULL THEN 0
+            WHEN d.kind = 'pool' THEN d.parts * coalesce(d.units, 0)
+            ELSE d.parts
+        END
+    )::BIGINT AS parts,
+    bool_and(d.kind <> 'pool' OR d.units IS NOT NULL) AS capacity_known
 FROM devices AS d
 LEFT JOIN existing AS e ON d.device_id = e.device_id
 GROUP BY d.cluster, d.pool, d.model
