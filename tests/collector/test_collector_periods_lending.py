@@ -7,10 +7,13 @@ and a loan a quarter of what the hour costs its borrower. Hours: vision holds 7,
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from collector.api.metrics import ShareFigures
+from collector.api.services import ledger_figures
 from collector.ledger.store import Ledger
 from collector.periods.closing import close_period
 from collector.pricing.imports import ImportReport
@@ -31,6 +34,7 @@ from tests.collector.batches import START_US, frame, records
 from tests.collector.fleet import NOW_US, open_ledger, owners, prices
 
 GPUS = 8
+CONCEPT = Path(__file__).parents[2] / "docs" / "concepts" / "shares.md"
 PERIOD = Period(START_US, START_US + 3 * US_PER_HOUR, "three hours")
 VISION, SPEECH = "pod:uid-0/c", "pod:uid-1/c"
 HELD = ((7, 1), (6, 2), (4, 4))  # GPUs of vision and of speech, hour by hour
@@ -273,6 +277,29 @@ def test_a_pool_of_unknown_size_shrinks_no_share(tmp_path: Path) -> None:
             "vision": 4.0,
             "speech": 4.0,
         }
+
+
+def test_metrics_say_how_teams_stand_to_their_shares(ledger: Ledger) -> None:
+    """Those with a share, in the newest whole hour."""
+    assert ledger_figures(ledger).shares == ()
+    give(ledger, '[[share]]\nteam = "vision"\ngpus = 3\n')
+    assert ledger_figures(ledger).shares == (ShareFigures("vision", "", "", "*", 3.0, 4.0, 0.0),)
+
+
+def test_the_docs_have_the_figures_of_this_ledger(ledger: Ledger) -> None:
+    """The worked example of the concept says what the ledger says."""
+    give(ledger, SHARES)
+    [loan] = loans(ledger, PERIOD).rows
+    rows, text = by_team(ledger), " ".join(CONCEPT.read_text().split())
+    for hour, (vision, speech) in enumerate(HELD, 1):
+        assert f"| {hour} | {vision} | {speech} | {vision - 4} | {4 - speech} | {vision - 4} |" in text
+    paid, credited = Decimal("2.00") * 17 + Decimal(loan.price or 0), Decimal("2.00") * 7 - Decimal(loan.price or 0)
+    assert (
+        f"Vision borrowed {loan.gpu_hours:g} GPU-hours. It pays its usage, {rows['vision'].used_gpu_hours:g} ×" in text
+    )
+    assert f"{loan.gpu_hours:g} × 2.00 × 25 % = {loan.price}: **{paid:.2f}**" in text
+    assert f"{rows['speech'].used_gpu_hours:g} × 2.00 = 14.00" in text
+    assert f"14.00 − {loan.price} = **{credited:.2f}**" in text  # noqa: RUF001 - as it is printed
 
 
 def test_a_period_off_the_hour_is_refused(ledger: Ledger) -> None:
