@@ -295,11 +295,11 @@ def test_the_docs_have_the_figures_of_this_ledger(ledger: Ledger) -> None:
         assert f"| {hour} | {vision} | {speech} | {vision - 4} | {4 - speech} | {vision - 4} |" in text
     paid, credited = Decimal("2.00") * 17 + Decimal(loan.price or 0), Decimal("2.00") * 7 - Decimal(loan.price or 0)
     assert (
-        f"Vision borrowed {loan.gpu_hours:g} GPU-hours. It pays its usage, {rows['vision'].used_gpu_hours:g} ×" in text
+        f"Vision borrowed {loan.gpu_hours:g} GPU-hours. It pays its usage, {rows['vision'].used_gpu_hours:g} x" in text
     )
-    assert f"{loan.gpu_hours:g} × 2.00 × 25 % = {loan.price}: **{paid:.2f}**" in text
-    assert f"{rows['speech'].used_gpu_hours:g} × 2.00 = 14.00" in text
-    assert f"14.00 − {loan.price} = **{credited:.2f}**" in text  # noqa: RUF001 - as it is printed
+    assert f"{loan.gpu_hours:g} x 2.00 x 25 % = {loan.price}: **{paid:.2f}**" in text
+    assert f"{rows['speech'].used_gpu_hours:g} x 2.00 = 14.00" in text
+    assert f"14.00 - {loan.price} = **{credited:.2f}**" in text
 
 
 def test_a_period_off_the_hour_is_refused(ledger: Ledger) -> None:
