@@ -24,7 +24,7 @@ class TeamFigures(NamedTuple):
 
 
 class ShareFigures(NamedTuple):
-    """One team's share of some devices in the newest whole hour, what it held and what it borrowed: GPUs, hourly mean."""
+    """One team's share of some devices in the newest whole hour, what it held and borrowed: GPUs, the hour's mean."""
 
     team: str
     cluster: str

@@ -56,7 +56,7 @@ def quotas(answer: Answer) -> RenderableType:
         figures("Share, GPUs"),
         figures("Available"),
         figures("Held"),
-        figures("Of it"),
+        figures("Of share"),
         figures("Peak"),
         figures("Hours above"),
         figures("Borrowed"),
