@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
 from typing import NamedTuple
 
 from collector.ledger.database import Session
@@ -19,7 +18,6 @@ from gpuledger.accounting.globs import is_glob
 from gpuledger.accounting.loans import share_idle
 from gpuledger.accounting.periods import Period
 from gpuledger.accounting.shares import IDLE_OWNER, Scope, ShareBook, Team
-from gpuledger.accounting.units import gpu_hours
 from gpuledger.model import State
 
 _PLATFORM: Team = ("", "", "")
@@ -79,12 +77,11 @@ def _lines(sums: _Sums, kind: str, period: Period, shares: StoredShares) -> list
     for moved, (amount, cost_quanta) in sorted(sums.items()):
         if not cost_quanta:
             continue
-        hours = f"{gpu_hours(amount).quantize(Decimal('0.01')):,} GPU-hours"
         where = moved.scope.describe()
         paid, credited = _words(kind, moved)
         line = Adjustment(
             kind=kind,
-            because=f"{hours} {paid}, of {where}",
+            because=f"{paid} ({where})",
             reference=shares.reference,
             from_us=period.start_us,
             to_us=period.end_us,
@@ -93,7 +90,7 @@ def _lines(sums: _Sums, kind: str, period: Period, shares: StoredShares) -> list
             state=State.IDLE if kind == IDLE_SHARE else 0,
             part_us=amount,
         )
-        back = line._replace(because=f"{hours} {credited}, of {where}", cost_quanta=-cost_quanta)
+        back = line._replace(because=f"{credited} ({where})", cost_quanta=-cost_quanta)
         lines += [_of(moved.payer, line), _of(moved.credited, back)]
     return lines
 
@@ -101,9 +98,9 @@ def _lines(sums: _Sums, kind: str, period: Period, shares: StoredShares) -> list
 def _words(kind: str, moved: _Moved) -> tuple[str, str]:
     """Return what the payer's line is about, and the other's."""
     if kind == IDLE_SHARE:
-        return "that nobody held of its share", f"that nobody held of the share of {moved.payer[2]}, paid by it"
+        return "idle part of the share", f"idle part of the share of {moved.payer[2]}, paid by it"
     borrower = moved.payer[2] or "holders that no owner rule names"
-    return f"borrowed from {moved.credited[2]}", f"lent to {borrower}"
+    return f"on loan from {moved.credited[2]}", f"on loan to {borrower}"
 
 
 def _of(team: Team, line: Adjustment) -> Adjustment:

@@ -140,8 +140,8 @@ def test_what_is_lent_is_on_both_bills_and_sums_to_nothing(ledger: Ledger) -> No
     report = close_period(ledger, PERIOD, closed_by="ann")
     assert (report.adjustments, report.cost) == (2, before)
     assert [(row.kind, row.team, row.cost, row.reference, row.because) for row in adjustments(ledger, PERIOD).rows] == [
-        ("loan", "vision", "2.50", "shares 1", "5.00 GPU-hours borrowed from speech, of all devices"),
-        ("loan", "speech", "-2.50", "shares 1", "5.00 GPU-hours lent to vision, of all devices"),
+        ("loan", "vision", "2.50", "shares 1", "on loan from speech (all devices)"),
+        ("loan", "speech", "-2.50", "shares 1", "on loan to vision (all devices)"),
     ]
     assert {(row.team, row.department): row.cost for row in invoices(ledger).rows} == {
         ("vision", "research"): "36.50",
