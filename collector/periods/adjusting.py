@@ -19,7 +19,7 @@ from gpuledger.errors import ConservationError
 # From the charges of a period that are rated, and the adjustments so far: what else its bill has.
 Adjuster = Callable[[Session, Period, Sequence[Adjustment]], list[Adjustment]]
 
-ADJUSTERS: Final[tuple[Adjuster, ...]] = (loans_of, idle_of)
+ADJUSTERS: Final[tuple[Adjuster, ...]] = (loans_of, idle_of)  # who has moved idle time before idle_of has the say
 
 _SCHEMA: Final = pa.schema([
     *((name, pa.int64()) for name in ("adjustment", "from_us", "to_us", "state", "cost_quanta")),

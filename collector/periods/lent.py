@@ -48,10 +48,13 @@ def loans_of(session: Session, period: Period, _before: Sequence[Adjustment]) ->
     return _lines(sums, LOAN, period, shares)
 
 
-def idle_of(session: Session, period: Period, _before: Sequence[Adjustment]) -> list[Adjustment]:
-    """Return what owners pay of the cost of idle time, for the idle part of their shares, where the book says so."""
+def idle_of(session: Session, period: Period, before: Sequence[Adjustment]) -> list[Adjustment]:
+    """Return what owners pay of the cost of idle time, for the idle part of their shares, where the book says so.
+
+    Nothing where such time has been moved already: it is paid for once.
+    """
     shares = newest_shares(session)
-    if shares is None or shares.book.idle != IDLE_OWNER:
+    if shares is None or shares.book.idle != IDLE_OWNER or any(each.kind == IDLE_SHARE for each in before):
         return []
     sums: _Sums = defaultdict(lambda: [0, 0])
     for hour in shared_hours(session, period.interval, shares.book):

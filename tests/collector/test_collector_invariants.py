@@ -269,6 +269,8 @@ def test_i12_what_is_borrowed_is_lent_and_what_is_paid_is_credited(ledger: Ledge
         used = row.own_gpu_hours + row.borrowed_gpu_hours + row.unowned_gpu_hours + row.unlent_gpu_hours
         share = row.own_gpu_hours + row.lent_gpu_hours + row.taken_gpu_hours + row.idle_gpu_hours
         assert (round(used, 5), round(share, 5)) == (round(row.used_gpu_hours, 5), round(row.available_gpu_hours, 5))
+    held = sum(row.gpu_hours for row in chargeback(ledger, FIRST).rows if row.kind in {"owner", "unattributed"})
+    assert sum(row.used_gpu_hours for row in found) == pytest.approx(held)
     assert sum(row.borrowed_gpu_hours for row in found) == pytest.approx(sum(row.lent_gpu_hours for row in found))
     close_period(ledger, FIRST, closed_by="ann")
     lines = [row for row in adjustments(ledger, FIRST).rows if row.kind == LOAN]

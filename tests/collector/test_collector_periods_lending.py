@@ -16,6 +16,7 @@ from collector.api.metrics import ShareFigures
 from collector.api.services import ledger_figures
 from collector.ledger.store import Ledger
 from collector.periods.closing import close_period
+from collector.periods.lent import idle_of
 from collector.pricing.imports import ImportReport
 from collector.pricing.shares import import_shares
 from collector.queries.adjustments import adjustments
@@ -26,6 +27,7 @@ from collector.queries.quotas import QuotaRow, quotas
 from collector.queries.reconcile import reconcile
 from collector.queries.shares import shares
 from collector.rating import rate_dirty
+from gpuledger.accounting.adjustments import Adjustment
 from gpuledger.accounting.periods import Period, iso, parse_period
 from gpuledger.accounting.units import US_PER_HOUR
 from gpuledger.errors import ConfigError
@@ -197,6 +199,16 @@ def test_the_owner_of_a_share_pays_for_what_nobody_held_of_it(small: Ledger) -> 
         ("idle_share", "", "-2.00", "idle"),
     ]
     assert {row.team: row.cost for row in invoices(small).rows} == {"": "2.00", "speech": "8.00", "vision": "6.00"}
+
+
+def test_idle_time_is_paid_for_once(small: Ledger) -> None:
+    """Where it was moved already, the owners of shares pay nothing on top."""
+    give(small, 'idle = "owner"\n[[share]]\nteam = "vision"\ngpus = 4\n')
+    hour = Period(START_US, START_US + US_PER_HOUR, "one hour")
+    moved = Adjustment("idle_share", "spread", "policy 1", hour.start_us, hour.end_us, 0)
+    with small.snapshot() as session:
+        assert [line.team for line in idle_of(session, hour, ())] == ["vision", ""]
+        assert idle_of(session, hour, [moved]) == []
 
 
 def test_broken_and_unseen_gpus_are_no_capacity(tmp_path: Path) -> None:
