@@ -203,7 +203,7 @@ def test_the_owner_of_a_share_pays_for_what_nobody_held_of_it(small: Ledger) -> 
 
 def test_idle_time_is_paid_for_once(small: Ledger) -> None:
     """Where it was moved already, the owners of shares pay nothing on top."""
-    give(small, 'idle = "owner"\n[[share]]\nteam = "vision"\ngpus = 4\n')
+    give(small, 'idle = "owner"\n[[share]]\nteam = "vision"\ngpus = 4\nlends = false\n')
     hour = Period(START_US, START_US + US_PER_HOUR, "one hour")
     moved = Adjustment("idle_share", "spread", "policy 1", hour.start_us, hour.end_us, 0)
     with small.snapshot() as session:
