@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Any, Final
 
 from collector.pricing.fields import MAX_MODEL, decimal_field, rate_field, required_text, text_field, validity_fields
-from collector.pricing.records import Document, FileFormat, FileKind, Record, read_document, refuse_unknown
+from collector.pricing.records import FileFormat, FileKind, Record, read_document, refuse_unknown
 from gpuledger.accounting.shares import IDLE, UNOWNED, Scope, Share, ShareBook
 from gpuledger.accounting.units import GPU_PARTS
 from gpuledger.errors import ShareBookError
@@ -22,7 +22,8 @@ KEYS: Final = (
     "organisation", "department", "team", "gpus", "cluster", "pool", "model", "lends", "lend_limit", *TERMS,
     "from", "to",
 )  # fmt: skip
-MAX_GPUS: Final = 10_000_000
+MAX_Terms = tuple[Decimal | None, int | None]  # a percentage, or a rate in quanta
+_GPUS: Final = 10_000_000
 MAX_PERCENT: Final = Decimal(1000)
 _SETTINGS: Final = {"idle": IDLE, "unowned": UNOWNED}
 _GPUS: Final = re.compile(r"[0-9]+(\.[0-9]+|/[1-9][0-9]*)?")
@@ -41,8 +42,8 @@ def parse_share_book(content: bytes, as_format: FileFormat, source: str) -> Shar
         settings = document.settings
         refuse_unknown(settings, ("share", *_SETTINGS, *TERMS), source, _SHARES)
     chosen = {key: _choice(settings, key, source) for key in _SETTINGS}
-    terms: dict[str, Any] = {key: settings[key] for key in TERMS if key in settings}
-    shares = [_share(record, terms) for record in _with_places(document)]
+    terms = _terms(Record(source, settings))
+    shares = [_share(record, terms) for record in document.records]
     try:
         return ShareBook(shares, **chosen)
     except ShareBookError as error:
@@ -57,12 +58,6 @@ def gpu_parts_of(text: str) -> int | None:
     return int(parts) if parts.denominator == 1 else None
 
 
-def _with_places(document: Document) -> list[Record]:
-    for record in document.records:
-        refuse_unknown(record.values, KEYS, record.where, _SHARES)
-    return document.records
-
-
 def _choice(settings: dict[str, Any], key: str, source: str) -> str:
     known = _SETTINGS[key]
     value = settings.get(key, known[0])
@@ -71,15 +66,14 @@ def _choice(settings: dict[str, Any], key: str, source: str) -> str:
     return str(value)
 
 
-def _share(record: Record, terms: dict[str, Any]) -> Share:
-    own = any(key in record.values for key in TERMS)
-    termed = record if own else Record(record.where, {**record.values, **terms})
+def _share(record: Record, terms: _Terms) -> Share:
+    refuse_unknown(record.values, KEYS, record.where, _SHARES)
     from_us, to_us = validity_fields(record, _SHARES)
     lends = _yes(record, "lends")
     limit = _parts(record, "lend_limit") if record.values.get("lend_limit", "") != "" else None
     if limit is not None and not lends:
         raise ShareBookError(f"{record.where}: lend_limit for a share that does not lend", hint="leave one of them out")
-    percent, rate_quanta = _terms(termed)
+    percent, rate_quanta = _terms(record) if any(key in record.values for key in TERMS) else terms
     return Share(
         team=required_text(record, "team", _SHARES),
         parts=_parts(record, "gpus"),
@@ -99,7 +93,7 @@ def _share(record: Record, terms: dict[str, Any]) -> Share:
     )
 
 
-def _terms(record: Record) -> tuple[Decimal | None, int | None]:
+def _terms(record: Record) -> _Terms:
     """Return what a loan of the share costs: a percentage, or a rate; both None where it costs nothing."""
     percent = decimal_field(record, "loan_percent", 6, _SHARES)
     if percent is not None and percent > MAX_PERCENT:
@@ -107,7 +101,7 @@ def _terms(record: Record) -> tuple[Decimal | None, int | None]:
             f"{record.where}: loan_percent {percent} is over {MAX_PERCENT}",
             hint="the percentage of the rate that a borrower pays to the lender on top",
         )
-    if not record.values.get("loan_rate"):
+    if record.values.get("loan_rate", "") == "":
         return percent, None
     if percent is not None:
         raise ShareBookError(

@@ -71,6 +71,7 @@ def test_gpus_are_counted_exactly() -> None:
         ('team = "a"\ngpus = 1\nloan_percent = "2"\nloan_rate = "1"', "entry 1: loan_percent and loan_rate are both"),
         ('team = "a"\ngpus = 1\nloan_percent = "1001"', "entry 1: loan_percent 1001 is over"),
         ('team = "a"\ngpus = 1\nloan_percent = 25', "entry 1: loan_percent is 25, a number that need not be exact"),
+        ('team = "a"\ngpus = 1\nloan_rate = 0', "entry 1: loan_rate is 0, a number that need not be exact"),
         ('team = "a"\ngpus = 1\nloan_rate = "-1"', 'entry 1: loan_rate "-1" is negative'),
         (
             'team = "a"\ngpus = 1\nfrom = "2026-07-01T00:30:00Z"',
@@ -93,6 +94,10 @@ def test_a_bad_share_is_refused_with_its_place(line: str, says: str) -> None:
     [
         ("", "no share in it"),
         ('idle = "nobody"\n[[share]]\nteam = "a"\ngpus = 1', "idle is 'nobody'"),
+        (
+            'loan_percent = "x"\n[[share]]\nteam = "a"\ngpus = 1',
+            'shares.toml: loan_percent "x" is not a decimal number',
+        ),
         ('unowned = 1\n[[share]]\nteam = "a"\ngpus = 1', "unowned is 1"),
         ('ilde = "owner"\n[[share]]\nteam = "a"\ngpus = 1', 'unknown key "ilde"'),
     ],
