@@ -22,10 +22,10 @@ KEYS: Final = (
     "organisation", "department", "team", "gpus", "cluster", "pool", "model", "lends", "lend_limit", *TERMS,
     "from", "to",
 )  # fmt: skip
-MAX_Terms = tuple[Decimal | None, int | None]  # a percentage, or a rate in quanta
-_GPUS: Final = 10_000_000
+MAX_GPUS: Final = 10_000_000
 MAX_PERCENT: Final = Decimal(1000)
 _SETTINGS: Final = {"idle": IDLE, "unowned": UNOWNED}
+_Terms = tuple[Decimal | None, int | None]  # a percentage, or a rate in quanta
 _GPUS: Final = re.compile(r"[0-9]+(\.[0-9]+|/[1-9][0-9]*)?")
 _SHARES: Final = FileKind(
     "share", "share", ShareBookError, 'a share needs a team and GPUs: [[share]] team = "vision", gpus = "16"'
