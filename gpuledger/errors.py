@@ -11,6 +11,7 @@ GpuLedgerError
 ├── ConservationError      shares, energy or money do not add up
 ├── PriceBookError         a price file or a look-up of a price
 ├── OwnerMappingError      an owner file or a rule
+├── ShareBookError         a share file, or what shares are made from
 ├── ImportFileError        a job log that cannot be read at all
 └── OutsideError           a bill or a job log that the ledger cannot be held against
 
@@ -112,6 +113,10 @@ class PriceBookError(GpuLedgerError, Terminal):
 
 class OwnerMappingError(GpuLedgerError, Terminal):
     """An owner file or one of its rules cannot be used."""
+
+
+class ShareBookError(GpuLedgerError, Terminal):
+    """A share file, or what a scheduler says of quotas, cannot be used."""
 
 
 class ImportFileError(GpuLedgerError, Terminal):

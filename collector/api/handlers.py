@@ -27,6 +27,7 @@ from collector.pricing.carbon import import_carbon
 from collector.pricing.files import parse_owner_map
 from collector.pricing.imports import import_directory, import_owners, import_prices
 from collector.pricing.records import file_format
+from collector.pricing.shares import import_shares
 from gpuledger.accounting.periods import parse_period
 from gpuledger.client import BatchReceipt
 from gpuledger.errors import LedgerError, WireError
@@ -101,6 +102,11 @@ def owners(services: Services) -> Handler:
 def directory(services: Services) -> Handler:
     """Import a directory of people."""
     return _book(services, import_directory)
+
+
+def shares(services: Services) -> Handler:
+    """Import a share book."""
+    return _book(services, import_shares)
 
 
 def carbon(services: Services) -> Handler:

@@ -22,6 +22,7 @@ from gpuledger.errors import (
     LedgerError,
     OwnerMappingError,
     PriceBookError,
+    ShareBookError,
     WireError,
 )
 
@@ -37,6 +38,7 @@ _STATUS: Final[tuple[tuple[type[GpuLedgerError], int, str], ...]] = (
     (ConfigError, 400, "parameter"),
     (PriceBookError, 422, "price_book"),
     (OwnerMappingError, 422, "owner_mapping"),
+    (ShareBookError, 422, "share_book"),
     (ImportFileError, 422, "import"),
 )
 

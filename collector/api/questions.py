@@ -30,9 +30,12 @@ from collector.queries.grouping import BY, VIEWS
 from collector.queries.idle import idle
 from collector.queries.job_time import ASPECTS, job_time, job_time_table
 from collector.queries.node_costs import node_costs
+from collector.queries.loans import loans
 from collector.queries.owner_moves import owner_moves
 from collector.queries.owner_trials import owner, try_owner
+from collector.queries.quotas import quotas
 from collector.queries.reconcile import reconcile
+from collector.queries.shares import shares
 from collector.queries.status import status
 from collector.queries.timeline import GRAINS, timeline
 from collector.queries.utilization import utilization
@@ -124,6 +127,9 @@ QUESTIONS: Final[tuple[Question, ...]] = (
     Question("prices", "the newest price book", prices),
     Question("owners", "the newest owner mapping", owners),
     Question("owner", "which owner rule applies to a holder, and why not the others", owner, (HOLDER, AT)),
+    Question("shares", "the newest share book", shares),
+    Question("loans", "what teams had of the idle shares of others, and what that cost", loans, (PERIOD,), rated=True),
+    Question("quotas", "use against shares: borrowed, lent, idle", quotas, (PERIOD,), rated=True),
     Question("directory", "the newest directory of people", directory),
     Question("carbon", "regions whose carbon intensity is known by the hour", carbon),
     Question("quarantine", "batches that were refused and kept", quarantine, (LIMIT,)),

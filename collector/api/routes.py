@@ -65,6 +65,10 @@ def routes() -> Iterator[Route]:
         ImportReport, body_types=BOOKS, parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
     )  # fmt: skip
     yield Route(
+        "POST", "/v1/shares", "make this file the whole share book", handlers.shares,
+        ImportReport, body_types=BOOKS, parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
+    )  # fmt: skip
+    yield Route(
         "POST", "/v1/carbon", "add hours of a region's carbon intensity", handlers.carbon,
         ImportReport, body_types=("text/csv",), parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
     )  # fmt: skip

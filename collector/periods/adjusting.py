@@ -13,6 +13,7 @@ import pyarrow as pa
 from collector.ledger.database import Session
 from collector.periods.manual import manual_adjustments
 from collector.periods.resolving import dispute_adjustments
+from collector.periods.lent import idle_of, loans_of
 from gpuledger.accounting.adjustments import KINDS, Adjustment, require_conserved
 from gpuledger.accounting.periods import Period
 from gpuledger.errors import ConservationError
@@ -20,7 +21,8 @@ from gpuledger.errors import ConservationError
 # From the charges of a period that are rated, and the adjustments so far: what else its bill has.
 Adjuster = Callable[[Session, Period, Sequence[Adjustment]], list[Adjustment]]
 
-ADJUSTERS: Final[tuple[Adjuster, ...]] = (dispute_adjustments, manual_adjustments)
+# Who has moved idle time before idle_of has the say; what was decided comes last.
+ADJUSTERS: Final[tuple[Adjuster, ...]] = (loans_of, idle_of, dispute_adjustments, manual_adjustments)
 
 _SCHEMA: Final = pa.schema([
     *((name, pa.int64()) for name in ("adjustment", "from_us", "to_us", "state", "cost_quanta")),

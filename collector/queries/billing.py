@@ -45,6 +45,7 @@ class PeriodRow(msgspec.Struct, frozen=True):
     exception: str
     price_version: int | None
     owner_version: int | None
+    share_version: int | None
     digest: str
 
 
@@ -208,6 +209,7 @@ def _open_row(session: Session, period: Period, now_us: int, waiting: list[dict[
         exception="",
         price_version=None,
         owner_version=None,
+        share_version=None,
         digest="",
     )
 
@@ -233,6 +235,7 @@ def _closed_row(period: ClosedPeriod) -> PeriodRow:
         exception=period.exception,
         price_version=period.price_version,
         owner_version=period.owner_version,
+        share_version=period.share_version,
         digest=period.digest.decode(),
     )
 

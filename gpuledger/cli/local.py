@@ -19,6 +19,7 @@ from collector.periods.closing import close_period
 from collector.pricing.carbon import import_carbon
 from collector.pricing.files import parse_owner_map
 from collector.pricing.imports import ImportReport, import_directory, import_owners, import_prices
+from collector.pricing.shares import import_shares
 from collector.rating import rate_dirty
 from gpuledger.accounting.periods import parse_period
 from gpuledger.cli.sources import Document, media_type, read_book
@@ -29,6 +30,7 @@ _IMPORTS: Final[dict[str, Callable[..., ImportReport]]] = {
     "owners": import_owners,
     "directory": import_directory,
     "carbon": import_carbon,
+    "shares": import_shares,
 }
 _CHECKS: Final = {check.name: check for check in OWNER_CHECKS}
 _QUESTIONS: Final = {question.name: question for question in QUESTIONS}

@@ -21,12 +21,13 @@ from gpuledger.cli import (
     jobs,
     reports,
     services,
+    shares,
     welcome,
 )
 from gpuledger.cli.arguments import Parser
 from gpuledger.errors import GpuLedgerError
 
-GROUPS: Final = (demo, services, doctor, books, carbon, jobs, reports, billing, disputes, adjustments, export)
+GROUPS: Final = (demo, services, doctor, books, carbon, jobs, reports, shares, billing, disputes, adjustments, export)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

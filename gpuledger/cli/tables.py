@@ -20,6 +20,7 @@ BOOKS: Final = {
     "owners": ("Owner mapping", "rules"),
     "directory": ("Directory of people", "memberships"),
     "carbon": ("Carbon intensity", "hours"),
+    "shares": ("Share book", "shares"),
 }
 _TITLED: Final = ("team", "department")
 
@@ -243,7 +244,7 @@ def imported_book(kind: str, answer: Answer) -> RenderableType:
     """Say what an import of a book did, and what in it may be a mistake."""
     name, counted = BOOKS[kind]
     entries = f"{answer['entries']:,} {counted}"
-    rated = " Hours that it changes are rated again." if kind != "carbon" else ""
+    rated = " Hours that it changes are rated again." if kind not in {"carbon", "shares"} else ""
     done = f"{name} is now version {answer['version']} ({entries}).{rated}"
     if not answer["changed"]:
         done = f"{name} unchanged: this file is version {answer['version']} already ({entries})."

@@ -339,6 +339,18 @@ def test_openapi_lists_exactly_the_routes(filled: Site) -> None:
     assert references <= found["components"]["schemas"].keys()
 
 
+def test_shares_are_imported_over_http(site: Site) -> None:
+    """A share file is a book like the others; what is wrong with it is a problem with its place and the next step."""
+    shares = b'[[share]]\nteam = "vision"\ngpus = 4\n'
+    assert site.ask("POST", "/v1/shares", shares, **{"Content-Type": "application/toml"}).json["version"] == 1
+    assert [row["gpus"] for row in site.get("/v1/shares").json["rows"]] == [4.0]
+    refused = site.ask("POST", "/v1/shares?source=s.toml", shares * 2, **{"Content-Type": "application/toml"})
+    assert (refused.status, refused.json["code"]) == (422, "share_book")
+    assert refused.json["detail"].startswith("s.toml: shares 1 and 2 overlap")
+    assert site.get("/v1/loans?period=2026-10").json["share_versions"] == [1]
+    assert site.get("/v1/quotas?period=2026-10", Accept="text/csv").body.startswith(b"cluster,pool,model")
+
+
 def test_health_and_readiness(site: Site) -> None:
     """Alive says nothing of the ledger; ready has just committed."""
     assert site.get("/healthz").json == {"status": "alive"}

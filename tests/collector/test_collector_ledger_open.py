@@ -21,8 +21,8 @@ from collector.ledger.migrate import Migration
 from collector.ledger.stages import STAGES
 from collector.ledger.statements import names, statement
 from collector.ledger.store import Ledger
-from collector.periods import adjusting, closing, late_prices, manual, question
-from collector.pricing import carbon, stored
+from collector.periods import adjusting, closing, late_prices, lending, manual, question
+from collector.pricing import carbon, shares, stored
 from collector.queries import checks, owner_moves
 from gpuledger.errors import LedgerError
 from tests.collector.ask import RAW_HOURLY, ask, contents
@@ -162,6 +162,8 @@ RATING_STAGES: dict[str, pa.Schema] = {
     "asked_disputes": question.ASKED,
     "new_manual_lines": manual.LINES,
     "new_late_prices": late_prices.ROWS,
+    "new_shares": shares.SHARE_SCHEMA,
+    "loan_scopes": lending.SCOPE_SCHEMA,
 }
 
 
