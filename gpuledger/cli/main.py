@@ -8,11 +8,24 @@ from collections.abc import Sequence
 from typing import Final
 
 from gpuledger import __version__
-from gpuledger.cli import billing, books, carbon, demo, doctor, exits, export, jobs, reports, services, welcome
+from gpuledger.cli import (
+    audit,
+    billing,
+    books,
+    carbon,
+    demo,
+    doctor,
+    exits,
+    export,
+    jobs,
+    reports,
+    services,
+    welcome,
+)  # fmt: skip
 from gpuledger.cli.arguments import Parser
 from gpuledger.errors import GpuLedgerError
 
-GROUPS: Final = (demo, services, doctor, books, carbon, jobs, reports, billing, export)
+GROUPS: Final = (demo, services, doctor, books, carbon, jobs, reports, billing, export, audit)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

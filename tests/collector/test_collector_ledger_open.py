@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 from collector import rating
+from collector.audit import log
 from collector.ledger import migrate
 from collector.ledger.database import connect
 from collector.ledger.migrate import Migration
@@ -157,6 +158,7 @@ RATING_STAGES: dict[str, pa.Schema] = {
     "new_invoices": closing._INVOICES,
     "new_lines": closing._LINES,
     "new_adjustments": adjusting._SCHEMA,
+    "new_events": log._SCHEMA,
 }
 
 
