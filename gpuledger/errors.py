@@ -13,7 +13,8 @@ GpuLedgerError
 ├── OwnerMappingError      an owner file or a rule
 ├── ShareBookError         a share file, or what shares are made from
 ├── ImportFileError        a job log that cannot be read at all
-└── OutsideError           a bill or a job log that the ledger cannot be held against
+├── OutsideError           a bill or a job log that the ledger cannot be held against
+└── AuditError             an audit log, checkpoint or key that cannot be used
 
 `Transient` marks what may succeed when tried again, `Terminal` what will not.
 """
@@ -125,3 +126,7 @@ class ImportFileError(GpuLedgerError, Terminal):
 
 class OutsideError(GpuLedgerError, Terminal):
     """A bill or a job log of somebody else that the ledger cannot be held against."""
+
+
+class AuditError(GpuLedgerError, Terminal):
+    """An audit log, a checkpoint, a proof or a key that is not what it should be."""

@@ -17,6 +17,7 @@ from collector.api.parameters import (
     parse_period_or_current,
 )
 from collector.queries.adjustments import adjustments
+from collector.queries.audit import audit, audit_checkpoints, audit_entries
 from collector.queries.bill import KINDS, bill, bill_table
 from collector.queries.billing import invoice, invoices, periods
 from collector.queries.books import carbon, directory, owners, prices
@@ -90,6 +91,9 @@ AT: Final = Parameter(
 )
 DISPUTE: Final = Parameter("id", "the number of a dispute", bounded(1, 2**31 - 1))
 NUMBER: Final = Parameter("number", "the number of an invoice", bounded(1, 2**31 - 1))
+ACT: Final = Parameter("act", "only acts of this name, such as price.import; absent: all", default="")
+ACTOR: Final = Parameter("actor", "only what this one did; absent: all", default="")
+FIRST: Final = Parameter("first", "the sequence to begin with", bounded(0, 2**53 - 1), default="0")
 LIMIT: Final = Parameter("limit", "the most rows to return", bounded(1, MAX_LIMIT), default=str(DEFAULT_LIMIT))
 
 QUESTIONS: Final[tuple[Question, ...]] = (
@@ -132,6 +136,9 @@ QUESTIONS: Final[tuple[Question, ...]] = (
     Question("quotas", "use against shares: borrowed, lent, idle", quotas, (PERIOD,), rated=True),
     Question("directory", "the newest directory of people", directory),
     Question("carbon", "regions whose carbon intensity is known by the hour", carbon),
+    Question("audit", "what was done, and by whom, the newest first", audit, (ANY_PERIOD, ACT, ACTOR, LIMIT)),
+    Question("audit/entries", "the audit log as it is kept, for a verifier", audit_entries, (FIRST,)),
+    Question("audit/checkpoints", "signed heads of the audit log", audit_checkpoints),
     Question("quarantine", "batches that were refused and kept", quarantine, (LIMIT,)),
 )
 

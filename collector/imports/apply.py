@@ -6,6 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from collector.audit.canonical import Value
+from collector.audit.log import record as audit
 from collector.imports.batches import Booked, build_batches
 from collector.imports.booking import BookedRun, Booking, Outcome, decide_booking
 from collector.imports.findings import Problem
@@ -150,5 +152,7 @@ def _book(ledger: Ledger, chunk: JobImport, plan: _Plan) -> None:
 
     def keep_runs(session: Session) -> None:
         session.execute("import_keep_runs", tables={"incoming_runs": runs})
+        booked: dict[str, Value] = {"runs": len(plan.runs), "import": chunk.import_id}
+        audit(session, plan.now_us, "jobs.import", chunk.import_id, booked)
 
     ledger.store(intakes, also=keep_runs)

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import pyarrow as pa
 
+from collector.audit.log import record
 from collector.ledger.database import Session
 from collector.ledger.store import Ledger
 from collector.periods.adjusting import ADJUSTERS, Adjuster, adjustments_of, store
@@ -200,6 +201,8 @@ def _close(session: Session, order: _Order, totals: dict[str, Any], proven: _Pro
     )
     session.execute("period_insert", closed._asdict())
     invoices = _invoice(session, closed, bounds)
+    sealed = {"digest": closed.digest.decode(), "closed_by": closed.closed_by, "exception": closed.exception}
+    record(session, order.at_us, "period.close", closed.label, {**sealed, "invoices": len(invoices)})
     return CloseReport(
         period_id=period_id,
         label=period.label,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -12,6 +14,7 @@ import pyarrow as pa
 from collector.api.changes import find_change, parse_request
 from collector.api.parameters import read_parameters
 from collector.api.questions import OWNER_CHECKS, QUESTIONS
+from collector.audit.actor import act_as
 from collector.imports.apply import apply_import
 from collector.imports.payload import Applied, JobImport
 from collector.ledger.store import Ledger
@@ -41,6 +44,7 @@ class LocalSource:
 
     def __init__(self, directory: Path) -> None:
         self._ledger = Ledger.open(directory)
+        act_as(_user())
         self._rated = False
 
     def query(self, name: str, params: Mapping[str, str]) -> Document:
@@ -122,3 +126,11 @@ class LocalSource:
 def _plain(answer: msgspec.Struct) -> dict[str, Any]:
     document: dict[str, Any] = msgspec.to_builtins(answer)
     return document
+
+
+def _user() -> str:
+    """Return who runs this, as the audit log names them."""
+    try:
+        return getpass.getuser()
+    except OSError:
+        return f"user {os.getuid()}"  # an account that has no name

@@ -10,6 +10,7 @@ from typing import Final
 from gpuledger import __version__
 from gpuledger.cli import (
     adjustments,
+    audit,
     billing,
     books,
     carbon,
@@ -27,7 +28,21 @@ from gpuledger.cli import (
 from gpuledger.cli.arguments import Parser
 from gpuledger.errors import GpuLedgerError
 
-GROUPS: Final = (demo, services, doctor, books, carbon, jobs, reports, shares, billing, disputes, adjustments, export)
+GROUPS: Final = (
+    demo,
+    services,
+    doctor,
+    books,
+    carbon,
+    jobs,
+    reports,
+    shares,
+    billing,
+    disputes,
+    adjustments,
+    export,
+    audit,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

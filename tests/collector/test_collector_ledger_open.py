@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 from collector import rating
+from collector.audit import log
 from collector.ledger import migrate
 from collector.ledger.database import connect
 from collector.ledger.migrate import Migration
@@ -164,6 +165,7 @@ RATING_STAGES: dict[str, pa.Schema] = {
     "new_late_prices": late_prices.ROWS,
     "new_shares": shares.SHARE_SCHEMA,
     "loan_scopes": lending.SCOPE_SCHEMA,
+    "new_events": log._SCHEMA,
 }
 
 
