@@ -30,8 +30,8 @@ from collector.queries.facts import DEFAULT_LIMIT, charges, devices, events, qua
 from collector.queries.grouping import BY, VIEWS
 from collector.queries.idle import idle
 from collector.queries.job_time import ASPECTS, job_time, job_time_table
-from collector.queries.node_costs import node_costs
 from collector.queries.loans import loans
+from collector.queries.node_costs import node_costs
 from collector.queries.owner_moves import owner_moves
 from collector.queries.owner_trials import owner, try_owner
 from collector.queries.quotas import quotas

@@ -11,9 +11,9 @@ from typing import Any, Final
 import pyarrow as pa
 
 from collector.ledger.database import Session
+from collector.periods.lent import idle_of, loans_of
 from collector.periods.manual import manual_adjustments
 from collector.periods.resolving import dispute_adjustments
-from collector.periods.lent import idle_of, loans_of
 from gpuledger.accounting.adjustments import KINDS, Adjustment, require_conserved
 from gpuledger.accounting.periods import Period
 from gpuledger.errors import ConservationError
