@@ -21,6 +21,7 @@ from collector.pricing.stored import (
     newest_prices,
     rule_rows,
 )
+from collector.pricing.stored_contracts import contract_rows
 from collector.pricing.warnings import owner_warnings, price_warnings
 from gpuledger.accounting.ownership import OwnerMap
 from gpuledger.accounting.pricebook import PriceBook
@@ -77,7 +78,11 @@ def _store_prices(ledger: Ledger, book: PriceBook, content: bytes, *, source: st
         }
         session.execute("price_insert_book", facts)
         session.execute("price_insert_entries", {"price_version": number}, {"new_entries": entry_rows(book)})
+        session.execute(
+            "price_insert_contracts", {"price_version": number}, {"new_contracts": contract_rows(book.contracts)}
+        )
         _mark(session, changed(newest.book.entries if newest else (), book.entries))
+        _mark(session, changed(newest.book.contracts if newest else (), book.contracts))
     return ImportReport(number, len(book.entries), changed=True)
 
 
