@@ -4,6 +4,7 @@ INSERT INTO corrections BY NAME
 SELECT
     p.corrects_period_id,
     p.hour_us,
+    p.offset_us,
     p.device_id,
     p.holder_id,
     p.state,

@@ -1,4 +1,5 @@
--- The digest of a period's bill: every charge and every correction of it, in an order that follows from the rows alone.
+-- The digest of a period's bill: every charge, correction and adjustment of it, in an order that follows
+-- from the rows alone.
 WITH lines AS (
     SELECT
         c.hour_us,
@@ -9,7 +10,8 @@ WITH lines AS (
             c.energy_mj::VARCHAR, c.energy_unknown_us::VARCHAR, coalesce(c.price_version::VARCHAR, '-'),
             coalesce(c.price_entry::VARCHAR, '-'), coalesce(c.owner_version::VARCHAR, '-'),
             coalesce(c.rate_quanta::VARCHAR, '-'), coalesce(c.cost_quanta::VARCHAR, '-'),
-            coalesce(c.active_cost_quanta::VARCHAR, '-')
+            coalesce(c.active_cost_quanta::VARCHAR, '-'),
+            nullif(c.offset_us, 0)::VARCHAR
         ) AS row_text
     FROM charges AS c
     INNER JOIN devices AS d ON c.device_id = d.device_id
@@ -25,7 +27,7 @@ WITH lines AS (
             coalesce(r.reason, ''), coalesce(o.organisation, ''), coalesce(o.department, ''), coalesce(o.team, ''),
             coalesce(o.project, ''), k.held_us::VARCHAR, coalesce(k.price_version::VARCHAR, '-'),
             coalesce(k.price_entry::VARCHAR, '-'), coalesce(k.owner_version::VARCHAR, '-'),
-            coalesce(k.rate_quanta::VARCHAR, '-'), k.cost_quanta::VARCHAR
+            coalesce(k.rate_quanta::VARCHAR, '-'), k.cost_quanta::VARCHAR, nullif(k.offset_us, 0)::VARCHAR
         ) AS row_text
     FROM corrections AS k
     INNER JOIN devices AS d ON k.device_id = d.device_id
@@ -33,6 +35,16 @@ WITH lines AS (
     LEFT JOIN reasons AS r ON k.reason_id = r.reason_id
     LEFT JOIN owners AS o ON k.owner_id = o.owner_id
     WHERE k.period_id = $period_id
+    UNION ALL
+    SELECT
+        a.from_us AS hour_us,
+        concat_ws(
+            chr(31), 'adjustment', a.adjustment::VARCHAR, a.kind, a.because, a.reference, a.corrects,
+            a.from_us::VARCHAR, a.to_us::VARCHAR, a.organisation, a.department, a.team, a.project, a.model,
+            a.mig_profile, a.state::VARCHAR, a.part_us::VARCHAR, a.cost_quanta::VARCHAR
+        ) AS row_text
+    FROM adjustments AS a
+    WHERE a.period_id = $period_id
 ),
 
 hours AS (
