@@ -23,7 +23,7 @@ from collector.ledger.statements import names, statement
 from collector.ledger.store import Ledger
 from collector.periods import adjusting, closing
 from collector.pricing import carbon, stored, stored_contracts
-from collector.queries import owner_moves
+from collector.queries import checks, owner_moves
 from gpuledger.errors import LedgerError
 from tests.collector.ask import RAW_HOURLY, ask, contents
 from tests.collector.batches import minutes
@@ -161,6 +161,7 @@ RATING_STAGES: dict[str, pa.Schema] = {
     "new_invoices": closing._INVOICES,
     "new_lines": closing._LINES,
     "new_adjustments": adjusting._SCHEMA,
+    **checks.STAGES,
 }
 
 
