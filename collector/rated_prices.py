@@ -107,8 +107,9 @@ def _sold(
         return _Sold(row["device_id"], asked, (), ())
     priced = {entry.contract for entry in book.entries if entry.contract and applies(entry, asked)}
     covered = _Sold(row["device_id"], asked, tuple(spell for spell in spells if spell.contract in priced), ())
-    ends = {at for life in lives for at in life}
-    turns = {at for spell in covered.spells for at in spell[:2] if at not in ends}
+    ends = {life.end_us for life in lives}  # after which there is nothing to price
+    turns = {spell.start_us for spell in covered.spells}
+    turns |= {spell.end_us for spell in covered.spells} - ends
     for entry in book.entries:
         if not applies(entry, asked):
             continue

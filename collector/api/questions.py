@@ -22,6 +22,7 @@ from collector.queries.billing import invoice, invoices, periods
 from collector.queries.books import carbon, directory, owners, prices
 from collector.queries.charge_id import parse_charge_id
 from collector.queries.chargeback import chargeback
+from collector.queries.contracts import contracts
 from collector.queries.explain import explain
 from collector.queries.facts import DEFAULT_LIMIT, charges, devices, events, quarantine, usage
 from collector.queries.grouping import BY, VIEWS
@@ -103,6 +104,7 @@ QUESTIONS: Final[tuple[Question, ...]] = (
     Question("invoices", "all invoices and credit notes", invoices),
     Question("invoice", "one invoice, line by line", invoice, (NUMBER,)),
     Question("prices", "the newest price book", prices),
+    Question("contracts", "what contracts committed, what of it was covered and what was short", contracts, (PERIOD,)),
     Question("owners", "the newest owner mapping", owners),
     Question("owner", "which owner rule applies to a holder, and why not the others", owner, (HOLDER, AT)),
     Question("directory", "the newest directory of people", directory),

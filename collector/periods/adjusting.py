@@ -11,6 +11,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from collector.ledger.database import Session
+from collector.periods.committing import commitments
 from gpuledger.accounting.adjustments import KINDS, Adjustment, require_conserved
 from gpuledger.accounting.periods import Period
 from gpuledger.errors import ConservationError
@@ -18,7 +19,7 @@ from gpuledger.errors import ConservationError
 # From the charges of a period that are rated, and the adjustments so far: what else its bill has.
 Adjuster = Callable[[Session, Period, Sequence[Adjustment]], list[Adjustment]]
 
-ADJUSTERS: Final[tuple[Adjuster, ...]] = ()
+ADJUSTERS: Final[tuple[Adjuster, ...]] = (commitments,)
 
 _SCHEMA: Final = pa.schema([
     *((name, pa.int64()) for name in ("adjustment", "from_us", "to_us", "state", "cost_quanta")),

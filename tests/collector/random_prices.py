@@ -107,7 +107,8 @@ def _contract_at(spells: list[Spell], at_us: int) -> str:
 
 def _turns(device: Device, book: PriceBook, spells: list[Spell], life: Interval) -> list[int]:
     """Return where prices of a device turn: also where another entry wins all the time."""
-    turns = [at for spell in spells for at in spell[:2] if at not in life]
+    turns = [spell.start_us for spell in spells]
+    turns += [spell.end_us for spell in spells if spell.end_us != life.end_us]
     for entry in book.entries:
         for at in entry.validity:
             if at is not None and applies(entry, _asked(device)):
