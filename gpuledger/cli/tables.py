@@ -190,7 +190,8 @@ def _cost(text: str | None) -> str:
 
 
 def prices(answer: Answer) -> RenderableType:
-    """Draw the price book."""
+    """Draw the price book; whom a price is for has a column where any is for somebody."""
+    whose = [_whose(row) for row in answer["rows"]]
     lines = [
         Line(
             (
@@ -198,19 +199,21 @@ def prices(answer: Answer) -> RenderableType:
                 row["mig_profile"],
                 row["pool"],
                 row["cluster"],
+                *([of] if any(whose) else []),
                 row["rate"],
                 row["list_rate"] if row["list_rate"] != row["rate"] else "",
                 " ".join(filter(None, (row["carbon_region"], row["carbon_g_per_kwh"]))) or wording.UNKNOWN,
                 validity(row),
             )
         )
-        for row in answer["rows"]
+        for row, of in zip(answer["rows"], whose, strict=True)
     ]
     columns = (
         words("GPU model"),
         words("MIG profile"),
         words("Pool"),
         words("Cluster"),
+        *([words("For")] if any(whose) else []),
         figures(f"{answer['currency'] or 'Rate'} per GPU-hour"),
         figures("List"),
         figures("CO2e, g/kWh"),
@@ -218,6 +221,11 @@ def prices(answer: Answer) -> RenderableType:
     )
     notes = [f"Entry {row['entry']}: {'; '.join(row['built'])}." for row in answer["rows"] if row["built"]]
     return draw(book_title("Price book", answer), columns, lines, notes)
+
+
+def _whose(row: Answer) -> str:
+    owner = "/".join(row[level] for level in ("organisation", "department", "team", "project") if row[level])
+    return ", ".join(filter(None, (f"contract {row['contract']}" if row["contract"] else "", owner)))
 
 
 def owners(answer: Answer) -> RenderableType:
