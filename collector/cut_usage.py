@@ -1,4 +1,4 @@
-"""Usage of hours that are cut: from the records as reported, each segment with exactly its part of what straddles a turn.
+"""Usage of hours that are cut: of the records as reported, each segment has exactly its part.
 
 Hours that are not cut, nearly all, are rated from the hourly roll-up and never come here.
 """

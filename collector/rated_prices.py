@@ -1,15 +1,15 @@
-"""Which price applies to the devices of a rating pass, from when until when and for whom, and where their hours are cut.
+"""Which price applies to devices in a rating pass, from when until when and for whom, and where their hours are cut.
 
-An hour is cut for one device where an entry that speaks of it begins or ends, or where a contract that has prices for it
-begins or ends to cover it. That follows from the price book and the lives of devices alone, whoever holds the device.
+An hour is cut for one device where an entry that speaks of it begins or ends, or where a contract that has prices for
+it begins or ends to cover it. That follows from the price book and the lives of devices alone, whoever holds them.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import pyarrow as pa
 
@@ -40,12 +40,11 @@ class Rates(NamedTuple):
 
 
 class _Sold(NamedTuple):
-    """A device with the spells in which contracts that have prices for it cover it, and the turns inside its hours."""
+    """A device, and when which contracts cover it that have prices for it."""
 
     device_id: int
     asked: Priced
     spells: tuple[Spell, ...]
-    turns: tuple[int, ...]
 
     def contract_at(self, at_us: int) -> str:
         """Return the contract that covers it; empty where none does."""
@@ -60,20 +59,21 @@ def find_rates(session: Session, hours: pa.Table, span: Interval, book: PriceBoo
     if book is None:
         return Rates(PRICE_SCHEMA.empty_table(), PAYER_SCHEMA.empty_table(), SEGMENT_SCHEMA.empty_table())
     rows = session.execute("rate_devices", tables={"rate_pass": hours}).to_pylist()
-    machines = machines_of(session, span) if any(entry.contract for entry in book.entries) else []
-    lives = {machine.device: machine.lives for machine in machines}
-    spells = cover(book.contracts, machines, span).spells
     bounds = sorted({at for entry in book.entries for at in entry.validity if at is not None})
-    sold = [
-        _sold(book, row, spells.get(row["device_id"], []), lives.get(row["device_id"], ()), bounds, span)
-        for row in rows
-    ]
+    sold = [_Sold(row["device_id"], Priced(**{name: row[name] for name in Priced._fields}), ()) for row in rows]
+    turns: dict[int, set[int]] = {}
+    if any(entry.contract for entry in book.entries):
+        machines = machines_of(session, span)
+        lives = {machine.device: machine.lives for machine in machines}
+        spells = cover(book.contracts, machines, span).spells
+        sold = [_covered(book, device, spells.get(device.device_id, [])) for device in sold]
+        turns = {device.device_id: _contract_turns(device, lives) for device in sold if device.spells}
+    if any(at % US_PER_HOUR for at in bounds):
+        for device in sold:
+            turns.setdefault(device.device_id, set()).update(_entry_turns(book, device))
     payers, owners = _payers(session, book)
-    return Rates(
-        _price_rows(book, sold, owners, cut_at(span, bounds)),
-        payers,
-        _segment_rows(sold, hours, {row["device_id"]: row["cluster"] for row in rows}),
-    )
+    clusters = {row["device_id"]: row["cluster"] for row in rows}
+    return Rates(_price_rows(book, sold, owners, cut_at(span, bounds)), payers, _segment_rows(turns, hours, clusters))
 
 
 def machines_of(session: Session, span: Interval) -> list[Machine]:
@@ -85,8 +85,8 @@ def machines_of(session: Session, span: Interval) -> list[Machine]:
         row = each[0]
         found.append(
             Machine(
-                row["device_id"],
-                *(row[name] for name in ("device_key", "node", "cluster", "pool", "model", "mig_profile")),
+                device=row["device_id"],
+                **{name: row[name] for name in ("device_key", "node", "cluster", "pool", "model", "mig_profile")},
                 size=row["parts"] * row["capacity_units"],
                 lives=tuple(Interval(life["from_us"], life["until_us"]) for life in each),
             )
@@ -94,30 +94,29 @@ def machines_of(session: Session, span: Interval) -> list[Machine]:
     return found
 
 
-def _sold(
-    book: PriceBook,
-    row: dict[str, Any],
-    spells: Sequence[Spell],
-    lives: Sequence[Interval],
-    bounds: Sequence[int],
-    span: Interval,
-) -> _Sold:
-    asked = Priced(**{name: row[name] for name in Priced._fields})
-    if not spells and all(at % US_PER_HOUR == 0 for at in bounds):
-        return _Sold(row["device_id"], asked, (), ())
-    priced = {entry.contract for entry in book.entries if entry.contract and applies(entry, asked)}
-    covered = _Sold(row["device_id"], asked, tuple(spell for spell in spells if spell.contract in priced), ())
-    ends = {life.end_us for life in lives}  # after which there is nothing to price
-    turns = {spell.start_us for spell in covered.spells}
-    turns |= {spell.end_us for spell in covered.spells} - ends
-    for entry in book.entries:
-        if not applies(entry, asked):
-            continue
-        for at in entry.validity:
-            if at is not None and entry.contract in ("", covered.contract_at(at - 1), covered.contract_at(at)):
-                turns.add(at)
-    inside = sorted(at for at in turns if at % US_PER_HOUR and span.start_us < at < span.end_us)
-    return covered._replace(turns=tuple(inside))
+def _covered(book: PriceBook, device: _Sold, spells: Sequence[Spell]) -> _Sold:
+    """Add when a device is covered by contracts that have prices for it."""
+    if not spells:
+        return device
+    priced = {entry.contract for entry in book.entries if entry.contract and applies(entry, device.asked)}
+    return device._replace(spells=tuple(spell for spell in spells if spell.contract in priced))
+
+
+def _contract_turns(device: _Sold, lives: dict[Hashable, tuple[Interval, ...]]) -> set[int]:
+    """Return where contracts begin and end to cover a device, but for the ends of its lives: nothing follows."""
+    ends = {life.end_us for life in lives[device.device_id]}
+    return {spell.start_us for spell in device.spells} | {spell.end_us for spell in device.spells} - ends
+
+
+def _entry_turns(book: PriceBook, device: _Sold) -> set[int]:
+    """Return where entries that speak of a device begin or end; those of a contract only while that covers it."""
+    return {
+        at
+        for entry in book.entries
+        if applies(entry, device.asked)
+        for at in entry.validity
+        if at is not None and entry.contract in ("", device.contract_at(at - 1), device.contract_at(at))
+    }
 
 
 def _payers(session: Session, book: PriceBook) -> tuple[pa.Table, list[Owner | None]]:
@@ -160,9 +159,7 @@ def _price_rows(
     return pa.table(columns, schema=PRICE_SCHEMA)
 
 
-def _segments(
-    book: PriceBook, device: _Sold, owner: Owner | None, pieces: Sequence[Interval]
-) -> list[_Segment]:
+def _segments(book: PriceBook, device: _Sold, owner: Owner | None, pieces: Sequence[Interval]) -> list[_Segment]:
     """Return a device's rates in order of time; pieces that follow each other at one price are one segment."""
     found: list[_Segment] = []
     edges = [at for spell in device.spells for at in spell[:2]]
@@ -178,23 +175,20 @@ def _segments(
     return found
 
 
-def _segment_rows(sold: Sequence[_Sold], hours: pa.Table, clusters: dict[int, str]) -> pa.Table:
-    if not any(device.turns for device in sold):
-        return SEGMENT_SCHEMA.empty_table()
+def _segment_rows(turns: dict[int, set[int]], hours: pa.Table, clusters: dict[int, str]) -> pa.Table:
+    """Return the segments of the hours that lie in the pass and that a device's turns cut."""
     wanted = set(zip(hours["cluster"].to_pylist(), hours["hour_us"].to_pylist(), strict=True))
-    rows = [row for device in sold for row in _cut_hours(device, clusters[device.device_id], wanted)]
+    rows = [
+        {
+            "device_id": device_id,
+            "hour_us": hour_us,
+            "offset_us": start_us - hour_us,
+            "start_us": start_us,
+            "end_us": end_us,
+        }
+        for device_id, at in turns.items()
+        for hour_us in sorted({each // US_PER_HOUR * US_PER_HOUR for each in at if each % US_PER_HOUR})
+        if (clusters[device_id], hour_us) in wanted
+        for start_us, end_us in cut_at(Interval(hour_us, hour_us + US_PER_HOUR), at)
+    ]
     return pa.Table.from_pylist(rows, schema=SEGMENT_SCHEMA)
-
-
-def _cut_hours(device: _Sold, cluster: str, wanted: set[tuple[str, int]]) -> Iterator[dict[str, int]]:
-    for hour_us in sorted({at // US_PER_HOUR * US_PER_HOUR for at in device.turns}):
-        if (cluster, hour_us) not in wanted:
-            continue
-        for start_us, end_us in cut_at(Interval(hour_us, hour_us + US_PER_HOUR), device.turns):
-            yield {
-                "device_id": device.device_id,
-                "hour_us": hour_us,
-                "offset_us": start_us - hour_us,
-                "start_us": start_us,
-                "end_us": end_us,
-            }

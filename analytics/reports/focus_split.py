@@ -67,7 +67,11 @@ def _origin_id() -> pl.Expr:
     turned = pl.when(pl.col("offset_us") == 0).then(pl.lit("")).otherwise(pl.format("+{}us", "offset_us"))
     # holders may have prices of their own: what is split is the time at one price
     prices = pl.col("price_entry").n_unique().over("period_id", "hour_us", "device_id", "offset_us")
-    priced = pl.when(prices == 1).then(pl.lit("")).otherwise(pl.format("/entry {}", pl.col("price_entry").cast(pl.String).fill_null("none")))
+    priced = (
+        pl.when(prices == 1)
+        .then(pl.lit(""))
+        .otherwise(pl.format("/entry {}", pl.col("price_entry").cast(pl.String).fill_null("none")))
+    )
     place = pl.format("{}/{}/{}@{}{}{}", "cluster", "device", "device_id", hour, turned, priced)
     correction = pl.format("correction/{}/{}/{}", "period_id", "row", place)
     return pl.when(pl.col("period_id").is_null()).then(place).otherwise(correction)

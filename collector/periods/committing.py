@@ -25,7 +25,7 @@ def commitments(session: Session, period: Period, _before: Sequence[Adjustment])
     """Return what is short of contracts in `period`, as far as any data reaches, and what changed of closed ones."""
     newest = newest_prices(session)
     billed = {
-        (row["label"], row["reference"]): row["cost_quanta"]
+        (row["billed_for"], row["reference"]): row["cost_quanta"]
         for row in session.execute("commitments_billed").to_pylist()
     }
     mine = [

@@ -1,13 +1,13 @@
-"""The `[[contract]]` tables of a price file: how many GPUs are committed, which devices they may be, and what they cost.
+"""The `[[contract]]` tables of a price file: how many GPUs are committed, which they may be, and what they cost.
 
-Keys: `name`, `cluster`, `gpus`, `rate` (per GPU and hour, paid whether the GPU is there or not) and `from`; where wanted
-`to`, `vendor`, `pool`, `model`, `mig_profile` and `node` (the last three may be patterns), a `discount_percent`, and a
-currency with its exchange rate, as entries have them.
+Keys: `name`, `cluster`, `gpus`, `rate` (per GPU and hour, paid whether the GPU is there or not) and `from`; where
+wanted `to`, `vendor`, `pool`, `model`, `mig_profile` and `node` (the last three may be patterns), a `discount_percent`,
+and a currency with its exchange rate, as entries have them.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from collector.pricing.fields import MAX_MODEL, required_text, text_field, validity_fields
 from collector.pricing.records import FileKind, Record, refuse_unknown
@@ -28,7 +28,7 @@ _CONTRACTS: Final = FileKind(
 )
 
 
-def parse_contracts(tables: Any, book_currency: str, source: str) -> list[Contract]:
+def parse_contracts(tables: object, book_currency: str, source: str) -> list[Contract]:
     """Return the contracts of a price file in its order; raises PriceBookError with the entry and the next step."""
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise PriceBookError(f'{source}: "contract" is not a list of tables', hint=_CONTRACTS.example)
@@ -43,7 +43,9 @@ def _contract(record: Record, book_currency: str) -> Contract:
     gpus = _gpus(record)
     from_us, to_us = validity_fields(record, _CONTRACTS, US_PER_SECOND)
     if from_us is None:
-        raise PriceBookError(f"{record.where}: from is missing", hint="a commitment begins: from = 2026-01-01T00:00:00Z")
+        raise PriceBookError(
+            f"{record.where}: from is missing", hint="a commitment begins: from = 2026-01-01T00:00:00Z"
+        )
     rate = stated_rate(record, book_currency, _CONTRACTS)
     return Contract(
         name=name,

@@ -1,8 +1,9 @@
 """The two files that people write: the price book and the owner mapping, as TOML or CSV.
 
 A price file holds `currency`, `[[price]]` tables and, where GPUs are leased, `[[contract]]` tables; as CSV, one line an
-entry with a `currency` column, in which lines with an exchange rate have a currency of their own, and no contracts. An owner file holds `[[owner]]` tables with `match.*` keys; as CSV,
-the same keys are columns. A file is the whole book, not a change to it.
+entry with a `currency` column, in which lines with an exchange rate have a currency of their own, and no contracts. An
+owner file holds `[[owner]]` tables with `match.*` keys; as CSV, the same keys are columns. A file is the whole book,
+not a change to it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the contracts and the entries of owners in a new price book are likely to have wrong, by what the ledger knows."""
+"""What contracts and entries of owners in a new price book are likely to have wrong, by what the ledger knows."""
 
 from __future__ import annotations
 

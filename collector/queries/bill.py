@@ -23,8 +23,8 @@ class BillLine(msgspec.Struct, frozen=True):
     """One charge or correction. Money is whole quanta (1e-9 of the currency's unit), time microseconds.
 
     Corrections name the period that they are billed in and the one that they correct; their activity and energy are not
-    kept. `offset_us` is how far into its hour the segment of a line begins: more than 0 only where a price turned in it.
-    A device that changed (its size, its pool) has another `device_id` under the same key. `rate_quanta` and
+    kept. `offset_us` is how far into its hour the segment of a line begins: more than 0 only where a price turned. A
+    device that changed (its size, its pool) has another `device_id` under the same key. `rate_quanta` and
     `cost_quanta` of a charge are None where no price applies.
     """
 

@@ -369,10 +369,9 @@ def _money_words(row: dict[str, Any], newest: int | None) -> str:
             return f": its rate does not follow from price entry {row['price_entry'] + 1}"
         case "price", _:
             return f": no price, and version {newest} has one"
-        case _, "segment":
-            return f": charged for {row['held_us']} us of {row['due_us']} us between two turns of its price"
-        case _:
-            return f": charged for {row['held_us']} us of {row['due_us']} us"
+        case _, cause:
+            between = " between two turns of its price" if cause == "segment" else ""
+            return f": charged for {row['held_us']} us of {row['due_us']} us{between}"
 
 
 def _counts(rows: list[dict[str, Any]]) -> Iterator[tuple[str, int, int]]:

@@ -84,9 +84,10 @@ def _parts(
         for part, each in found
         if each.price_version is not None
     ]
-    for part in gaps([part for part, _ in found], period.interval) if newest else ():
-        label = period.label if part == period.interval else f"{iso(part.start_us)}..{iso(part.end_us)}"
-        parts.append((part, label, False, newest))
+    if newest:
+        for part in gaps([part for part, _ in found], period.interval):
+            label = period.label if part == period.interval else f"{iso(part.start_us)}..{iso(part.end_us)}"
+            parts.append((part, label, False, newest))
     yield from sorted(parts, key=lambda part: part[0])
 
 

@@ -2,8 +2,8 @@
 
 A contract covers devices of one cluster, at most `gpus` of them at a time. Who comes first is decided by the device's
 key (then its node), so that the same fleet is covered in the same way however often it is asked. A device is covered
-whole or not at all: one that is larger than what is left is passed over, and the next is looked at. No device is covered
-by two contracts at once: the earlier one in the book has it.
+whole or not at all: one that is larger than what is left is passed over, and the next is looked at. No device is
+covered by two contracts at once: the earlier one in the book has it.
 
 At every instant what is committed is what is covered plus what is short, in parts of a GPU, to the microsecond.
 """

@@ -3,8 +3,8 @@
 Entries are compared scope by scope, the first difference decides:
 
 1. an entry of a contract (it applies to what the contract covers) before one without,
-2. an entry of an owner (it applies to what that owner holds) before one for everybody; of two such the one that names the
-   project, then the team, then the department, then the organisation,
+2. an entry of an owner (it applies to what that owner holds) before one for everybody; of two such the one that names
+   the project, then the team, then the department, then the organisation,
 3. an entry that names the cluster before one for all clusters,
 4. one that names the node pool before one for all pools,
 5. an exact model before a glob, and of two globs the one that fixes more characters,
@@ -147,7 +147,7 @@ class PriceBook:
 
 
 def is_for(wanted: Owner, owner: Owner | None) -> bool:
-    """Return whether an entry of the owner `wanted` is for what `owner` holds; only one for everybody is for nobody's."""
+    """Return whether an entry of `wanted` is for what `owner` holds (None: nobody does)."""
     return wanted == NOBODY or (
         owner is not None and all(name in ("", value) for name, value in zip(wanted, owner, strict=True))
     )

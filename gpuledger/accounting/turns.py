@@ -1,4 +1,4 @@
-"""Hours cut where their price turns: what of a usage record lies in which segment, so that nothing is lost or made up."""
+"""Hours cut where their price turns: what of a usage record lies in which segment, and nothing is lost or made up."""
 
 from __future__ import annotations
 

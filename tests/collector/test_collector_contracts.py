@@ -132,9 +132,7 @@ def test_a_shortfall_is_told_and_billed(ledger: Ledger) -> None:
     assert (report.adjustments, report.cost) == (1, "11.80")
     assert {each.team: each.cost for each in invoices(ledger).rows} == {"": "9.80", "vision": "2.00"}
     [line] = adjustments(ledger, FIRST).rows
-    assert line.because == (
-        '2.0 of 6.0 GPU-hours that contract "lease-a" with rent-a-rack commits were not there'
-    )
+    assert line.because == ('2.0 of 6.0 GPU-hours that contract "lease-a" with rent-a-rack commits were not there')
     assert [each.final for each in contracts(ledger, FIRST).rows] == [True]
     assert reconcile(ledger, FIRST).ok
 

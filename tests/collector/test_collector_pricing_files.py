@@ -103,9 +103,7 @@ def entry(*lines: str, head: str = 'currency = "EUR"') -> bytes:
     return "\n".join([head, "[[price]]", *lines]).encode()
 
 
-LEASE = (
-    '[[contract]]\nname = "lease-a"\ncluster = "c1"\ngpus = 8\nrate = "1.90"\nfrom = 2026-01-01T00:00:00Z\n'
-)
+LEASE = '[[contract]]\nname = "lease-a"\ncluster = "c1"\ngpus = 8\nrate = "1.90"\nfrom = 2026-01-01T00:00:00Z\n'
 TEAM = 'team = "a"'
 MODEL, RATE = 'model = "m"', 'rate = "1"'
 
@@ -135,7 +133,11 @@ MODEL, RATE = 'model = "m"', 'rate = "1"'
         (entry(MODEL, RATE, 'contract = "lease-b"', LEASE), 'contract "lease-b", which there is not', '"lease-a"'),
         (entry(MODEL, RATE, 'contract = "lease-a"'), "which there is not", "[[contract]] name"),
         (entry(MODEL, RATE, LEASE, LEASE), 'two contracts are called "lease-a"', "rename one"),
-        (entry(MODEL, RATE, LEASE.replace("gpus = 8", "gpus = 0")), "gpus 0 is not a whole number", "leave the contract"),
+        (
+            entry(MODEL, RATE, LEASE.replace("gpus = 8", "gpus = 0")),
+            "gpus 0 is not a whole number",
+            "leave the contract",
+        ),
         (entry(MODEL, RATE, LEASE.replace("gpus = 8", "gpus = 2.5")), "gpus 2.5 is not a whole", "how many GPUs"),
         (entry(MODEL, RATE, LEASE.replace("gpus = 8\n", "")), "gpus is missing", "cluster"),
         (entry(MODEL, RATE, LEASE.replace('cluster = "c1"\n', "")), "cluster is missing", "[[contract]] name"),

@@ -148,10 +148,10 @@ def test_a_contract_that_covers_nothing_or_has_no_price_is_told(ledger: Ledger) 
     since = f"from = {iso(START_US)}"
     priced = 'model = "*"\ncontract = "lease-a"'
     assert contract_warnings_of(ledger, f'cluster = "c1"\n{since}', 'model = "*"', priced) == []
-    assert contract_warnings_of(ledger, f'cluster = "c1"\nmodel = "NVIDIA A100*"\n{since}', 'model = "*"', priced) == [
-        'contract "lease-a" (cluster "c1", model "NVIDIA A100*") covers no device that the ledger knows:'
-        " all of it is short"
-    ]
+    [short] = contract_warnings_of(ledger, f'cluster = "c1"\nmodel = "A100*"\n{since}', 'model = "*"', priced)
+    assert short == (
+        'contract "lease-a" (cluster "c1", model "A100*") covers no device that the ledger knows: all of it is short'
+    )
     assert contract_warnings_of(ledger, f'cluster = "c1"\n{since}', 'model = "*"') == [
         'no price entry is for contract "lease-a": what it covers costs what other entries say'
     ]

@@ -55,7 +55,7 @@ def test_cut_hours_have_the_charges_of_the_reference(
 
 
 def _every_segment_is_whole(rows: list[dict[str, int]], known_until_us: int) -> None:
-    """The charges of a GPU between two turns sum to the time between them."""
+    """Hold the charges of a GPU between two turns against the time between them."""
     held: dict[tuple[str, int], dict[int, int]] = defaultdict(lambda: defaultdict(int))
     for row in rows:
         if not str(row["device"]).startswith("pool:"):

@@ -1,5 +1,5 @@
--- Prices hold to the second: an hour in which a price turns is cut there, and its charges are told apart by how far into
--- the hour their segment begins (0: the hour's own beginning, as in every hour that is not cut).
+-- Prices hold to the second: an hour in which a price turns is cut there, and its charges are told apart by how far
+-- into the hour their segment begins (0: the hour's own beginning, as in every hour that is not cut).
 ALTER TABLE charges ADD COLUMN offset_us BIGINT DEFAULT 0;
 ALTER TABLE restated_charges ADD COLUMN offset_us BIGINT DEFAULT 0;
 ALTER TABLE corrections ADD COLUMN offset_us BIGINT DEFAULT 0;

@@ -1,7 +1,7 @@
 -- What bills have for GPUs that contracts commit and that were not there, by the closed period that it is for.
 SELECT
-    coalesce(nullif(a.corrects, ''), p.label) AS label,
     a.reference,
+    coalesce(nullif(a.corrects, ''), p.label) AS billed_for,
     sum(a.cost_quanta)::BIGINT AS cost_quanta
 FROM adjustments AS a
 INNER JOIN closed_periods AS p ON a.period_id = p.period_id

@@ -1,7 +1,7 @@
 -- Rate the hours of rate_pass: the same rules as gpuledger.accounting.rating, which is the reference.
 -- rate_prices and rate_owners say what applies from when until when; rate_payers which prices are an owner's own.
--- Within a segment both are constant. A segment is a whole hour, or of a device-hour in which a price turns one of those
--- in rate_segments, with its usage in rate_pieces.
+-- Within a segment both are constant. A segment is a whole hour, or where a price of the device turns in it one of
+-- those in rate_segments, with its usage in rate_pieces.
 WITH chosen AS (
     SELECT u.*
     FROM usage_hourly AS u

@@ -79,13 +79,13 @@ segments AS (
         p.hour_us,
         p.offset_us,
         p.device_id,
+        sum(p.held_us)::BIGINT AS held_us,
         p.hour_us + p.offset_us AS start_us,
-        p.hour_us + lead(p.offset_us, 1, 3600000000) OVER hour AS end_us,
-        sum(p.held_us)::BIGINT AS held_us
+        p.hour_us + lead(p.offset_us, 1, 3600000000) OVER device_hour AS end_us
     FROM priced AS p
     SEMI JOIN cut_hours AS c ON p.hour_us = c.hour_us AND p.device_id = c.device_id
     GROUP BY p.hour_us, p.offset_us, p.device_id
-    WINDOW hour AS (PARTITION BY p.hour_us, p.device_id ORDER BY p.offset_us)
+    WINDOW device_hour AS (PARTITION BY p.hour_us, p.device_id ORDER BY p.offset_us)
 ),
 
 segment_capacity AS (
@@ -95,7 +95,7 @@ segment_capacity AS (
         g.device_id,
         sum(s.units * (least(s.end_us, g.end_us) - greatest(s.start_us, g.start_us)))::BIGINT AS due_us
     FROM segments AS g
-    INNER JOIN proof_spans AS s ON g.device_id = s.device_id AND s.start_us < g.end_us AND s.end_us > g.start_us
+    INNER JOIN proof_spans AS s ON g.device_id = s.device_id AND g.end_us > s.start_us AND g.start_us < s.end_us
     WHERE s.units IS NOT NULL
     GROUP BY g.hour_us, g.offset_us, g.device_id
 ),
@@ -237,7 +237,11 @@ findings AS (
         j.off_quanta
     FROM judged AS j
     INNER JOIN proof_asked AS k ON j.device_id = k.device_id
-    SEMI JOIN proof_priced AS n ON k.asked = n.asked AND j.hour_us + j.offset_us >= n.from_us AND j.hour_us + j.offset_us < n.to_us
+    SEMI JOIN proof_priced AS n
+        ON
+            k.asked = n.asked
+            AND j.hour_us + j.offset_us >= n.from_us
+            AND j.hour_us + j.offset_us < n.to_us
     ANTI JOIN closed_periods AS p ON j.hour_us >= p.from_us AND j.hour_us < p.to_us
     WHERE j.rate_quanta IS NULL
 ),

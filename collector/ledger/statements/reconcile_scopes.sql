@@ -1,13 +1,13 @@
--- Device-hours with charges at the price of another owner, or of a contract that does not cover the device then. Waiting
--- hours are left out. proof_covered says which device each contract of a pinned price book covers, from when until when.
+-- Device-hours with charges at the price of another owner, or of a contract that does not cover the device then.
+-- Waiting hours are left out. proof_covered says which device each contract of a pinned price book covers, and when.
 WITH chosen AS (
     SELECT
         c.hour_us,
-        c.hour_us + c.offset_us AS begin_us,
         c.device_id,
         c.owner_id,
         c.price_version,
-        c.price_entry
+        c.price_entry,
+        c.hour_us + c.offset_us AS begin_us
     FROM current_charges AS c
     WHERE c.hour_us >= $from_us AND c.hour_us < $to_us AND c.price_entry IS NOT NULL
 ),

@@ -1,5 +1,5 @@
--- Where the charges of one device's hour (or segment of it) at one price do not share its cost by time (each within one quantum of its
--- exact share), or a charge's active cost is not its active time at its rate; waiting hours left out.
+-- Where the charges of one device's hour (or segment of it) at one price do not share its cost by time (each within one
+-- quantum of its exact share), or a charge's active cost is not its active time at its rate; waiting hours left out.
 WITH chosen AS (
     SELECT
         c.*,
