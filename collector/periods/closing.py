@@ -12,7 +12,7 @@ import pyarrow as pa
 from collector.ledger.database import Session
 from collector.ledger.store import Ledger
 from collector.periods.adjusting import ADJUSTERS, Adjuster, adjustments_of, store
-from collector.periods.closed import ClosedPeriod, closed_periods, digest_of
+from collector.periods.closed import ClosedPeriod, HourDigests, charge_digests, closed_periods, seal
 from collector.periods.invoicing import Billed, Invoice, make_invoices
 from collector.pricing.stored import newest_owners, newest_prices
 from collector.queries.figures import hours, integers, money
@@ -66,6 +66,14 @@ class _Order(NamedTuple):
     adjusters: Sequence[Adjuster]
 
 
+class _Proven(NamedTuple):
+    """What was worked out of a period's charges, and their state before: as long as that stays, it holds."""
+
+    proof: Reconciliation
+    state: dict[str, Any]
+    charges: HourDigests
+
+
 def close_period(
     ledger: Ledger,
     period: Period,
@@ -86,15 +94,15 @@ def close_period(
         raise ConfigError(f"nobody closes {period.label}", hint='say who does: --by NAME, or "by"')
     with ledger.snapshot() as session:
         _check(session, period, ledger.now_us())
-    proof, proven = _prove(ledger, period)  # which takes long, and keeps nobody from writing
+    proven = _prove(ledger, period)  # which takes long, and keeps nobody from writing
     with ledger.alone():
         rate_dirty(ledger)
-        if _state(ledger, period) != proven:  # data arrived meanwhile
-            proof, _ = _prove(ledger, period)
+        if _state(ledger, period) != proven.state:  # data arrived meanwhile
+            proven = _prove(ledger, period)
         with ledger.transaction() as session:
             totals = integers(_one(session, "period_totals", period))
             _check(session, period, ledger.now_us())
-            wrong = _unclean(session, period, totals, proof)
+            wrong = _unclean(session, period, totals, proven.proof)
             if wrong and not exception:
                 raise PeriodError(
                     f"{period.label} is not clean: {'; '.join(wrong)}",
@@ -102,7 +110,7 @@ def close_period(
                 )
             words = "; ".join([exception, *wrong]) if wrong else ""
             order = _Order(period, closed_by, words, ledger.now_us(), adjusters)
-            return _close(session, order, totals)
+            return _close(session, order, totals, proven.charges)
 
 
 def _words(what: str, text: str) -> str:
@@ -116,11 +124,12 @@ def _words(what: str, text: str) -> str:
     return words
 
 
-def _prove(ledger: Ledger, period: Period) -> tuple[Reconciliation, dict[str, Any]]:
-    """Return the proof of a period, and the state of its charges before it: as long as that stays, the proof holds."""
+def _prove(ledger: Ledger, period: Period) -> _Proven:
     rate_dirty(ledger)
-    state = _state(ledger, period)
-    return reconcile(ledger, period), state
+    with ledger.snapshot() as session:
+        state = _one(session, "period_state", period)
+        charges = charge_digests(session, period.start_us, period.end_us)
+    return _Proven(reconcile(ledger, period), state, charges)
 
 
 def _state(ledger: Ledger, period: Period) -> dict[str, Any]:
@@ -165,7 +174,7 @@ def _unclean(session: Session, period: Period, totals: dict[str, Any], proof: Re
     return wrong
 
 
-def _close(session: Session, order: _Order, totals: dict[str, Any]) -> CloseReport:
+def _close(session: Session, order: _Order, totals: dict[str, Any], charges: HourDigests) -> CloseReport:
     period = order.period
     prices, owners = newest_prices(session), newest_owners(session)
     period_id = len(closed_periods(session)) + 1
@@ -191,7 +200,7 @@ def _close(session: Session, order: _Order, totals: dict[str, Any]) -> CloseRepo
         correction_quanta=corrected["correction_quanta"],
         adjustment_count=len(adjustments),
         adjustment_quanta=sum(each.cost_quanta for each in adjustments),
-        digest=digest_of(session, period_id, period.start_us, period.end_us),
+        digest=seal(session, period_id, charges),
     )
     session.execute("period_insert", closed._asdict())
     invoices = _invoice(session, closed, bounds)

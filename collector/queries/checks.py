@@ -14,12 +14,13 @@ import msgspec
 import pyarrow as pa
 
 from collector.ledger.database import Session
+from collector.ledger.slices import slices
 from collector.periods.closed import closed_periods, digest_of
 from collector.pricing.stored import StoredPrices, newest_prices, prices_of_version
 from collector.queries.figures import money
 from collector.rated_prices import machines_of
 from gpuledger.accounting.commitments import cover
-from gpuledger.accounting.intervals import Interval, cut
+from gpuledger.accounting.intervals import Interval
 from gpuledger.accounting.periods import Period, iso
 from gpuledger.accounting.pricebook import Priced, PriceEntry, applies, device_rate_quanta
 from gpuledger.accounting.units import GPU_PARTS, US_PER_HOUR
@@ -27,12 +28,11 @@ from gpuledger.accounting.validity import segments
 from gpuledger.model import State
 
 EXAMPLES: Final = 10  # of each kind of violation; the rest is counted
-SLICE_US: Final = 24 * US_PER_HOUR  # compared day by day, so that memory does not grow with the period
 
 _RANGE = [("from_us", pa.int64()), ("to_us", pa.int64())]
 STAGES: Final = {  # what statements of the proof read beside the ledger's tables
     "proof_spans": pa.schema([
-        ("device_id", pa.int32()), ("cluster", pa.string()), ("pooled", pa.bool_()), ("units", pa.int32()),
+        ("device_id", pa.int32()), ("cluster", pa.string()), ("units", pa.int32()), ("pooled", pa.bool_()),
         ("start_us", pa.int64()), ("end_us", pa.int64()),
     ]),
     "proof_waiting": pa.schema([("cluster", pa.string()), ("hour_us", pa.int64())]),
@@ -339,7 +339,7 @@ class Checks:
         return str(self._devices[device_id]["device_label"])
 
     def _slices(self) -> Iterator[Interval]:
-        return cut(*self._period.interval, SLICE_US)
+        return slices(self._session, *self._period.interval)
 
     def _sliced(self, name: str, **params: int) -> Iterator[dict[str, Any]]:
         for part in self._slices():

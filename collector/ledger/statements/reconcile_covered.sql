@@ -1,6 +1,6 @@
--- The time of a slice of a period that raw usage leaves uncovered, by device, with the intervals that overlap, and those
--- that are shared out unevenly (the shares of an interval do not sum to its length). Devices without any of that are
--- left out, and pools, whose jobs may overlap. A record lies within one hour, and a slice is cut on the hour.
+-- The time of a slice of a period that raw usage leaves uncovered, by device, with the intervals that overlap, and
+-- those that are shared out unevenly (the shares of an interval do not sum to its length). Devices without any of that
+-- are left out, and pools, whose jobs may overlap. A record lies within one hour, and a slice is cut on the hour.
 WITH chosen AS (
     SELECT u.*
     FROM usage AS u
@@ -71,9 +71,9 @@ summed AS (
 )
 
 SELECT
+    f.start_us,
     coalesce(s.device_id, f.device_id) AS device_id,
     coalesce(s.uncovered_us, 0)::BIGINT AS uncovered_us,
-    f.start_us,
     coalesce(f.overlap_count, 0) AS overlap_count,
     coalesce(f.uneven_count, 0) AS uneven_count
 FROM summed AS s

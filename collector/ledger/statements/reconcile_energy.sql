@@ -8,7 +8,10 @@ WITH touching AS (
         b.from_us,
         b.until_us
     FROM batches AS b
-    WHERE b.until_us > $since_us AND greatest(b.from_us, $since_us) >= $from_us AND greatest(b.from_us, $since_us) < $to_us
+    WHERE
+        b.until_us > $since_us
+        AND greatest(b.from_us, $since_us) >= $from_us
+        AND greatest(b.from_us, $since_us) < $to_us
 ),
 
 recorded AS (

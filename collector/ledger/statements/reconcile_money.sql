@@ -2,22 +2,34 @@
 -- the sums, and of each code the first findings with how many there are. Waiting hours are left out.
 -- proof_spans says when devices could be held, proof_rates which rates follow from the entries that are pinned,
 -- proof_priced when the newest price book has a price for what charges leave unpriced.
-WITH slots AS (
-    SELECT unnest(range($from_us, $to_us, 3600000000)) AS hour_us
+WITH lived AS (
+    SELECT
+        s.device_id,
+        s.cluster,
+        s.units,
+        greatest(s.start_us, $from_us) AS start_us,
+        least(s.end_us, $to_us) AS end_us
+    FROM proof_spans AS s
+    WHERE s.units IS NOT NULL AND s.start_us < $to_us AND s.end_us > $from_us
+),
+
+hours AS (
+    SELECT
+        l.*,
+        unnest(range(l.start_us - l.start_us % 3600000000, l.end_us, 3600000000)) AS hour_us
+    FROM lived AS l
 ),
 
 capacity AS (
     SELECT
-        t.hour_us,
-        s.device_id,
+        h.hour_us,
+        h.device_id,
         sum(
-            s.units * (least(s.end_us, t.hour_us + 3600000000) - greatest(s.start_us, t.hour_us))
+            h.units * (least(h.end_us, h.hour_us + 3600000000) - greatest(h.start_us, h.hour_us))
         )::BIGINT AS capacity_us
-    FROM proof_spans AS s
-    INNER JOIN slots AS t ON s.start_us < t.hour_us + 3600000000 AND s.end_us > t.hour_us
-    ANTI JOIN proof_waiting AS w ON s.cluster = w.cluster AND t.hour_us = w.hour_us
-    WHERE s.units IS NOT NULL
-    GROUP BY t.hour_us, s.device_id
+    FROM hours AS h
+    ANTI JOIN proof_waiting AS w ON h.cluster = w.cluster AND h.hour_us = w.hour_us
+    GROUP BY h.hour_us, h.device_id
 ),
 
 chosen AS (
@@ -56,10 +68,10 @@ charged AS (
 
 device_hours AS (
     SELECT
-        coalesce(c.hour_us, a.hour_us) AS hour_us,
-        coalesce(c.device_id, a.device_id) AS device_id,
         c.held_us,
         c.prices,
+        coalesce(c.hour_us, a.hour_us) AS hour_us,
+        coalesce(c.device_id, a.device_id) AS device_id,
         coalesce(a.capacity_us, c.held_us) AS due_us  -- what was held of a pool without a size is all there is
     FROM charged AS c
     FULL JOIN capacity AS a ON c.hour_us = a.hour_us AND c.device_id = a.device_id
@@ -111,14 +123,23 @@ products AS (
 judged AS (
     SELECT
         p.*,
+        2 * abs(p.product - p.cost_quanta::HUGEINT * 3600000000) AS twice_off
+    FROM products AS p
+),
+
+-- a cost is right where it is nearest to the product, the even one of two that are equally near
+wrong AS (
+    SELECT
+        j.*,
         (
-            p.product // 3600000000 + CASE
-                WHEN 2 * (p.product % 3600000000) > 3600000000 THEN 1
-                WHEN 2 * (p.product % 3600000000) = 3600000000 THEN (p.product // 3600000000) % 2
+            j.product // 3600000000 + CASE
+                WHEN 2 * (j.product % 3600000000) > 3600000000 THEN 1
+                WHEN 2 * (j.product % 3600000000) = 3600000000 THEN (j.product // 3600000000) % 2
                 ELSE 0
             END
-        ) - p.cost_quanta AS off_quanta
-    FROM products AS p
+        ) - j.cost_quanta AS off_quanta
+    FROM judged AS j
+    WHERE j.twice_off > 3600000000 OR (j.twice_off = 3600000000 AND j.cost_quanta % 2 <> 0)
 ),
 
 -- An entry that ends while its charge goes on, and so does the device: the hour should have been cut there.
@@ -127,8 +148,7 @@ outlived AS (
         j.hour_us,
         j.device_id,
         j.held_us,
-        j.price_entry,
-        j.off_quanta
+        j.price_entry
     FROM judged AS j
     INNER JOIN proof_asked AS k ON j.device_id = k.device_id
     INNER JOIN proof_rates AS r
@@ -191,8 +211,7 @@ findings AS (
         '' AS cause,
         j.price_entry,
         j.off_quanta
-    FROM judged AS j
-    WHERE j.off_quanta <> 0
+    FROM wrong AS j
     UNION ALL
     SELECT
         j.hour_us,
@@ -200,9 +219,9 @@ findings AS (
         j.held_us,
         NULL AS due_us,
         'price' AS code,
-        CASE WHEN j.unmatched_count > 0 OR j.price_version IS NULL THEN 'unmatched' ELSE 'rate' END AS cause,
+        CASE WHEN j.unmatched_count > 0 THEN 'unmatched' ELSE 'rate' END AS cause,
         j.price_entry,
-        j.off_quanta
+        NULL AS off_quanta
     FROM judged AS j
     INNER JOIN proof_asked AS k ON j.device_id = k.device_id
     LEFT JOIN proof_rates AS r
@@ -213,7 +232,7 @@ findings AS (
             AND j.rate_quanta = r.rate_quanta
             AND (r.from_us IS NULL OR r.from_us <= j.hour_us + j.offset_us)
             AND (r.to_us IS NULL OR r.to_us > j.hour_us + j.offset_us)
-    WHERE j.rate_quanta IS NOT NULL AND (j.unmatched_count > 0 OR r.asked IS NULL)
+    WHERE j.unmatched_count > 0 OR (j.rate_quanta IS NOT NULL AND r.asked IS NULL)
     UNION ALL
     SELECT
         o.hour_us,
@@ -223,7 +242,7 @@ findings AS (
         'price' AS code,
         'rate' AS cause,
         o.price_entry,
-        o.off_quanta
+        NULL AS off_quanta
     FROM outlived AS o
     UNION ALL
     SELECT
@@ -234,7 +253,7 @@ findings AS (
         'price' AS code,
         'unpriced' AS cause,
         j.price_entry,
-        j.off_quanta
+        NULL AS off_quanta
     FROM judged AS j
     INNER JOIN proof_asked AS k ON j.device_id = k.device_id
     SEMI JOIN proof_priced AS n
@@ -249,7 +268,10 @@ findings AS (
 sums AS (
     SELECT
         coalesce(sum(j.cost_quanta), 0)::HUGEINT AS charged_quanta,
-        coalesce(sum(abs(j.off_quanta)), 0)::HUGEINT AS imbalance_quanta,
+        (
+            SELECT coalesce(sum(abs(w.off_quanta)), 0)::HUGEINT
+            FROM wrong AS w
+        ) AS imbalance_quanta,
         coalesce(sum(j.held_us * j.parts) FILTER (WHERE j.rate_quanta IS NULL), 0)::HUGEINT AS unpriced_part_us,
         count(j.rate_quanta) AS priced_count
     FROM judged AS j
@@ -264,11 +286,11 @@ told AS (
 )
 
 SELECT
+    t.*,
     s.charged_quanta,
     s.imbalance_quanta,
     s.unpriced_part_us,
-    s.priced_count,
-    t.*
+    s.priced_count
 FROM sums AS s
 LEFT JOIN told AS t ON TRUE
 ORDER BY t.hour_us, t.device_id, t.code, t.price_entry;
