@@ -190,36 +190,37 @@ def _cost(text: str | None) -> str:
 
 
 def prices(answer: Answer) -> RenderableType:
-    """Draw the price book; whom a price is for has a column where any is for somebody."""
-    whose = [_whose(row) for row in answer["rows"]]
+    """Draw the price book; what no entry names (a pool, an owner) has no column."""
+    rows = answer["rows"]
+    scopes = {
+        "MIG profile": [row["mig_profile"] for row in rows],
+        "Pool": [row["pool"] for row in rows],
+        "Cluster": [row["cluster"] for row in rows],
+        "For": [_whose(row) for row in rows],
+    }
+    named = {head: cells for head, cells in scopes.items() if any(cells)}
     lines = [
         Line(
             (
                 row["model"],
-                row["mig_profile"],
-                row["pool"],
-                row["cluster"],
-                *([of] if any(whose) else []),
+                *(cells[number] for cells in named.values()),
                 row["rate"],
                 row["list_rate"] if row["list_rate"] != row["rate"] else "",
                 " ".join(filter(None, (row["carbon_region"], row["carbon_g_per_kwh"]))) or wording.UNKNOWN,
                 validity(row),
             )
         )
-        for row, of in zip(answer["rows"], whose, strict=True)
+        for number, row in enumerate(rows)
     ]
     columns = (
         words("GPU model"),
-        words("MIG profile"),
-        words("Pool"),
-        words("Cluster"),
-        *([words("For")] if any(whose) else []),
+        *map(words, named),
         figures(f"{answer['currency'] or 'Rate'} per GPU-hour"),
         figures("List"),
         figures("CO2e, g/kWh"),
         words("Valid"),
     )
-    notes = [f"Entry {row['entry']}: {'; '.join(row['built'])}." for row in answer["rows"] if row["built"]]
+    notes = [f"Entry {row['entry']}: {'; '.join(row['built'])}." for row in rows if row["built"]]
     return draw(book_title("Price book", answer), columns, lines, notes)
 
 
@@ -269,9 +270,14 @@ def validity(row: Answer) -> str:
     """Return when an entry holds, in words."""
     if not row["from"] and not row["to"]:
         return "always"
-    since = f"from {wording.instant(row['from'])}" if row["from"] else ""
-    until = f"until {wording.instant(row['to'])}" if row["to"] else ""
+    since = f"from {_to_the_second(row['from'])}" if row["from"] else ""
+    until = f"until {_to_the_second(row['to'])}" if row["to"] else ""
     return " ".join(part for part in (since, until) if part)
+
+
+def _to_the_second(at: str) -> str:
+    minute, second = at[11:16], at[11:19]
+    return wording.instant(at).replace(minute, minute if second.endswith(":00") else second)
 
 
 def imported_jobs(answer: Answer) -> RenderableType:
