@@ -24,6 +24,11 @@ from gpuledger.errors import ConfigError, LedgerError, Terminal
 MAX_WORDS: Final = 1_000
 _UNPRINTED: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control characters, halves of characters, breaks
 
+_CORRECTIONS: Final = pa.schema([
+    *((name, pa.int64()) for name in ("hour_us", "offset_us", "rate_quanta", "held_us", "cost_quanta")),
+    *((name, pa.int32()) for name in ("corrects_period_id", "device_id", "holder_id", "reason_id", "owner_id")),
+    *((name, pa.int32()) for name in ("price_version", "price_entry", "owner_version", "state")),
+])  # fmt: skip
 _INVOICES: Final = pa.schema([
     *((name, pa.int64()) for name in ("invoice_number", "period_id", "cost_quanta", "payable_cents", "issued_us")),
     *((name, pa.decimal128(38, 0)) for name in ("part_us", "observed_part_us")),
@@ -67,11 +72,12 @@ class _Order(NamedTuple):
 
 
 class _Proven(NamedTuple):
-    """What was worked out of a period's charges, and their state before: as long as that stays, it holds."""
+    """What was worked out before the lock, and the state of what it follows from: as long as that stays, it holds."""
 
     proof: Reconciliation
-    state: dict[str, Any]
+    state: list[dict[str, Any]]
     charges: HourDigests
+    corrections: pa.Table
 
 
 def close_period(
@@ -97,7 +103,9 @@ def close_period(
     proven = _prove(ledger, period)  # which takes long, and keeps nobody from writing
     with ledger.alone():
         rate_dirty(ledger)
-        if _state(ledger, period) != proven.state:  # data arrived meanwhile
+        with ledger.snapshot() as session:
+            moved = _state(session, period) != proven.state
+        if moved:  # data arrived meanwhile
             proven = _prove(ledger, period)
         with ledger.transaction() as session:
             totals = integers(_one(session, "period_totals", period))
@@ -110,7 +118,7 @@ def close_period(
                 )
             words = "; ".join([exception, *wrong]) if wrong else ""
             order = _Order(period, closed_by, words, ledger.now_us(), adjusters)
-            return _close(session, order, totals, proven.charges)
+            return _close(session, order, totals, proven)
 
 
 def _words(what: str, text: str) -> str:
@@ -127,14 +135,14 @@ def _words(what: str, text: str) -> str:
 def _prove(ledger: Ledger, period: Period) -> _Proven:
     rate_dirty(ledger)
     with ledger.snapshot() as session:
-        state = _one(session, "period_state", period)
+        state = _state(session, period)
         charges = charge_digests(session, period.start_us, period.end_us)
-    return _Proven(reconcile(ledger, period), state, charges)
+        corrections = session.execute("corrections_pending")
+    return _Proven(reconcile(ledger, period), state, charges, corrections)
 
 
-def _state(ledger: Ledger, period: Period) -> dict[str, Any]:
-    with ledger.snapshot() as session:
-        return _one(session, "period_state", period)
+def _state(session: Session, period: Period) -> list[dict[str, Any]]:
+    return [_one(session, "period_state", period), *session.execute("corrections_state").to_pylist()]
 
 
 def _check(session: Session, period: Period, now_us: int) -> None:
@@ -174,11 +182,11 @@ def _unclean(session: Session, period: Period, totals: dict[str, Any], proof: Re
     return wrong
 
 
-def _close(session: Session, order: _Order, totals: dict[str, Any], charges: HourDigests) -> CloseReport:
+def _close(session: Session, order: _Order, totals: dict[str, Any], proven: _Proven) -> CloseReport:
     period = order.period
     prices, owners = newest_prices(session), newest_owners(session)
     period_id = len(closed_periods(session)) + 1
-    session.execute("corrections_insert", {"period_id": period_id})
+    session.execute("corrections_insert", {"period_id": period_id}, {"new_corrections": proven.corrections})
     corrected = integers(session.execute("corrections_totals", {"period_id": period_id}).to_pylist()[0])
     adjustments = adjustments_of(session, period, order.adjusters)
     store(session, period_id, adjustments)
@@ -200,7 +208,7 @@ def _close(session: Session, order: _Order, totals: dict[str, Any], charges: Hou
         correction_quanta=corrected["correction_quanta"],
         adjustment_count=len(adjustments),
         adjustment_quanta=sum(each.cost_quanta for each in adjustments),
-        digest=seal(session, period_id, charges),
+        digest=seal(session, period_id, proven.charges),
     )
     session.execute("period_insert", closed._asdict())
     invoices = _invoice(session, closed, bounds)

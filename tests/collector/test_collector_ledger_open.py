@@ -160,6 +160,7 @@ RATING_STAGES: dict[str, pa.Schema] = {
     "owner_spells": owner_moves._SPELLS,
     "new_invoices": closing._INVOICES,
     "new_lines": closing._LINES,
+    "new_corrections": closing._CORRECTIONS,
     "new_adjustments": adjusting._SCHEMA,
     **checks.STAGES,
 }

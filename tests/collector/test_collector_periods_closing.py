@@ -235,10 +235,8 @@ def test_two_that_close_at_once_close_once(ledger: Ledger) -> None:
     assert len(invoices(ledger).rows) == 2
 
 
-def test_data_arrives_while_a_close_is_proven_and_is_closed_with_it(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The proof, which takes minutes on a large fleet, keeps no agent waiting; what arrives during it is proven too."""
+def late_while_proven(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Let an agent send late data during the first proof of a close; return what the proofs will say."""
     proofs: list[bool] = []
 
     def prove(of: Ledger, period: Period) -> Reconciliation:
@@ -252,10 +250,31 @@ def test_data_arrives_while_a_close_is_proven_and_is_closed_with_it(
         return found
 
     monkeypatch.setattr(closing, "reconcile", prove)
+    return proofs
+
+
+def test_data_arrives_while_a_close_is_proven_and_is_closed_with_it(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The proof, which takes minutes on a large fleet, keeps no agent waiting; what arrives during it is proven too."""
+    proofs = late_while_proven(monkeypatch)
     assert close(ledger, FIRST).corrections == 0
     assert proofs == [True, True], "the first proof was of another bill"
     assert bill(ledger, FIRST)[0] == {"vision": "7.47", "idle capacity": "2.49"}
     assert reconcile(ledger, FIRST).ok
+
+
+def test_what_corrects_an_earlier_bill_and_arrives_while_the_next_is_proven_is_on_that(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Corrections are worked out beforehand, and again where what they follow from is not the same any more."""
+    close(ledger, FIRST)
+    proofs = late_while_proven(monkeypatch)
+    report = close(ledger, SECOND)
+    assert (report.corrections, report.cost) == (2, "9.96")
+    assert proofs == [True, True]
+    assert reconcile(ledger, FIRST).ok
+    assert reconcile(ledger, SECOND).ok
 
 
 def test_a_period_that_cannot_close_is_not_proven_first(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
