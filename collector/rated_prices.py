@@ -69,8 +69,12 @@ def find_rates(session: Session, hours: pa.Table, span: Interval, book: PriceBoo
         sold = [_covered(book, device, spells.get(device.device_id, [])) for device in sold]
         turns = {device.device_id: _contract_turns(device, lives) for device in sold if device.spells}
     if any(at % US_PER_HOUR for at in bounds):
+        known: dict[tuple[Priced, tuple[Spell, ...]], set[int]] = {}
         for device in sold:
-            turns.setdefault(device.device_id, set()).update(_entry_turns(book, device))
+            key = (device.asked, device.spells)
+            if key not in known:
+                known[key] = _entry_turns(book, device)
+            turns[device.device_id] = turns.get(device.device_id, set()) | known[key]
     payers, owners = _payers(session, book)
     clusters = {row["device_id"]: row["cluster"] for row in rows}
     return Rates(_price_rows(book, sold, owners, cut_at(span, bounds)), payers, _segment_rows(turns, hours, clusters))
