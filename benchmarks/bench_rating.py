@@ -44,13 +44,15 @@ def fill(directory: Path) -> int:
         return fill_usage(ledger, MONTH, gpus=gpus(GPUS))
 
 
-def plain(directory: Path) -> float:
-    """Return the seconds of the plain join."""
-    with open_at_the_end(directory, MONTH) as ledger:
-        began = time.perf_counter()
+def plain(directory: Path) -> Measured:
+    """Do the plain join, and commit it."""
+
+    def join() -> None:
         with ledger.transaction() as session:
             session.script(PLAIN, label="plain")
-        return time.perf_counter() - began
+
+    with open_at_the_end(directory, MONTH) as ledger:
+        return measured(join)
 
 
 def rate(directory: Path) -> Measured:
@@ -81,15 +83,16 @@ def main() -> int:
         directory = Path(folder)
         rows = apart(fill, directory)
         rated: Measured = apart(rate, directory)
-        plain_s: float = apart(plain, directory)
+        joined: Measured = apart(plain, directory)
         closed, held_s = apart(close, directory)
-    both_s = rated.seconds + closed.seconds
     print(f"{gpus(GPUS):,} GPUs for a month, {rows:,} rows of usage, {rated.result:,} charges")
-    print(f"plain INSERT ... SELECT join: {plain_s:.1f} s, {rows / plain_s:,.0f} rows/s")
-    print(f"rating: {rated.seconds:.1f} s, {rows / rated.seconds:,.0f} rows/s, peak {rated.peak_mib:,.0f} MiB")
-    print(f"closing: {closed.seconds:.1f} s, {rows / closed.seconds:,.0f} rows/s, peak {closed.peak_mib:,.0f} MiB")
-    print(f"of it under the write lock: {held_s:.1f} s")
-    print(f"ratio of rating to the plain join: {rated.seconds / plain_s:.1f}; of both: {both_s / plain_s:.1f}")
+    for label, work in (("plain INSERT ... SELECT join", joined), ("rating", rated), ("closing", closed)):
+        print(
+            f"{label}: {work.seconds:.1f} s ({work.seconds / joined.seconds:.1f} times),"
+            f" {rows / work.seconds:,.0f} rows/s, {work.cpu_s:.1f} s of CPU ({work.cpu_s / joined.cpu_s:.1f}),"
+            f" peak {work.peak_mib:,.0f} MiB"
+        )
+    print(f"of closing, under the write lock: {held_s:.1f} s")
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from collector.imports.apply import apply_import
 from collector.imports.jobs import JobRecord, PoolFacts
 from collector.imports.payload import JobImport
+from collector.ledger import slices
 from collector.ledger.database import Parameters, Session, Tables
 from collector.ledger.store import Ledger
 from collector.periods import closing
@@ -345,6 +347,48 @@ def test_what_becomes_equal_again_is_taken_back(ledger: Ledger) -> None:
     assert close(ledger, THIRD, exception="the roll-up was changed for this test").corrections == 2
     net = "SELECT sum(held_us)::BIGINT, sum(cost_quanta)::BIGINT FROM corrections GROUP BY state"
     assert ask(ledger, net) == [(0, 0), (0, 0)]
+
+
+PLAIN_DIGEST = """
+WITH lines AS (
+    SELECT c.hour_us, concat_ws(
+        chr(31), 'charge', d.cluster, d.node, d.device_key, coalesce(h.holder_key, ''), c.state, coalesce(r.reason, ''),
+        coalesce(o.organisation, ''), coalesce(o.department, ''), coalesce(o.team, ''), coalesce(o.project, ''),
+        c.held_us, c.active_us, c.active_unknown_us, c.energy_mj, c.energy_unknown_us,
+        coalesce(c.price_version::VARCHAR, '-'), coalesce(c.price_entry::VARCHAR, '-'),
+        coalesce(c.owner_version::VARCHAR, '-'), coalesce(c.rate_quanta::VARCHAR, '-'),
+        coalesce(c.cost_quanta::VARCHAR, '-'), coalesce(c.active_cost_quanta::VARCHAR, '-')) AS line
+    FROM charges c JOIN devices d USING (device_id) LEFT JOIN holders h USING (holder_id)
+    LEFT JOIN reasons r USING (reason_id) LEFT JOIN owners o USING (owner_id)
+    WHERE c.hour_us >= {from_us} AND c.hour_us < {to_us}
+    UNION ALL
+    SELECT k.hour_us, concat_ws(
+        chr(31), 'correction', d.cluster, d.node, d.device_key, coalesce(h.holder_key, ''), k.state,
+        coalesce(r.reason, ''), coalesce(o.organisation, ''), coalesce(o.department, ''), coalesce(o.team, ''),
+        coalesce(o.project, ''), k.held_us, coalesce(k.price_version::VARCHAR, '-'),
+        coalesce(k.price_entry::VARCHAR, '-'), coalesce(k.owner_version::VARCHAR, '-'),
+        coalesce(k.rate_quanta::VARCHAR, '-'), k.cost_quanta) AS line
+    FROM corrections k JOIN devices d USING (device_id) LEFT JOIN holders h USING (holder_id)
+    LEFT JOIN reasons r USING (reason_id) LEFT JOIN owners o USING (owner_id)
+    WHERE k.period_id = {period_id}
+)
+SELECT hour_us, string_agg(line, chr(30) ORDER BY line) FROM lines GROUP BY hour_us ORDER BY hour_us
+"""
+
+
+@pytest.mark.parametrize("device_hours", [1, 10**6])
+def test_a_digest_is_that_of_all_lines_however_they_are_sliced(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, device_hours: int
+) -> None:
+    """The digest of hours' digests, of charges and corrections in the order of their hours: bills of before stay valid."""
+    monkeypatch.setattr(slices, "DEVICE_HOURS", device_hours)
+    close(ledger, FIRST)
+    late(ledger)
+    assert close(ledger, SECOND).corrections == 2
+    for period_id, period in enumerate((FIRST, SECOND), start=1):
+        text = PLAIN_DIGEST.format(from_us=period.start_us, to_us=period.end_us, period_id=period_id)
+        hours = [f"{hour_us}:{sha256(lines.encode()).hexdigest()}" for hour_us, lines in ask(ledger, text)]
+        assert row(ledger, period.label).digest == sha256(chr(30).join(hours).encode()).hexdigest()
 
 
 def test_a_bill_that_is_changed_behind_the_ledgers_back_is_found(ledger: Ledger) -> None:
