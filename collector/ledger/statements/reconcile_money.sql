@@ -165,8 +165,8 @@ outlived AS (
         ON
             j.device_id = s.device_id
             AND s.units IS NOT NULL
-            AND s.end_us > r.to_us
-            AND s.start_us < coalesce(g.end_us, j.hour_us + 3600000000)
+            AND r.to_us < s.end_us
+            AND coalesce(g.end_us, j.hour_us + 3600000000) > s.start_us
     WHERE r.to_us < coalesce(g.end_us, j.hour_us + 3600000000)
 ),
 
