@@ -183,6 +183,17 @@ def test_the_proof_finds_a_price_that_is_somebody_elses(ledger: Ledger) -> None:
     assert any("GPU-0001" in detail and "not what price entry 3 is for" in detail for detail in found)
 
 
+def test_the_proof_finds_an_hour_that_should_have_been_cut(ledger: Ledger) -> None:
+    """A charge that goes on after its price entry ended is a violation, also where both ends lie within one hour."""
+    prices(ledger, 'currency = "EUR"\n[[price]]\nmodel = "*"\nrate = "3"\n')
+    rate_dirty(ledger)
+    with ledger.transaction() as session:
+        session.script(f"UPDATE price_entries SET to_us = {SECOND.end_us - 60_000_000}", label="behind its back")
+    found = [each.detail for each in reconcile(ledger, SECOND).violations if each.code == "price"]
+    assert len(found) == 2
+    assert all("does not follow from price entry 1" in detail for detail in found)
+
+
 def test_a_closed_bill_keeps_its_digest_with_cut_hours(ledger: Ledger) -> None:
     """Closed with two segments, the period stays as it was when prices change later."""
     prices(ledger, book())
