@@ -14,6 +14,7 @@ from collector.imports.jobs import JobRecord
 from collector.imports.payload import Applied, JobImport
 from collector.imports.pools import check_capacity, find_pools
 from collector.imports.report import ImportReport, Tally
+from collector.imports.shifted import require_same_zone
 from collector.ledger.database import Session
 from collector.ledger.stages import staged
 from collector.ledger.store import Ledger
@@ -57,7 +58,9 @@ def apply_import(ledger: Ledger, chunk: JobImport) -> Applied:
     if not chunk.records:
         return Applied()
     with ledger.alone():
-        plan = _Plan(chunk, _known_runs(ledger, chunk.records), ledger.now_us())
+        known = _known_runs(ledger, chunk.records)
+        require_same_zone(chunk.records, known)
+        plan = _Plan(chunk, known, ledger.now_us())
         _book(ledger, chunk, plan)
     return plan.applied()
 

@@ -12,6 +12,8 @@ import pyarrow as pa
 
 from collector.ledger.database import Session
 from collector.periods.committing import commitments
+from collector.periods.manual import manual_adjustments
+from collector.periods.resolving import dispute_adjustments
 from gpuledger.accounting.adjustments import KINDS, Adjustment, require_conserved
 from gpuledger.accounting.periods import Period
 from gpuledger.errors import ConservationError
@@ -19,7 +21,7 @@ from gpuledger.errors import ConservationError
 # From the charges of a period that are rated, and the adjustments so far: what else its bill has.
 Adjuster = Callable[[Session, Period, Sequence[Adjustment]], list[Adjustment]]
 
-ADJUSTERS: Final[tuple[Adjuster, ...]] = (commitments,)
+ADJUSTERS: Final[tuple[Adjuster, ...]] = (commitments, dispute_adjustments, manual_adjustments)
 
 _SCHEMA: Final = pa.schema([
     *((name, pa.int64()) for name in ("adjustment", "from_us", "to_us", "state", "cost_quanta")),

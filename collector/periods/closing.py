@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
@@ -13,6 +12,7 @@ from collector.ledger.database import Session
 from collector.ledger.store import Ledger
 from collector.periods.adjusting import ADJUSTERS, Adjuster, adjustments_of, store
 from collector.periods.closed import ClosedPeriod, HourDigests, charge_digests, closed_periods, seal
+from collector.periods.entries import words
 from collector.periods.invoicing import Billed, Invoice, make_invoices
 from collector.pricing.stored import newest_owners, newest_prices
 from collector.queries.figures import hours, integers, money
@@ -20,9 +20,6 @@ from collector.queries.reconcile import Reconciliation, reconcile
 from collector.rating import rate_dirty
 from gpuledger.accounting.periods import Period, iso, require_hours
 from gpuledger.errors import ConfigError, LedgerError, Terminal
-
-MAX_WORDS: Final = 1_000
-_UNPRINTED: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control characters, halves of characters, breaks
 
 _CORRECTIONS: Final = pa.schema([
     *((name, pa.int64()) for name in ("hour_us", "offset_us", "rate_quanta", "held_us", "cost_quanta")),
@@ -95,7 +92,7 @@ def close_period(
     hour, or where `closed_by` and `exception` are not what a bill can show.
     """
     require_hours(period)
-    closed_by, exception = _words("who closes it", closed_by), _words("the exception", exception)
+    closed_by, exception = words("who closes it", closed_by), words("the exception", exception)
     if not closed_by:
         raise ConfigError(f"nobody closes {period.label}", hint='say who does: --by NAME, or "by"')
     with ledger.snapshot() as session:
@@ -116,20 +113,9 @@ def close_period(
                     f"{period.label} is not clean: {'; '.join(wrong)}",
                     hint="put that right, or close it with an exception that says who accepts it and why",
                 )
-            words = "; ".join([exception, *wrong]) if wrong else ""
-            order = _Order(period, closed_by, words, ledger.now_us(), adjusters)
+            accepted = "; ".join([exception, *wrong]) if wrong else ""
+            order = _Order(period, closed_by, accepted, ledger.now_us(), adjusters)
             return _close(session, order, totals, proven)
-
-
-def _words(what: str, text: str) -> str:
-    """Return a line that stands on a bill for ever. Raises ConfigError where it is too long or is not one line."""
-    words = text.strip()
-    if len(words) > MAX_WORDS or any(unicodedata.category(each) in _UNPRINTED for each in words):
-        raise ConfigError(
-            f"{what} is not a line of at most {MAX_WORDS:,} characters",
-            hint="be brief; name a ticket for the rest",
-        )
-    return words
 
 
 def _prove(ledger: Ledger, period: Period) -> _Proven:

@@ -32,6 +32,7 @@ class PriceProof(msgspec.Struct, frozen=True):
     """The price entry that a charge pins: of which version of the book, from which file, and what it says."""
 
     version: int
+    currency: str
     source: str
     imported_at: str
     digest: str
@@ -82,6 +83,26 @@ class CorrectionRow(msgspec.Struct, frozen=True):
     cost: str | None
 
 
+class DisputeNote(msgspec.Struct, frozen=True):
+    """A dispute that is about the charge, and what became of it."""
+
+    dispute: int
+    state: str  # open, withdrawn, upheld, partly or rejected
+    opened_by: str
+    why: str
+    decided_by: str
+
+
+class AdjustmentNote(msgspec.Struct, frozen=True):
+    """A line on a closed bill of the same owner that is about the charge's time among other."""
+
+    period: str
+    kind: str
+    because: str
+    reference: str
+    cost: str | None  # of the whole line
+
+
 class HourShare(msgspec.Struct, frozen=True):
     """One charge of the device's hour beside the one that is explained: together they are all of it."""
 
@@ -105,6 +126,8 @@ class Explanation(msgspec.Struct, frozen=True):
     owner: OwnerProof | None
     hour: list[HourShare]
     corrections: list[CorrectionRow]
+    disputes: list[DisputeNote]
+    adjustments: list[AdjustmentNote]
     rows: list[EvidenceRow]
 
 
@@ -123,11 +146,13 @@ def explain(ledger: Ledger, *, charge: ChargeId) -> Explanation:
         segment = _segment(charge, hour)
         bounds = {"begin_us": segment.start_us, "until_us": segment.end_us}
         usage = session.execute("explain_usage", keys | bounds).to_pylist()
+        disputed = [_dispute(row) for row in session.execute("explain_disputes", keys).to_pylist()]
+        adjusted = _adjustments(session, keys, mine)
         books = session.execute("price_newest").to_pylist()
     cost = None if mine and mine[0]["cost_quanta"] is None else sum(row["cost_quanta"] for row in mine)
     return Explanation(
         charge=str(charge),
-        currency=books[0]["currency"] if books else None,
+        currency=_currency(price, closed, books),
         cost=money(cost),
         held_us=sum(row["held_us"] for row in mine),
         period=closed.label if closed else None,
@@ -144,6 +169,8 @@ def explain(ledger: Ledger, *, charge: ChargeId) -> Explanation:
         owner=next(filter(None, owners), None),
         hour=[HourShare(str(charge_id_of(row)), row["held_us"], money(row["cost_quanta"])) for row in hour],
         corrections=corrections,
+        disputes=disputed,
+        adjustments=adjusted,
         rows=[_evidence(row) for row in usage],
     )
 
@@ -170,6 +197,7 @@ def _price(session: Session, row: dict[str, Any]) -> PriceProof | None:
     entry: PriceEntry = stored.book.entries[row["price_entry"]]
     return PriceProof(
         version=stored.version.number,
+        currency=stored.book.currency,
         source=stored.version.source,
         imported_at=iso(stored.version.imported_us),
         digest=stored.version.digest.hex(),
@@ -180,6 +208,14 @@ def _price(session: Session, row: dict[str, Any]) -> PriceProof | None:
         built=entry.terms.explain() if entry.terms else [],
         device_rate=money(row["rate_quanta"]),
     )
+
+
+def _currency(price: PriceProof | None, closed: ClosedPeriod | None, books: list[dict[str, Any]]) -> str | None:
+    """Return the currency of the book that the charge pins; without one that of its bill, else of the newest book."""
+    if price:
+        return price.currency
+    newest: str | None = books[0]["currency"] if books else None
+    return closed.currency if closed else newest
 
 
 def _owner(session: Session, row: dict[str, Any]) -> OwnerProof | None:
@@ -230,6 +266,23 @@ def _which_segment(charge: ChargeId, segment: Interval, usage: list[dict[str, An
         f"a price of {charge.device} turned in that hour, which is cut there: this is from {iso(segment.start_us)}"
         f" until {iso(segment.end_us)}{part}"
     )
+
+
+def _dispute(row: dict[str, Any]) -> DisputeNote:
+    state = row["decision"] or row["ended"]
+    return DisputeNote(row["dispute_id"], state, row["opened_by"], row["why"], row["ended_by"])
+
+
+def _adjustments(session: Session, keys: dict[str, Any], mine: list[dict[str, Any]]) -> list[AdjustmentNote]:
+    owners = {tuple(row[name] or "" for name in ("organisation", "department", "team")) for row in mine}
+    place = {name: value for name, value in keys.items() if name not in ("holder_key", "reason_text")}
+    return [
+        AdjustmentNote(row["label"], row["kind"], row["because"], row["reference"], money(row["cost_quanta"]))
+        for organisation, department, team in sorted(owners)
+        for row in session.execute(
+            "explain_adjustments", {**place, "organisation": organisation, "department": department, "team": team}
+        ).to_pylist()
+    ]
 
 
 def _who_had_what(charge: ChargeId, hour: list[dict[str, Any]], mine: list[dict[str, Any]]) -> Iterator[str]:

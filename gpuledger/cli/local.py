@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 import msgspec
 import pyarrow as pa
 
+from collector.api.changes import find_change, parse_request
 from collector.api.parameters import read_parameters
 from collector.api.questions import OWNER_CHECKS, QUESTIONS
 from collector.imports.apply import apply_import
@@ -89,6 +90,13 @@ class LocalSource:
         """Close a billing period."""
         self._rated = False
         return _plain(close_period(self._ledger, parse_period(period), closed_by=by, exception=exception))
+
+    def change(self, path: str, asked: Document) -> Document:
+        """Dispute, decide or adjust."""
+        self._rated = False
+        found, number = find_change(path)
+        body = parse_request(msgspec.json.encode(asked), found.takes, found.example)
+        return _plain(found.do(self._ledger, number, body))
 
     def import_jobs(self, chunk: JobImport) -> Applied:
         """Book one chunk."""

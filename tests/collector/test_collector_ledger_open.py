@@ -21,7 +21,7 @@ from collector.ledger.migrate import Migration
 from collector.ledger.stages import STAGES
 from collector.ledger.statements import names, statement
 from collector.ledger.store import Ledger
-from collector.periods import adjusting, closing
+from collector.periods import adjusting, closing, late_prices, manual, question
 from collector.pricing import carbon, stored, stored_contracts
 from collector.queries import checks, owner_moves
 from gpuledger.errors import LedgerError
@@ -163,6 +163,9 @@ RATING_STAGES: dict[str, pa.Schema] = {
     "new_corrections": closing._CORRECTIONS,
     "new_adjustments": adjusting._SCHEMA,
     **checks.STAGES,
+    "asked_disputes": question.ASKED,
+    "new_manual_lines": manual.LINES,
+    "new_late_prices": late_prices.ROWS,
 }
 
 

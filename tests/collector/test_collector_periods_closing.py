@@ -7,12 +7,9 @@ from collections.abc import Iterator
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from collector.imports.apply import apply_import
 from collector.imports.jobs import JobRecord, PoolFacts
@@ -424,49 +421,3 @@ def test_an_invoice_that_is_not_there(ledger: Ledger) -> None:
     """Asking for it says where the others are."""
     with pytest.raises(ConfigError, match="no invoice 7"):
         invoice(ledger, number=7)
-
-
-GPUS = st.sampled_from(["GPU-0001", "GPU-0002", "GPU-0003"])
-ACTS = st.one_of(
-    st.tuples(st.just("usage"), GPUS, st.integers(0, 5), st.sampled_from([None, WHO, "pod:uid-2/c"])),
-    st.tuples(st.just("price"), st.integers(1, 9)),
-    st.tuples(st.just("owner"), st.sampled_from(["vision", "speech"])),
-    st.tuples(st.just("close")),
-)
-
-
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(ACTS, min_size=4, max_size=12))
-def test_any_history_conserves_and_closed_bills_stand(
-    tmp_path_factory: pytest.TempPathFactory, acts: list[tuple[Any, ...]]
-) -> None:
-    """Whatever arrives in whatever order: closed bills never change, and all bills sum to what is known now."""
-    with open_ledger(tmp_path_factory.mktemp("history")) as ledger:
-        prices(ledger, BOOK)
-        ledger.ingest([frame(0, records("GPU-0000", START_US, START_US + 6 * HOUR))])
-        hours, taken, kept = 0, set(), {}
-        for sequence, (act, *what) in enumerate(acts, start=1):
-            if act == "usage" and (key := tuple(what[:2])) not in taken:
-                taken.add(key)
-                start_us = START_US + what[1] * HOUR
-                usage = records(what[0], start_us, start_us + HOUR, what[2])
-                assert ledger.ingest([frame(sequence, usage)])[0].taken
-            elif act == "price":
-                prices(ledger, BOOK.replace("2.49", f"{what[0]}.37"))
-            elif act == "owner":
-                owners(ledger, OWNERS.replace("vision", what[0]))
-            elif act == "close" and hours < 6:
-                period = Period(START_US + hours * HOUR, START_US + (hours + 1) * HOUR, f"hour {hours}")
-                hours += 1
-                kept[period] = (close(ledger, period), bill(ledger, period))
-        rate_dirty(ledger)
-        for period, (report, first) in kept.items():
-            assert bill(ledger, period) == first
-            assert row(ledger, period.label).digest == report.digest
-        assert reconcile(ledger, Period(START_US, START_US + 6 * HOUR, "all")).ok
-        billed = sum(Decimal(each.cost or 0) for each in periods(ledger).rows)
-        [[known]] = ask(ledger, "SELECT coalesce(sum(cost_quanta), 0)::BIGINT FROM current_charges")
-        assert billed == Decimal(known).scaleb(-9)
-        assert sum(Decimal(each.cost or 0) for each in invoices(ledger).rows) == sum(
-            Decimal(each.cost or 0) for each in periods(ledger).rows if each.state == "closed"
-        )
