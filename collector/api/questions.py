@@ -23,6 +23,7 @@ from collector.queries.billing import invoice, invoices, periods
 from collector.queries.books import carbon, directory, owners, prices
 from collector.queries.charge_id import parse_charge_id
 from collector.queries.chargeback import chargeback
+from collector.queries.contracts import contracts
 from collector.queries.disputes import dispute, disputes
 from collector.queries.entered import entered
 from collector.queries.explain import explain
@@ -129,6 +130,7 @@ QUESTIONS: Final[tuple[Question, ...]] = (
     Question("invoices", "all invoices and credit notes", invoices),
     Question("invoice", "one invoice, line by line", invoice, (NUMBER,)),
     Question("prices", "the newest price book", prices),
+    Question("contracts", "what contracts committed, what of it was covered and what was short", contracts, (PERIOD,)),
     Question("owners", "the newest owner mapping", owners),
     Question("owner", "which owner rule applies to a holder, and why not the others", owner, (HOLDER, AT)),
     Question("shares", "the newest share book", shares),

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from collector.ledger.database import Session
 from collector.periods.lent import idle_of, loans_of
+from collector.periods.committing import commitments
 from collector.periods.manual import manual_adjustments
 from collector.periods.resolving import dispute_adjustments
 from gpuledger.accounting.adjustments import KINDS, Adjustment, require_conserved
@@ -22,7 +23,7 @@ from gpuledger.errors import ConservationError
 Adjuster = Callable[[Session, Period, Sequence[Adjustment]], list[Adjustment]]
 
 # Who has moved idle time before idle_of has the say; what was decided comes last.
-ADJUSTERS: Final[tuple[Adjuster, ...]] = (loans_of, idle_of, dispute_adjustments, manual_adjustments)
+ADJUSTERS: Final[tuple[Adjuster, ...]] = (loans_of, commitments, idle_of, dispute_adjustments, manual_adjustments)
 
 _SCHEMA: Final = pa.schema([
     *((name, pa.int64()) for name in ("adjustment", "from_us", "to_us", "state", "cost_quanta")),

@@ -24,7 +24,7 @@ from gpuledger.accounting.periods import Period, iso, require_hours
 from gpuledger.errors import ConfigError, LedgerError, Terminal
 
 _CORRECTIONS: Final = pa.schema([
-    *((name, pa.int64()) for name in ("hour_us", "rate_quanta", "held_us", "cost_quanta")),
+    *((name, pa.int64()) for name in ("hour_us", "offset_us", "rate_quanta", "held_us", "cost_quanta")),
     *((name, pa.int32()) for name in ("corrects_period_id", "device_id", "holder_id", "reason_id", "owner_id")),
     *((name, pa.int32()) for name in ("price_version", "price_entry", "owner_version", "state")),
 ])  # fmt: skip

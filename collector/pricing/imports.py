@@ -22,6 +22,7 @@ from collector.pricing.stored import (
     newest_prices,
     rule_rows,
 )
+from collector.pricing.stored_contracts import contract_rows
 from collector.pricing.warnings import owner_warnings, price_warnings
 from gpuledger.accounting.ownership import OwnerMap
 from gpuledger.accounting.pricebook import PriceBook
@@ -78,7 +79,11 @@ def _store_prices(ledger: Ledger, book: PriceBook, content: bytes, *, source: st
         }
         session.execute("price_insert_book", facts)
         session.execute("price_insert_entries", {"price_version": number}, {"new_entries": entry_rows(book)})
+        session.execute(
+            "price_insert_contracts", {"price_version": number}, {"new_contracts": contract_rows(book.contracts)}
+        )
         _mark(session, changed(newest.book.entries if newest else (), book.entries))
+        _mark(session, changed(newest.book.contracts if newest else (), book.contracts))
         record(session, imported_us, "price.import", f"prices {number}", {"source": source, "sha256": digest.hex()})
     return ImportReport(number, len(book.entries), changed=True)
 

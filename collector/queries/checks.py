@@ -18,6 +18,8 @@ from collector.ledger.slices import slices
 from collector.periods.closed import closed_periods, digest_of
 from collector.pricing.stored import StoredPrices, newest_prices, prices_of_version
 from collector.queries.figures import money
+from collector.rated_prices import machines_of
+from gpuledger.accounting.commitments import cover
 from gpuledger.accounting.intervals import Interval
 from gpuledger.accounting.periods import Period, iso
 from gpuledger.accounting.pricebook import Priced, PriceEntry, applies, device_rate_quanta
@@ -40,6 +42,9 @@ STAGES: Final = {  # what statements of the proof read beside the ledger's table
         *_RANGE,
     ]),
     "proof_priced": pa.schema([("asked", pa.int32()), *_RANGE]),
+    "proof_covered": pa.schema([
+        ("price_version", pa.int32()), ("contract", pa.string()), ("device_id", pa.int32()), *_RANGE,
+    ]),
 }  # fmt: skip
 
 
@@ -186,6 +191,14 @@ class Checks:
                 self._found.count(code, count - shown)
         return MoneyProof(charged if priced or not unpriced else None, imbalance, unpriced)
 
+    def scopes(self) -> None:
+        """Hold charges at the price of an owner or a contract against who owns the time and what is covered."""
+        self._stage_covered()
+        for row in self._sliced("reconcile_scopes"):
+            where = self._where(row["device_id"], row["hour_us"])
+            what = f"{row['charge_count']} charges are not what price entry {row['price_entry'] + 1} is for"
+            self._found.add("price", f"{where}: {what}")
+
     def shares(self) -> None:
         """Hold each charge against its share of the cost of its device's hour."""
         for row in self._sliced("reconcile_shares"):
@@ -293,6 +306,20 @@ class Checks:
         ]
         self._tables["proof_priced"] = pa.Table.from_pylist(known, schema=STAGES["proof_priced"])
 
+    def _stage_covered(self) -> None:
+        """Work out which devices the contracts of the books that charges pin cover."""
+        rows = [
+            {"price_version": version, "contract": spell.contract, "device_id": device, "from_us": spell.start_us,
+             "to_us": spell.end_us}
+            for version, prices in sorted(self._books.items())
+            if prices.book.contracts
+            for device, spells in cover(
+                prices.book.contracts, machines_of(self._session, self._period.interval), self._period.interval
+            ).spells.items()
+            for spell in spells
+        ]  # fmt: skip
+        self._tables["proof_covered"] = pa.Table.from_pylist(rows, schema=STAGES["proof_covered"])
+
     def _pinned(self, asked: Priced, version: int, number: int) -> tuple[PriceEntry, int | None]:
         """Return a price entry and the rate of devices under it; None where it does not speak of them."""
         if version not in self._books:
@@ -342,8 +369,9 @@ def _money_words(row: dict[str, Any], newest: int | None) -> str:
             return f": its rate does not follow from price entry {row['price_entry'] + 1}"
         case "price", _:
             return f": no price, and version {newest} has one"
-        case _:
-            return f": charged for {row['held_us']} us of {row['due_us']} us"
+        case _, cause:
+            between = " between two turns of its price" if cause == "segment" else ""
+            return f": charged for {row['held_us']} us of {row['due_us']} us{between}"
 
 
 def _counts(rows: list[dict[str, Any]]) -> Iterator[tuple[str, int, int]]:

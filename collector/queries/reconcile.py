@@ -56,6 +56,7 @@ def reconcile(ledger: Ledger, period: Period) -> Reconciliation:
         check.roll_up()
         check.charges()
         cost = check.money()
+        check.scopes()
         check.shares()
         check.boards()
         energy_imbalance_mj = check.energy()

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from gpuledger.cli import owner_checks, owner_tables, price_lists, share_tables, shares, tables
+from gpuledger.cli import contracts, owner_checks, owner_tables, price_lists, share_tables, shares, tables
 from gpuledger.cli.arguments import Commands, Parser, add_command, add_output, add_period, add_source
 from gpuledger.cli.exits import DONE
 from gpuledger.cli.output import emit
@@ -25,6 +25,7 @@ def register(commands: Commands) -> None:
     """Add the commands."""
     prices = _register_book(commands, "price", "prices", "the price book: what a GPU-hour costs, and since when")
     price_lists.register(prices)
+    contracts.register(prices)
     owners = _register_book(commands, "owner", "owners", "the owner mapping: which team pays for which holder")
     owner_checks.register(owners)
     _register_book(

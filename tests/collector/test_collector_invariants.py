@@ -282,18 +282,31 @@ def test_i12_what_is_borrowed_is_lent_and_what_is_paid_is_credited(ledger: Ledge
 
 
 def test_i13_hours_are_utc_and_cut_where_a_price_changes(ledger: Ledger) -> None:
-    """A month has its hours whatever clocks do in it, a price turns on the hour, and a record crosses none."""
+    """A month has its hours whatever clocks do in it, an hour is cut at the second where a price turns, none is crossed."""
     october = parse_period("2026-10")
     assert october.end_us - october.start_us == 31 * 24 * HOUR
     with pytest.raises(ConfigError, match="not in UTC"):
         parse_period("2026-10-25T02:00+02:00..2026-10-26")
-    with pytest.raises(PriceBookError, match="on the hour"):
-        prices(ledger, f'{BOOK}from = "{iso(START_US + THIRD)}"\n')
-    turn = f'to = "{iso(SECOND.start_us)}"\n[[price]]\nmodel = "*"\nrate = "5"\nfrom = "{iso(SECOND.start_us)}"\n'
-    prices(ledger, BOOK + turn)
+    with pytest.raises(PriceBookError, match="not a whole second"):
+        prices(ledger, f'{BOOK}from = "{iso(START_US + THIRD + 1)}"\n')
+    odd_us = 17 * 60_000_000 + 23_000_000
+    at = iso(SECOND.start_us + odd_us)
+    prices(ledger, f'{BOOK}to = "{at}"\n[[price]]\nmodel = "*"\nrate = "5"\nfrom = "{at}"\n')
     rate_dirty(ledger)
     whole = [row for row in charges(ledger) if row["device"] == "GPU-0002"]
-    assert [row["rate_quanta"] for row in whole] == [2_491_500_007] * 2 + [5_000_000_000] * 2
+    assert [(row["offset_us"], row["held_us"], row["rate_quanta"]) for row in whole] == [
+        (0, HOUR, 2_491_500_007),
+        (0, HOUR, 2_491_500_007),
+        (0, odd_us, 2_491_500_007),
+        (odd_us, HOUR - odd_us, 5_000_000_000),
+        (0, HOUR, 5_000_000_000),
+    ]
+    of_shared = [row for row in charges(ledger) if row["device"] == "GPU-0001" and row["hour_us"] == SECOND.start_us]
+    for offset_us, length_us, rate in ((0, odd_us, 2_491_500_007), (odd_us, HOUR - odd_us, 5_000_000_000)):
+        mine = [row for row in of_shared if row["offset_us"] == offset_us]
+        assert sum(row["held_us"] for row in mine) == length_us
+        assert sum(row["cost_quanta"] for row in mine) == cost_quanta(rate, length_us)
+    assert reconcile(ledger, BOTH).ok
     minute = records("GPU-0001", START_US, START_US + HOUR)[0]
     crossing = msgspec.structs.replace(minute, start_us=BOTH.end_us - 1, end_us=BOTH.end_us + 1, held_us=2, active_us=0)
     [refused] = ledger.ingest([frame(11, [crossing])])

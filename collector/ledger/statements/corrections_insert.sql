@@ -3,6 +3,7 @@ INSERT INTO corrections BY NAME
 SELECT
     n.corrects_period_id,
     n.hour_us,
+    n.offset_us,
     n.device_id,
     n.holder_id,
     n.state,

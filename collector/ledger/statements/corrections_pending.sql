@@ -3,6 +3,7 @@
 SELECT
     p.corrects_period_id,
     p.hour_us,
+    p.offset_us,
     p.device_id,
     p.holder_id,
     p.state,

@@ -16,6 +16,6 @@ SELECT
     count(*) AS charge_count,
     coalesce(sum(hash(
         n.hour_us, n.device_id, n.holder_id, n.state, n.reason_id, n.owner_id, n.price_version, n.price_entry,
-        n.owner_version, n.rate_quanta, n.held_us, n.cost_quanta
+        n.owner_version, n.rate_quanta, n.held_us, n.cost_quanta, n.offset_us
     )), 0)::HUGEINT AS charge_hash
 FROM restated_charges AS n;

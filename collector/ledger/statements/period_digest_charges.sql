@@ -9,7 +9,8 @@ WITH lines AS (
             c.energy_mj::VARCHAR, c.energy_unknown_us::VARCHAR, coalesce(c.price_version::VARCHAR, '-'),
             coalesce(c.price_entry::VARCHAR, '-'), coalesce(c.owner_version::VARCHAR, '-'),
             coalesce(c.rate_quanta::VARCHAR, '-'), coalesce(c.cost_quanta::VARCHAR, '-'),
-            coalesce(c.active_cost_quanta::VARCHAR, '-')
+            coalesce(c.active_cost_quanta::VARCHAR, '-'),
+            nullif(c.offset_us, 0)::VARCHAR
         ) AS row_text
     FROM charges AS c
     INNER JOIN devices AS d ON c.device_id = d.device_id

@@ -9,7 +9,7 @@ WITH lines AS (
             coalesce(r.reason, ''), coalesce(o.organisation, ''), coalesce(o.department, ''), coalesce(o.team, ''),
             coalesce(o.project, ''), k.held_us::VARCHAR, coalesce(k.price_version::VARCHAR, '-'),
             coalesce(k.price_entry::VARCHAR, '-'), coalesce(k.owner_version::VARCHAR, '-'),
-            coalesce(k.rate_quanta::VARCHAR, '-'), k.cost_quanta::VARCHAR
+            coalesce(k.rate_quanta::VARCHAR, '-'), k.cost_quanta::VARCHAR, nullif(k.offset_us, 0)::VARCHAR
         ) AS row_text
     FROM corrections AS k
     INNER JOIN devices AS d ON k.device_id = d.device_id

@@ -1,5 +1,5 @@
--- Where the charges of one device's hour at one price do not share its cost by time (each within one quantum of its
--- exact share), or a charge's active cost is not its active time at its rate; waiting hours left out.
+-- Where the charges of one device's hour (or segment of it) at one price do not share its cost by time (each within one
+-- quantum of its exact share), or a charge's active cost is not its active time at its rate; waiting hours left out.
 WITH chosen AS (
     SELECT
         c.*,
@@ -7,7 +7,7 @@ WITH chosen AS (
         sum(c.cost_quanta) OVER price AS hour_cost_quanta
     FROM current_charges AS c
     WHERE c.hour_us >= $from_us AND c.hour_us < $to_us AND c.rate_quanta IS NOT NULL
-    WINDOW price AS (PARTITION BY c.hour_us, c.device_id, c.price_version, c.price_entry, c.rate_quanta)
+    WINDOW price AS (PARTITION BY c.hour_us, c.device_id, c.offset_us, c.price_version, c.price_entry, c.rate_quanta)
 ),
 
 judged AS (
