@@ -22,6 +22,7 @@ from collector.api.metrics import CollectorMetrics
 from collector.api.services import Figures, Rater, Services
 from collector.commit import GroupCommit
 from collector.config import CollectorSettings
+from collector.ledger.calendar import CalendarChange
 from collector.ledger.store import Ledger, LedgerOptions
 from gpuledger.clock import Clock, WallClock
 from gpuledger.errors import LedgerError
@@ -114,7 +115,8 @@ class _Server(uvicorn.Server):
 
 @contextmanager
 def _open(settings: CollectorSettings, clock: Clock) -> Iterator[Ledger]:
-    options = LedgerOptions(threads=settings.ledger.threads)
+    calendar = CalendarChange(settings.billing.zone, settings.billing.grace_hours)
+    options = LedgerOptions(threads=settings.ledger.threads, calendar=calendar)
     with Ledger.open(settings.ledger.directory, clock=clock, options=options) as ledger:
         yield ledger
 

@@ -8,6 +8,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from collector.ledger.calendar import MAX_GRACE_HOURS
+
 MIB = 1024 * 1024
 
 
@@ -38,9 +40,17 @@ class IngestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     queue_bytes: Annotated[int, Meta(ge=MIB, le=8_192 * MIB)] = 256 * MIB
 
 
+class BillingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[billing]: whose days a month means, and how long late data is waited for; absent: as the ledger has it."""
+
+    zone: Annotated[str, Meta(min_length=1)] | None = None  # of the IANA database; a new ledger has UTC
+    grace_hours: Annotated[int, Meta(ge=0, le=MAX_GRACE_HOURS)] | None = None  # a new ledger has none
+
+
 class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The collector's whole configuration."""
 
     server: ServerSettings = ServerSettings()
     ledger: LedgerSettings = LedgerSettings()
     ingest: IngestSettings = IngestSettings()
+    billing: BillingSettings = BillingSettings()

@@ -75,7 +75,8 @@ def question(services: Services, asked: Question) -> Handler:
 
     async def handle(request: Request) -> Response:
         media_type = negotiate(request.headers.get("accept", "*/*"), offered)
-        values = read_parameters(asked.parameters, each_once(request.query_params.multi_items()))
+        given = each_once(request.query_params.multi_items())
+        values = read_parameters(asked.parameters, given, services.ledger.calendar.days)
 
         def answer() -> Response:
             if asked.rated:
@@ -113,7 +114,8 @@ def try_mapping(services: Services, asked: Question) -> Handler:
     """Hold an owner mapping against the ledger without storing it."""
 
     async def handle(request: Request) -> Response:
-        values = read_parameters((SOURCE, *asked.parameters), each_once(request.query_params.multi_items()))
+        given = each_once(request.query_params.multi_items())
+        values = read_parameters((SOURCE, *asked.parameters), given, services.ledger.calendar.days)
         as_format = file_format(request.headers.get("content-type", ""))
         content = await _body(request, MAX_DOCUMENT_BYTES)
         source = values.pop("source") or f"upload.{as_format}"
@@ -144,7 +146,7 @@ def close(services: Services) -> Handler:
 
     async def handle(request: Request) -> Response:
         asked = parse_close_request(await _body(request, MAX_REQUEST_BYTES))
-        period = parse_period(asked.period)
+        period = parse_period(asked.period, services.ledger.calendar.days)
         report = await run_in_threadpool(
             close_period, services.ledger, period, closed_by=asked.by, exception=asked.exception
         )

@@ -61,15 +61,18 @@ class Question(NamedTuple):
         return found
 
 
-_WORDS: Final = "YYYY-MM, or FROM..TO in ISO 8601 (UTC; TO itself is not included)"
-PERIOD: Final = Parameter("period", f"{_WORDS}; absent: this month", parse_period_or_current, default="")
-ANY_PERIOD: Final = Parameter("period", f"{_WORDS}; absent: ever", parse_optional_period, default="")
+_WORDS: Final = (
+    "YYYY-MM, YYYY-Qn, YYYY-Wnn, or FROM..TO in ISO 8601, by the days of the billing zone, or in UTC with a Z"
+    " (TO itself is not included)"
+)
+PERIOD: Final = Parameter("period", f"{_WORDS}; absent: this month", parse_period_or_current, default="", by_days=True)
+ANY_PERIOD: Final = Parameter("period", f"{_WORDS}; absent: ever", parse_optional_period, default="", by_days=True)
 GROUP: Final = Parameter("by", "what to group by", default="team", choices=BY)
 VIEW: Final = Parameter("view", "charge what was held, or what was active", default="allocation", choices=VIEWS)
 IDLE_POLICY: Final = Parameter(
     "idle_policy", "who pays for time that nobody held", default=POLICIES[0], choices=POLICIES
 )
-GRAIN: Final = Parameter("grain", "the length of a step", default="hour", choices=tuple(GRAINS))
+GRAIN: Final = Parameter("grain", "the length of a step", default="hour", choices=GRAINS)
 DEVICE: Final = Parameter("device", "the key of one device; absent: all", default="")
 CHARGE: Final = Parameter("charge", "the name of a charge, as /v1/charges has it", parse_charge_id)
 KIND: Final = Parameter("kind", "charges of hours, or corrections of closed periods", default="charge", choices=KINDS)

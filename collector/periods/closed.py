@@ -29,6 +29,8 @@ class ClosedPeriod(NamedTuple):
     correction_count: int
     correction_quanta: int
     digest: bytes
+    zone: str
+    last_batch_id: int  # the newest batch that its bill knows of; 0: none
 
     @property
     def cost_quanta(self) -> int:

@@ -83,7 +83,7 @@ def close_period(ledger: Ledger, period: Period, *, closed_by: str, exception: s
         with ledger.transaction() as session:
             totals = integers(_one(session, "period_totals", period))
             _check(session, period, ledger.now_us())
-            wrong = _unclean(session, period, totals, proof)
+            wrong = [*_early(ledger, period), *_unclean(session, period, totals, proof)]
             if wrong and not exception:
                 raise PeriodError(
                     f"{period.label} is not clean: {'; '.join(wrong)}",
@@ -126,12 +126,19 @@ def _check(session: Session, period: Period, now_us: int) -> None:
             )
     earliest = session.execute("period_earliest_open").to_pylist()[0]["hour_us"]
     if earliest is not None and earliest < period.start_us:
+        end_us = min(at_us for at_us in (period.start_us, *(each.from_us for each in closed)) if at_us > earliest)
         raise PeriodError(
             f"charges from {iso(earliest)} on, before {period.label}, are still open",
-            hint="close the earlier period first, or begin this one there (FROM..TO)",
+            hint=f"they are billed apart: gpuledger period close {iso(earliest)}..{iso(end_us)}",
         )
     if now_us < period.end_us:
         raise PeriodError(f"{period.label} ends at {iso(period.end_us)}, which is not yet", hint="close it after that")
+
+
+def _early(ledger: Ledger, period: Period) -> list[str]:
+    """Return that late data is still waited for, while it is."""
+    until_us = period.end_us + ledger.calendar.grace_us
+    return [f"late data is waited for until {iso(until_us)}"] if ledger.now_us() < until_us else []
 
 
 def _unclean(session: Session, period: Period, totals: dict[str, Any], proof: Reconciliation) -> list[str]:
@@ -176,6 +183,8 @@ def _close(session: Session, order: _Order, totals: dict[str, Any]) -> CloseRepo
         correction_count=corrected["correction_count"],
         correction_quanta=corrected["correction_quanta"],
         digest=digest_of(session, period_id, period.start_us, period.end_us),
+        zone=period.zone,
+        last_batch_id=session.execute("select_heads").to_pylist()[0]["next_batch_id"] - 1,
     )
     session.execute("period_insert", closed._asdict())
     invoices = _invoice(session, closed, bounds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import tzinfo
 from typing import Any, Final
 
 import msgspec
@@ -23,7 +24,10 @@ CLOSED: Final = "closed"
 
 
 class PeriodRow(msgspec.Struct, frozen=True):
-    """A billing period. Of an open one the cost is provisional, and `corrections` are what it would be closed with."""
+    """A billing period. Of an open one the cost is provisional, and `corrections` are what it would be closed with.
+
+    `late_until`: until then data is waited for, and closing needs an exception; None where it is not, or not any more.
+    """
 
     label: str
     state: str
@@ -43,12 +47,16 @@ class PeriodRow(msgspec.Struct, frozen=True):
     price_version: int | None
     owner_version: int | None
     digest: str
+    zone: str
+    late_until: str | None
 
 
 class Periods(msgspec.Struct, frozen=True):
-    """All billing periods, the earliest first."""
+    """All billing periods, the earliest first; `zone`: whose days the open ones are cut by."""
 
     currency: str
+    zone: str
+    grace_hours: int
     rows: list[PeriodRow]
 
 
@@ -67,6 +75,7 @@ class InvoiceRow(msgspec.Struct, frozen=True):
     cost: str | None
     payable: str
     issued_at: str
+    zone: str  # whose days the period is cut by
 
 
 class Invoices(msgspec.Struct, frozen=True):
@@ -106,13 +115,15 @@ def periods(ledger: Ledger) -> Periods:
         closed = closed_periods(session)
         rows = [_closed_row(period) for period in closed]
         waiting = [integers(row) for row in session.execute("corrections_waiting").to_pylist()]
-        found = _open_periods(session, closed)
+        found = _open_periods(session, closed, ledger.calendar.days)
         if waiting and not found:  # all that is known is closed: they go onto the bill of what comes next
-            found = [_following(closed)]
+            found = [_following(closed, ledger.calendar.days)]
         for at, period in enumerate(found):
-            rows.append(_open_row(session, period, ledger.now_us(), waiting if not at else []))
+            rows.append(_open_row(session, period, ledger, waiting if not at else []))
         books = session.execute("price_newest").to_pylist()
-    return Periods(books[0]["currency"] if books else "", sorted(rows, key=lambda row: row.from_))
+    return Periods(
+        books[0]["currency"] if books else "", *ledger.calendar, rows=sorted(rows, key=lambda row: row.from_)
+    )
 
 
 def invoices(ledger: Ledger) -> Invoices:
@@ -131,14 +142,14 @@ def invoice(ledger: Ledger, *, number: int) -> Invoice:
     head = integers(found[0])
     return Invoice(
         invoice=_invoice_row(head),
-        period=span(Period(head["from_us"], head["to_us"], head["label"])),
+        period=span(Period(head["from_us"], head["to_us"], head["label"], head["zone"])),
         period_digest=head["digest"].decode(),
         exception=head["exception"],
         rows=[_line_row(integers(row)) for row in lines],
     )
 
 
-def _open_periods(session: Session, closed: list[ClosedPeriod]) -> list[Period]:
+def _open_periods(session: Session, closed: list[ClosedPeriod], zone: tzinfo) -> list[Period]:
     """Return the months with data, cut to what of them is open, in order of time."""
     reach = session.execute("select_reach").to_pylist()
     if not reach:
@@ -148,33 +159,34 @@ def _open_periods(session: Session, closed: list[ClosedPeriod]) -> list[Period]:
     covered = [Interval(period.from_us, period.to_us) for period in closed]
     found: list[Period] = []
     while at_us < end_us:
-        month = month_of(at_us)
+        month = month_of(at_us, zone)
         for start_us, stop_us in gaps(covered, Interval(month.start_us, month.end_us)):
             if stop_us <= first_us:
                 continue  # before the first data
             whole = (start_us, stop_us) == (month.start_us, month.end_us)
             label = month.label if whole else f"{iso(start_us)}..{iso(stop_us)}"
-            found.append(Period(start_us, stop_us, label))
+            found.append(Period(start_us, stop_us, label, str(zone)))
         at_us = month.end_us
     return found
 
 
-def _following(closed: list[ClosedPeriod]) -> Period:
+def _following(closed: list[ClosedPeriod], zone: tzinfo) -> Period:
     """Return the rest of the month after the last closed period."""
     end_us = max(period.to_us for period in closed)
-    month = month_of(end_us)
+    month = month_of(end_us, zone)
     label = month.label if month.start_us == end_us else f"{iso(end_us)}..{iso(month.end_us)}"
-    return Period(end_us, month.end_us, label)
+    return Period(end_us, month.end_us, label, str(zone))
 
 
-def _open_row(session: Session, period: Period, now_us: int, waiting: list[dict[str, Any]]) -> PeriodRow:
+def _open_row(session: Session, period: Period, ledger: Ledger, waiting: list[dict[str, Any]]) -> PeriodRow:
     bounds = {"from_us": period.start_us, "to_us": period.end_us}
     totals = integers(session.execute("period_totals", bounds).to_pylist()[0])
+    late_us = period.end_us + ledger.calendar.grace_us
     correction_quanta = sum(row["cost_quanta"] for row in waiting)
     charge_quanta = cost_of(totals["part_us"], totals["unpriced_part_us"], totals["charge_quanta"])
     return PeriodRow(
         label=period.label,
-        state=OPEN if now_us < period.end_us else CLOSING,
+        state=OPEN if ledger.now_us() < period.end_us else CLOSING,
         from_=iso(period.start_us),
         to=iso(period.end_us),
         period_id=None,
@@ -191,6 +203,8 @@ def _open_row(session: Session, period: Period, now_us: int, waiting: list[dict[
         price_version=None,
         owner_version=None,
         digest="",
+        zone=period.zone,
+        late_until=instant(late_us if ledger.now_us() < late_us else None),
     )
 
 
@@ -214,6 +228,8 @@ def _closed_row(period: ClosedPeriod) -> PeriodRow:
         price_version=period.price_version,
         owner_version=period.owner_version,
         digest=period.digest.decode(),
+        zone=period.zone,
+        late_until=None,
     )
 
 
@@ -231,6 +247,7 @@ def _invoice_row(row: dict[str, Any]) -> InvoiceRow:
         cost=money(row["cost_quanta"]),
         payable=cents(row["payable_cents"]),
         issued_at=iso(row["issued_us"]),
+        zone=row["zone"],
     )
 
 

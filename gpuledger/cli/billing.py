@@ -7,7 +7,7 @@ import getpass
 from pathlib import Path
 
 from gpuledger.cli import billing_tables
-from gpuledger.cli.arguments import Commands, Parser, add_command, add_output, add_source
+from gpuledger.cli.arguments import PERIOD_WORDS, Commands, Parser, add_command, add_output, add_source
 from gpuledger.cli.exits import DONE
 from gpuledger.cli.extras import needs
 from gpuledger.cli.output import emit, write_bytes
@@ -21,8 +21,12 @@ def register(commands: Commands) -> None:
     actions = period.add_subparsers(metavar="ACTION", parser_class=Parser, required=True)
     listing = add_command(actions, "list", "show billing periods, open and closed")
     listing.set_defaults(run=run_list)
+    calendar = add_command(actions, "calendar", "whose days a month means, and how long late data is waited for")
+    calendar.add_argument("--zone", metavar="NAME", help="of the IANA time zone database, such as Europe/Berlin")
+    calendar.add_argument("--grace-hours", type=int, metavar="N", help="hours after its end before a period is closed")
+    calendar.set_defaults(run=run_calendar)
     closing = add_command(actions, "close", "close PERIOD: its charges become final and its invoices are made")
-    closing.add_argument("period", metavar="PERIOD", help="YYYY-MM, or FROM..TO (ISO 8601, UTC, TO excluded)")
+    closing.add_argument("period", metavar="PERIOD", help=PERIOD_WORDS)
     closing.add_argument("--by", default="", metavar="NAME", help="who closes it (default: this user)")
     closing.add_argument(
         "--exception", default="", metavar="WHY", help="close it although it is not clean: who accepts that, and why"
@@ -43,7 +47,7 @@ def register(commands: Commands) -> None:
     explaining = add_command(commands, "explain", "why a charge is what it is, down to its usage records")
     explaining.add_argument("charge", metavar="CHARGE", help="its name: the column charge of /v1/charges")
     explaining.set_defaults(run=run_explain)
-    for parser in (listing, closing, invoices, showing, explaining):
+    for parser in (listing, calendar, closing, invoices, showing, explaining):
         add_source(parser)
         add_output(parser)
 
@@ -53,6 +57,16 @@ def run_list(args: argparse.Namespace) -> int:
     with open_source(args) as source:
         answer = source.query("periods", {})
     emit(args, answer, billing_tables.periods)
+    return DONE
+
+
+def run_calendar(args: argparse.Namespace) -> int:
+    """Set the billing calendar where something is given; print it."""
+    with open_source(args) as source:
+        if args.zone is not None or args.grace_hours is not None:
+            source.set_calendar(args.zone, args.grace_hours)
+        answer = source.query("periods", {})
+    emit(args, {name: answer[name] for name in ("zone", "grace_hours")}, billing_tables.calendar)
     return DONE
 
 

@@ -22,7 +22,7 @@ def periods(answer: Answer) -> RenderableType:
         Line(
             (
                 row["label"],
-                row["state"],
+                _standing(row),
                 _amount(row["charge_cost"]),
                 _amount(row["correction_cost"]) if row["corrections"] else wording.UNKNOWN,
                 _amount(row["cost"]),
@@ -49,7 +49,13 @@ def periods(answer: Answer) -> RenderableType:
     ]
     if any(row["state"] == "closing" for row in answer["rows"]):
         notes.append("A period that is closing has ended: gpuledger period close PERIOD makes its charges final.")
-    return draw("Billing periods", columns, lines, notes)
+    return draw(f"Billing periods, by the days of {answer['zone']}", columns, lines, notes)
+
+
+def calendar(answer: Answer) -> RenderableType:
+    """Say whose days a month means, and when it is closed."""
+    grace = f"{answer['grace_hours']:,} hours after its end" if answer["grace_hours"] else "as soon as it has ended"
+    return Text(f"A month begins at midnight in {answer['zone']}; it can be closed {grace}.")
 
 
 def closed(answer: Answer) -> RenderableType:
@@ -158,6 +164,12 @@ def explained(answer: Answer) -> RenderableType:
         for row in answer["corrections"]
     ]
     return draw(f"{answer['charge']} cost {cost}", columns, lines, notes)
+
+
+def _standing(row: Answer) -> str:
+    """Return how a period is; of one that has ended, until when late data is waited for."""
+    waits = row["state"] == "closing" and row["late_until"]
+    return f"closing, waits for late data until {wording.instant(row['late_until'])}" if waits else str(row["state"])
 
 
 def _owner(row: Answer) -> str:

@@ -10,16 +10,17 @@ import msgspec
 import pyarrow as pa
 
 from collector.api.parameters import read_parameters
-from collector.api.questions import OWNER_CHECKS, QUESTIONS
+from collector.api.questions import OWNER_CHECKS, QUESTIONS, Question
 from collector.imports.apply import apply_import
 from collector.imports.payload import Applied, JobImport
+from collector.ledger.calendar import CalendarChange
 from collector.ledger.store import Ledger
 from collector.periods.closing import close_period
 from collector.pricing.carbon import import_carbon
 from collector.pricing.files import parse_owner_map
 from collector.pricing.imports import ImportReport, import_directory, import_owners, import_prices
 from collector.rating import rate_dirty
-from gpuledger.accounting.periods import parse_period
+from gpuledger.accounting.periods import Period, parse_period
 from gpuledger.cli.sources import Document, media_type, read_book
 
 _FORMATS: Final[dict[str, Literal["toml", "csv"]]] = {"application/toml": "toml", "text/csv": "csv"}
@@ -50,7 +51,7 @@ class LocalSource:
         self._rate(name)
         question = _QUESTIONS[name]
         assert question.table, f"{name} is no table"
-        return question.table(self._ledger, **read_parameters(question.parameters, params))
+        return question.table(self._ledger, **self._values(question, params))
 
     def import_book(self, kind: str, path: Path) -> Document:
         """Import a price book, an owner mapping or a directory of people."""
@@ -67,7 +68,7 @@ class LocalSource:
         if question.rated and not self._rated:
             rate_dirty(self._ledger)
             self._rated = True
-        return _plain(question.ask(self._ledger, rules, **read_parameters(question.parameters, params)))
+        return _plain(question.ask(self._ledger, rules, **self._values(question, params)))
 
     def rate(self, period: str, *, apply: bool) -> Document:
         """Rate what waits; the cost of `period` before and after tells what changed."""
@@ -85,10 +86,14 @@ class LocalSource:
             "cost_after": after["total"]["cost"] if apply else None,
         }
 
+    def set_calendar(self, zone: str | None, grace_hours: int | None) -> None:
+        """Keep a new billing calendar in the ledger."""
+        self._ledger.change_calendar(CalendarChange(zone, grace_hours))
+
     def close_period(self, period: str, *, by: str, exception: str) -> Document:
         """Close a billing period."""
         self._rated = False
-        return _plain(close_period(self._ledger, parse_period(period), closed_by=by, exception=exception))
+        return _plain(close_period(self._ledger, self._period(period), closed_by=by, exception=exception))
 
     def import_jobs(self, chunk: JobImport) -> Applied:
         """Book one chunk."""
@@ -106,7 +111,13 @@ class LocalSource:
 
     def _ask(self, name: str, params: Mapping[str, str]) -> Document:
         question = _QUESTIONS[name]
-        return _plain(question.ask(self._ledger, **read_parameters(question.parameters, params)))
+        return _plain(question.ask(self._ledger, **self._values(question, params)))
+
+    def _values(self, question: Question, params: Mapping[str, str]) -> dict[str, Any]:
+        return read_parameters(question.parameters, params, self._ledger.calendar.days)
+
+    def _period(self, text: str) -> Period:
+        return parse_period(text, self._ledger.calendar.days)
 
 
 def _plain(answer: msgspec.Struct) -> dict[str, Any]:

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
+from gpuledger.accounting.periods import Period, month_of, parse_period
 from gpuledger.cli.extras import needs
 from gpuledger.client import DEFAULT_URL, CollectorClient
+from gpuledger.clock import WallClock
 from gpuledger.errors import ConfigError, LedgerError, TransientDeliveryError
+from gpuledger.zones import find_zone
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,6 +49,10 @@ class Source(Protocol):
 
     def rate(self, period: str, *, apply: bool) -> Document:
         """Rate what is open of `period` again; return what changed (or, without `apply`, what would)."""
+        ...
+
+    def set_calendar(self, zone: str | None, grace_hours: int | None) -> None:
+        """Change whose days a month means, and how long late data is waited for; None: as it is."""
         ...
 
     def close_period(self, period: str, *, by: str, exception: str) -> Document:
@@ -112,6 +119,13 @@ class HttpSource:
             "cost_after": after["total"]["cost"] if apply else None,
         }
 
+    def set_calendar(self, zone: str | None, grace_hours: int | None) -> None:  # noqa: ARG002 - a collector has its own
+        """Refuse: a collector's calendar is in its settings."""
+        raise ConfigError(
+            "a collector's billing calendar is in its settings",
+            hint="set [billing] zone and grace_hours in collector.toml and start it again, or use --ledger DIR",
+        )
+
     def close_period(self, period: str, *, by: str, exception: str) -> Document:
         """Ask the collector to close it."""
         body = msgspec.json.encode({"period": period, "by": by, "exception": exception})
@@ -144,6 +158,12 @@ class HttpSource:
                 hint='start one with "gpuledger collector", name another with --url, '
                 "or read a ledger that no collector has open with --ledger DIR",
             ) from error
+
+
+def wanted_period(source: Source, text: str) -> Period:
+    """Return the period that `text` names by the days of the billing zone; the current month where it is empty."""
+    zone = find_zone(source.query("status", {})["zone"])
+    return parse_period(text, zone) if text else month_of(WallClock().now_us(), zone)
 
 
 def read_book(path: Path) -> bytes:

@@ -16,6 +16,8 @@ SELECT
     p.unobserved_part_us,
     p.correction_count,
     p.correction_quanta,
-    p.digest
+    p.digest,
+    p.zone,
+    p.last_batch_id
 FROM closed_periods AS p
 ORDER BY p.from_us;

@@ -23,6 +23,7 @@ SELECT
     p.label,
     p.from_us,
     p.to_us,
+    p.zone,
     p.exception,
     p.digest,
     coalesce(o.own_part_us, 0)::HUGEINT AS own_part_us
