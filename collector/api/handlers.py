@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from collector.api.answers import ARROW, JSON, negotiate, offered_for, render, render_table
+from collector.api.asking import ask
 from collector.api.metrics import FiguresCollector
 from collector.api.parameters import Parameter, each_once, read_parameters
 from collector.api.problems import problem, refusal, respond
@@ -79,11 +80,10 @@ def question(services: Services, asked: Question) -> Handler:
         values = read_parameters(asked.parameters, given, services.ledger.calendar.days)
 
         def answer() -> Response:
-            if asked.rated:
-                services.rater.rate()
             if asked.table and media_type == ARROW:
+                services.rater.rate()
                 return render_table(asked.table(services.ledger, **values))
-            return render(asked.ask(services.ledger, **values), media_type)
+            return render(ask(services.ledger, asked, values, services.rater.rate), media_type)
 
         return await run_in_threadpool(answer)
 

@@ -84,9 +84,9 @@ def parse_optional_period(text: str, zone: tzinfo) -> Period | None:
     return parse_period(text, zone) if text else None
 
 
-def parse_optional_instant(text: str) -> int | None:
+def parse_optional_instant(text: str, zone: tzinfo = UTC) -> int | None:
     """Return the instant that `text` names; None where it is empty."""
-    return parse_instant(text) if text else None
+    return parse_instant(text, zone) if text else None
 
 
 def _near(name: str, known: Iterable[str], otherwise: str) -> str:

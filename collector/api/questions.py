@@ -16,6 +16,7 @@ from collector.api.parameters import (
     parse_optional_period,
     parse_period_or_current,
 )
+from collector.periods.verifying import verify_period
 from collector.queries.bill import KINDS, bill, bill_table
 from collector.queries.billing import invoice, invoices, periods
 from collector.queries.books import carbon, directory, owners, prices
@@ -80,26 +81,34 @@ HOLDER: Final = Parameter("holder", "the key of a holder, as /v1/usage has it")
 AT: Final = Parameter(
     "at", "an instant in ISO 8601 (UTC); absent: when it last held a device", parse_optional_instant, default=""
 )
+AS_KNOWN: Final = Parameter(
+    "as_known", "answer with what was known at this instant; absent: now", parse_optional_instant, "", by_days=True
+)
 NUMBER: Final = Parameter("number", "the number of an invoice", bounded(1, 2**31 - 1))
 LIMIT: Final = Parameter("limit", "the most rows to return", bounded(1, MAX_LIMIT), default=str(DEFAULT_LIMIT))
 
 QUESTIONS: Final[tuple[Question, ...]] = (
     Question("status", "what the ledger holds and how far it is known", status),
     Question(
-        "chargeback", "what each group held, used and cost", chargeback, (PERIOD, GROUP, VIEW, IDLE_POLICY), rated=True
+        "chargeback",
+        "what each group held, used and cost",
+        chargeback,
+        (PERIOD, GROUP, VIEW, IDLE_POLICY, AS_KNOWN),
+        rated=True,
     ),
-    Question("utilization", "time in each state, by group", utilization, (PERIOD, GROUP), rated=True),
-    Question("idle", "who held devices without work, the dearest first", idle, (PERIOD,), rated=True),
-    Question("reconcile", "the conservation proof of a period", reconcile, (PERIOD,), rated=True),
-    Question("timeline", "states and costs over time", timeline, (PERIOD, GRAIN), rated=True),
+    Question("utilization", "time in each state, by group", utilization, (PERIOD, GROUP, AS_KNOWN), rated=True),
+    Question("idle", "who held devices without work, the dearest first", idle, (PERIOD, AS_KNOWN), rated=True),
+    Question("reconcile", "the conservation proof of a period", reconcile, (PERIOD, AS_KNOWN), rated=True),
+    Question("timeline", "states and costs over time", timeline, (PERIOD, GRAIN, AS_KNOWN), rated=True),
     Question("charges", "charges, hour by hour", charges, (PERIOD, DEVICE, LIMIT), rated=True),
     Question("explain", "one charge down to its evidence", explain, (CHARGE,), rated=True),
     Question("bill", "lines of bills, whole, for exports", bill, (PERIOD, KIND), rated=True, table=bill_table),
     Question("usage", "usage records as reported", usage, (PERIOD, DEVICE, LIMIT)),
     Question("devices", "the devices that were ever seen", devices),
     Question("events", "what happened", events, (ANY_PERIOD, LIMIT)),
-    Question("periods", "billing periods: open, closing and closed", periods, rated=True),
-    Question("invoices", "all invoices and credit notes", invoices),
+    Question("periods", "billing periods: open, closing and closed", periods, (AS_KNOWN,), rated=True),
+    Question("verification", "a closed bill made again from its inputs, and compared", verify_period, (PERIOD,)),
+    Question("invoices", "all invoices and credit notes", invoices, (AS_KNOWN,)),
     Question("invoice", "one invoice, line by line", invoice, (NUMBER,)),
     Question("prices", "the newest price book", prices),
     Question("owners", "the newest owner mapping", owners),

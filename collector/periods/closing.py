@@ -77,7 +77,7 @@ def close_period(ledger: Ledger, period: Period, *, closed_by: str, exception: s
         _check(session, period, ledger.now_us())
     proof, proven = _prove(ledger, period)  # which takes long, and keeps nobody from writing
     with ledger.alone():
-        rate_dirty(ledger)
+        _rate(ledger, period)
         if _state(ledger, period) != proven:  # data arrived meanwhile
             proof, _ = _prove(ledger, period)
         with ledger.transaction() as session:
@@ -106,9 +106,21 @@ def _words(what: str, text: str) -> str:
 
 def _prove(ledger: Ledger, period: Period) -> tuple[Reconciliation, dict[str, Any]]:
     """Return the proof of a period, and the state of its charges before it: as long as that stays, the proof holds."""
-    rate_dirty(ledger)
+    _rate(ledger, period)
     state = _state(ledger, period)
     return reconcile(ledger, period), state
+
+
+def _rate(ledger: Ledger, period: Period) -> None:
+    """Rate what waits, and whatever older versions rated: a bill follows from the versions that it pins alone."""
+    with ledger.transaction() as session:
+        prices, owners = newest_prices(session), newest_owners(session)
+        versions = {
+            "price_version": prices.version.number if prices else None,
+            "owner_version": owners.version.number if owners else None,
+        }
+        session.execute("rate_mark_stale", {"from_us": period.start_us, "to_us": period.end_us, **versions})
+    rate_dirty(ledger)
 
 
 def _state(ledger: Ledger, period: Period) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 import msgspec
 import pyarrow as pa
 
+from collector.api.asking import ask
 from collector.api.parameters import read_parameters
 from collector.api.questions import OWNER_CHECKS, QUESTIONS, Question
 from collector.imports.apply import apply_import
@@ -43,14 +44,14 @@ class LocalSource:
 
     def query(self, name: str, params: Mapping[str, str]) -> Document:
         """Return an answer as the collector's JSON has it."""
-        self._rate(name)
-        return self._ask(name, params)
+        question = _QUESTIONS[name]
+        return _plain(ask(self._ledger, question, self._values(question, params), self._rate))
 
     def table(self, name: str, params: Mapping[str, str]) -> pa.Table:
         """Return the rows of an answer that has a table."""
-        self._rate(name)
         question = _QUESTIONS[name]
         assert question.table, f"{name} is no table"
+        self._rate()
         return question.table(self._ledger, **self._values(question, params))
 
     def import_book(self, kind: str, path: Path) -> Document:
@@ -65,9 +66,8 @@ class LocalSource:
         """Hold an owner mapping against the ledger."""
         question = _CHECKS[f"owners/{check}"]
         rules = parse_owner_map(read_book(path), _FORMATS[media_type(path)], path.name)
-        if question.rated and not self._rated:
-            rate_dirty(self._ledger)
-            self._rated = True
+        if question.rated:
+            self._rate()
         return _plain(question.ask(self._ledger, rules, **self._values(question, params)))
 
     def rate(self, period: str, *, apply: bool) -> Document:
@@ -104,14 +104,15 @@ class LocalSource:
         """Release the ledger."""
         self._ledger.close()
 
-    def _rate(self, name: str) -> None:
-        if _QUESTIONS[name].rated and not self._rated:
+    def _rate(self) -> None:
+        if not self._rated:
             rate_dirty(self._ledger)
             self._rated = True
 
     def _ask(self, name: str, params: Mapping[str, str]) -> Document:
+        """Answer with what is rated already."""
         question = _QUESTIONS[name]
-        return _plain(question.ask(self._ledger, **self._values(question, params)))
+        return _plain(ask(self._ledger, question, self._values(question, params), lambda: None))
 
     def _values(self, question: Question, params: Mapping[str, str]) -> dict[str, Any]:
         return read_parameters(question.parameters, params, self._ledger.calendar.days)
