@@ -17,6 +17,7 @@ from collector.api.parameters import (
     parse_period_or_current,
 )
 from collector.periods.verifying import verify_period
+from collector.queries.adjustments import adjustments
 from collector.queries.bill import KINDS, bill, bill_table
 from collector.queries.billing import invoice, invoices, periods
 from collector.queries.books import carbon, directory, owners, prices
@@ -108,6 +109,9 @@ QUESTIONS: Final[tuple[Question, ...]] = (
     Question("events", "what happened", events, (ANY_PERIOD, LIMIT)),
     Question("periods", "billing periods: open, closing and closed", periods, (AS_KNOWN,), rated=True),
     Question("verification", "a closed bill made again from its inputs, and compared", verify_period, (PERIOD,)),
+    Question(
+        "adjustments", "what bills have beside charges and corrections, and why", adjustments, (PERIOD,), rated=True
+    ),
     Question("invoices", "all invoices and credit notes", invoices, (AS_KNOWN,)),
     Question("invoice", "one invoice, line by line", invoice, (NUMBER,)),
     Question("prices", "the newest price book", prices),

@@ -32,6 +32,7 @@ WHERE
     );
 DELETE FROM invoices WHERE period_id > (SELECT k.period_id FROM known AS k);
 DELETE FROM corrections WHERE period_id > (SELECT k.period_id FROM known AS k);
+DELETE FROM adjustments WHERE period_id > (SELECT k.period_id FROM known AS k);
 DELETE FROM closed_periods WHERE period_id > (SELECT k.period_id FROM known AS k);
 DELETE FROM charges
 WHERE

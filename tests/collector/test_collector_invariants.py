@@ -205,9 +205,7 @@ def retired() -> bytes:
 
 def test_i5_a_closed_bill_is_rebuilt_from_raw(ledger: Ledger) -> None:
     """From usage and the books that it pins, whatever came since: the same digest, totals, invoices and lines."""
-    prices(
-        ledger, BOOK + 'to = "2036-01-01"\n'
-    )  # another version, the same rates: hours that were rated keep the first
+    prices(ledger, f'{BOOK}[[price]]\nmodel = "B200"\nrate = "4"\nfrom = "2036-01-01"\n')  # rates no hour again
     close(ledger, FIRST)
     ledger.ingest([late()])
     prices(ledger, BOOK.replace("2.4", "9.4"))

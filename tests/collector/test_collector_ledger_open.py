@@ -21,7 +21,7 @@ from collector.ledger.migrate import Migration
 from collector.ledger.stages import STAGES
 from collector.ledger.statements import names, statement
 from collector.ledger.store import Ledger
-from collector.periods import closing
+from collector.periods import adjusting, closing
 from collector.pricing import carbon, stored
 from collector.queries import owner_moves
 from collector.queries.timeline import STEPS
@@ -158,6 +158,7 @@ RATING_STAGES: dict[str, pa.Schema] = {
     "timeline_steps": STEPS,
     "new_invoices": closing._INVOICES,
     "new_lines": closing._LINES,
+    "new_adjustments": adjusting._SCHEMA,
 }
 
 

@@ -8,7 +8,9 @@ SELECT
     mig_profile,
     state,
     corrects,
+    because,
     part_us,
+    unpriced_part_us,
     cost_quanta,
     payable_cents
 FROM new_lines

@@ -18,7 +18,9 @@ SELECT
     l.mig_profile,
     l.state,
     l.corrects,
+    l.because,
     l.part_us,
+    l.unpriced_part_us,
     l.cost_quanta,
     l.payable_cents
 FROM invoices AS i

@@ -1,21 +1,27 @@
-INSERT INTO closed_periods BY NAME
-SELECT
-    $period_id AS period_id,
-    $from_us AS from_us,
-    $to_us AS to_us,
-    $label AS label,
-    $closed_us AS closed_us,
-    $closed_by AS closed_by,
-    $exception AS exception,
-    $currency AS currency,
-    $price_version AS price_version,
-    $owner_version AS owner_version,
-    $charge_count AS charge_count,
-    $charge_quanta AS charge_quanta,
-    $unpriced_part_us AS unpriced_part_us,
-    $unobserved_part_us AS unobserved_part_us,
-    $correction_count AS correction_count,
-    $correction_quanta AS correction_quanta,
-    $digest AS digest,
-    $zone AS zone,
-    $last_batch_id AS last_batch_id;
+INSERT INTO closed_periods (
+    period_id, from_us, to_us, label, closed_us, closed_by, exception, currency, price_version, owner_version,
+    charge_count, charge_quanta, unpriced_part_us, unobserved_part_us, correction_count, correction_quanta,
+    adjustment_count, adjustment_quanta, digest, zone, last_batch_id
+) VALUES (
+    $period_id,
+    $from_us,
+    $to_us,
+    $label,
+    $closed_us,
+    $closed_by,
+    $exception,
+    $currency,
+    $price_version,
+    $owner_version,
+    $charge_count,
+    $charge_quanta,
+    $unpriced_part_us,
+    $unobserved_part_us,
+    $correction_count,
+    $correction_quanta,
+    $adjustment_count,
+    $adjustment_quanta,
+    $digest,
+    $zone,
+    $last_batch_id
+);

@@ -7,7 +7,9 @@ SELECT
     l.mig_profile,
     l.state,
     l.corrects,
+    l.because,
     l.part_us,
+    l.unpriced_part_us,
     l.cost_quanta,
     l.payable_cents
 FROM invoice_lines AS l
