@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import calendar
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from itertools import groupby
 from typing import Any, Final, NamedTuple
@@ -11,10 +12,12 @@ from typing import Any, Final, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from analytics.words import ADJUSTMENT_WORDS, PLATFORM, title
+from gpuledger.zones import find_zone
 
 Document = Mapping[str, Any]
 UNKNOWN: Final = "\N{EN DASH}"
 MINUS: Final = "\N{MINUS SIGN}"
+NO_PRICE: Final = "no price"
 NO_PROJECT: Final = "GPUs that were held"
 _STATES: Final = {
     "active": "at work",
@@ -60,7 +63,10 @@ def invoice_html(answer: Document) -> str:
         department=title(head["department"]),
         organisation=title(head["organisation"]),
         period=_month(head["period"]),
-        issued=head["issued_at"][:10],
+        zone=head["zone"],
+        issued=_day(head["issued_at"], head["zone"]),
+        created=head["issued_at"],
+        unpriced=_hours(head["unpriced_gpu_hours"]) if head["unpriced_gpu_hours"] else "",
         gpu_hours=_hours(head["gpu_hours"]),
         complete=_percent(head["complete_ratio"]),
         payable=_amount(head["payable"]),
@@ -143,7 +149,14 @@ def _section(corrects: str, project: str, rows: Sequence[Document]) -> Section:
 
 def _line(row: Document) -> Line:
     gpu = f"{row['model']} {row['mig_profile']}".strip()
-    return Line(gpu, _STATES[row["state"]], _hours(row["gpu_hours"]), _amount(row["payable"]))
+    unpriced = row["unpriced_gpu_hours"] and row["unpriced_gpu_hours"] == row["gpu_hours"]
+    payable = NO_PRICE if unpriced else _amount(row["payable"])
+    return Line(gpu, _STATES[row["state"]], _hours(row["gpu_hours"]), payable)
+
+
+def _day(at: str, zone: str) -> str:
+    """Return the date of an instant by the days of a zone."""
+    return f"{datetime.fromisoformat(at).astimezone(find_zone(zone)):%Y-%m-%d}"
 
 
 def _hours(value: float) -> str:

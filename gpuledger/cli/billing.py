@@ -39,8 +39,9 @@ def register(commands: Commands) -> None:
     showing = add_command(documents, "show", "show invoice NUMBER, line by line")
     showing.add_argument("number", metavar="NUMBER")
     showing.set_defaults(run=run_invoice)
-    printing = add_command(documents, "print", "write invoice NUMBER as a page (HTML) that prints well")
+    printing = add_command(documents, "print", "write invoice NUMBER as a page (HTML) or as PDF")
     printing.add_argument("number", metavar="NUMBER")
+    printing.add_argument("--format", choices=("html", "pdf"), help="default: by the ending of FILE, else html")
     printing.add_argument("--output", type=Path, metavar="FILE", help="write there instead of to standard output")
     add_source(printing)
     printing.set_defaults(run=run_print)
@@ -95,12 +96,17 @@ def run_invoice(args: argparse.Namespace) -> int:
 
 
 def run_print(args: argparse.Namespace) -> int:
-    """Write an invoice as HTML."""
+    """Write an invoice as HTML or PDF."""
     with needs("analytics", "invoice print"):
+        from analytics.invoice_pdf import invoice_pdf
         from analytics.invoices import invoice_html
+    as_pdf = (args.format or (args.output or Path()).suffix.lower().lstrip(".")) == "pdf"
+    if as_pdf and args.output is None:
+        raise ConfigError("pdf is binary and needs a file", hint="add --output FILE.pdf")
     with open_source(args) as source:
         answer = source.query("invoice", {"number": args.number})
-    write_bytes(args.output, invoice_html(answer).encode())
+    with needs("analytics", "--format pdf"):
+        write_bytes(args.output, invoice_pdf(answer) if as_pdf else invoice_html(answer).encode())
     return DONE
 
 

@@ -14,7 +14,7 @@ from analytics.invoices import invoice_html
 def line(payable: str, **changes: Any) -> dict[str, Any]:
     fields = {
         "line": 1, "kind": "charge", "project": "captions", "model": "NVIDIA L40S", "mig_profile": "", "state": "active",
-        "corrects": "", "because": "", "gpu_hours": 10.0, "cost": payable, "payable": payable,
+        "corrects": "", "because": "", "gpu_hours": 10.0, "unpriced_gpu_hours": 0.0, "cost": payable, "payable": payable,
     }  # fmt: skip
     return {**fields, **changes}
 
@@ -24,6 +24,7 @@ def answer(*rows: dict[str, Any], **changes: Any) -> dict[str, Any]:
         "number": 7, "kind": "invoice", "period": "2026-10", "organisation": "acme", "department": "research",
         "team": "vision-research", "gpu_hours": 31.5, "complete_ratio": 0.975, "currency": "EUR", "cost": "1234.504999",
         "payable": "1234.50", "issued_at": "2026-11-02T08:00:00Z",
+        "zone": "Europe/Berlin", "unpriced_gpu_hours": 0.0,
     }  # fmt: skip
     exception = changes.pop("exception", "")
     return {"invoice": {**head, **changes}, "period_digest": "ab" * 32, "exception": exception, "rows": list(rows)}
