@@ -34,6 +34,7 @@ from collector.queries.status import status
 from collector.queries.timeline import GRAINS, timeline
 from collector.queries.utilization import utilization
 from gpuledger.accounting.idle_policy import POLICIES
+from gpuledger.accounting.periods import parse_period
 
 MAX_LIMIT: Final = 1_000_000
 
@@ -69,6 +70,7 @@ _WORDS: Final = (
 )
 PERIOD: Final = Parameter("period", f"{_WORDS}; absent: this month", parse_period_or_current, default="", by_days=True)
 ANY_PERIOD: Final = Parameter("period", f"{_WORDS}; absent: ever", parse_optional_period, default="", by_days=True)
+CLOSED: Final = Parameter("period", f"a closed one: {_WORDS}", parse_period, by_days=True)
 GROUP: Final = Parameter("by", "what to group by", default="team", choices=BY)
 VIEW: Final = Parameter("view", "charge what was held, or what was active", default="allocation", choices=VIEWS)
 IDLE_POLICY: Final = Parameter(
@@ -108,7 +110,7 @@ QUESTIONS: Final[tuple[Question, ...]] = (
     Question("devices", "the devices that were ever seen", devices),
     Question("events", "what happened", events, (ANY_PERIOD, LIMIT)),
     Question("periods", "billing periods: open, closing and closed", periods, (AS_KNOWN,), rated=True),
-    Question("verification", "a closed bill made again from its inputs, and compared", verify_period, (PERIOD,)),
+    Question("verification", "a closed bill made again from its inputs, and compared", verify_period, (CLOSED,)),
     Question(
         "adjustments", "what bills have beside charges and corrections, and why", adjustments, (PERIOD,), rated=True
     ),

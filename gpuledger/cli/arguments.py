@@ -60,6 +60,21 @@ def add_period(parser: Parser) -> None:
     parser.add_argument("--period", default="", type=_period, help=f"{PERIOD_WORDS}; default: this month")
 
 
+def add_as_known(parser: Parser) -> None:
+    """Add `--as-known`: the instant whose knowledge answers."""
+    parser.add_argument(
+        "--as-known",
+        default="",
+        metavar="INSTANT",
+        help="answer with what was known then (ISO 8601, billing zone or Z)",
+    )
+
+
+def as_known(args: argparse.Namespace) -> dict[str, str]:
+    """Return the parameter of a question for `--as-known`: none where it was not given."""
+    return {"as_known": args.as_known} if args.as_known else {}
+
+
 def add_dimension(parser: Parser) -> None:
     """Add `--by`."""
     parser.add_argument("--by", choices=DIMENSIONS, default="team", help="what the rows stand for (team)")

@@ -7,8 +7,17 @@ import getpass
 from pathlib import Path
 
 from gpuledger.cli import billing_tables
-from gpuledger.cli.arguments import PERIOD_WORDS, Commands, Parser, add_command, add_output, add_source
-from gpuledger.cli.exits import DONE
+from gpuledger.cli.arguments import (
+    PERIOD_WORDS,
+    Commands,
+    Parser,
+    add_as_known,
+    add_command,
+    add_output,
+    add_source,
+    as_known,
+)
+from gpuledger.cli.exits import DONE, VIOLATION
 from gpuledger.cli.extras import needs
 from gpuledger.cli.output import emit, write_bytes
 from gpuledger.cli.sources import open_source
@@ -32,10 +41,17 @@ def register(commands: Commands) -> None:
         "--exception", default="", metavar="WHY", help="close it although it is not clean: who accepts that, and why"
     )
     closing.set_defaults(run=run_close)
+    verifying = add_command(
+        actions, "verify", "make the bill of closed PERIOD again from raw; exit code 3 if it differs"
+    )
+    verifying.add_argument("period", metavar="PERIOD", help=PERIOD_WORDS)
+    verifying.set_defaults(run=run_verify)
+    add_as_known(listing)
     invoice = add_command(commands, "invoice", "invoices and credit notes of closed periods")
     documents = invoice.add_subparsers(metavar="ACTION", parser_class=Parser, required=True)
     invoices = add_command(documents, "list", "show all invoices")
     invoices.set_defaults(run=run_invoices)
+    add_as_known(invoices)
     showing = add_command(documents, "show", "show invoice NUMBER, line by line")
     showing.add_argument("number", metavar="NUMBER")
     showing.set_defaults(run=run_invoice)
@@ -48,7 +64,7 @@ def register(commands: Commands) -> None:
     explaining = add_command(commands, "explain", "why a charge is what it is, down to its usage records")
     explaining.add_argument("charge", metavar="CHARGE", help="its name: the column charge of /v1/charges")
     explaining.set_defaults(run=run_explain)
-    for parser in (listing, calendar, closing, invoices, showing, explaining):
+    for parser in (listing, calendar, closing, verifying, invoices, showing, explaining):
         add_source(parser)
         add_output(parser)
 
@@ -56,7 +72,7 @@ def register(commands: Commands) -> None:
 def run_list(args: argparse.Namespace) -> int:
     """Print billing periods."""
     with open_source(args) as source:
-        answer = source.query("periods", {})
+        answer = source.query("periods", as_known(args))
     emit(args, answer, billing_tables.periods)
     return DONE
 
@@ -79,10 +95,18 @@ def run_close(args: argparse.Namespace) -> int:
     return DONE
 
 
+def run_verify(args: argparse.Namespace) -> int:
+    """Print whether a closed bill is what its inputs come to; its exit code says so too."""
+    with open_source(args) as source:
+        answer = source.query("verification", {"period": args.period})
+    emit(args, answer, billing_tables.verified)
+    return DONE if answer["ok"] else VIOLATION
+
+
 def run_invoices(args: argparse.Namespace) -> int:
     """Print all invoices."""
     with open_source(args) as source:
-        answer = source.query("invoices", {})
+        answer = source.query("invoices", as_known(args))
     emit(args, answer, billing_tables.invoices)
     return DONE
 

@@ -74,6 +74,23 @@ def closed(answer: Answer) -> RenderableType:
     return Text("\n".join(lines))
 
 
+def verified(answer: Answer) -> RenderableType:
+    """Say whether a closed bill is what its inputs come to."""
+    books = f"price book {answer['price_version']} and owner mapping {answer['owner_version']}"
+    made = f"from {answer['batches']:,} batches, {books}"
+    documents = f"{answer['invoice_lines']:,} invoice lines"
+    what = f"{answer['charges']:,} charges, {answer['corrections']:,} corrections, {documents}"
+    if answer["ok"]:
+        lines = [
+            f"{answer['period']['label']} was made again {made}: the same to the byte.",
+            f"{what}.",
+            answer["digest"],
+        ]
+    else:
+        lines = [f"{answer['period']['label']} is not what it comes to {made}:", *answer["differences"]]
+    return Text("\n".join(lines))
+
+
 def invoices(answer: Answer) -> RenderableType:
     """Draw the list of invoices."""
     lines = [
