@@ -150,6 +150,8 @@ def invoice(answer: Answer) -> RenderableType:
         f"{_complete(head)} of its time was observed.",
         f"Digest of the period's bill: {answer['period_digest']}",
     ]
+    if head["unpriced_gpu_hours"]:
+        notes.insert(1, f"! {head['unpriced_gpu_hours']:,.1f} GPU-hours on it have no price and are not billed.")
     return draw(f"{_kind(head['kind'])} {head['number']} to {_owner(head)}, {head['period']}", columns, lines, notes)
 
 
