@@ -31,13 +31,7 @@ OCTOBER = ("2026-09-30T22:00:00Z", "2026-10-31T23:00:00Z")
 
 def hourly(start_us: int, end_us: int, who: str | None, key: str = "GPU-0001") -> list[UsageRecord]:
     """Return one record an hour: a month of minutes would be long."""
-    [minute] = records(key, start_us, start_us + 60_000_000, who)
-    fields = {name: getattr(minute, name) for name in UsageRecord.__struct_fields__}
-    held = {"held_us": HOUR, "active_us": 0, "energy_mj": 7}
-    return [
-        UsageRecord(**{**fields, **held, "start_us": at_us, "end_us": at_us + HOUR})
-        for at_us in range(start_us, end_us, HOUR)
-    ]
+    return records(key, start_us, end_us, who, step_us=HOUR)
 
 
 @pytest.fixture
