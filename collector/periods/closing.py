@@ -128,8 +128,8 @@ def _rate(ledger: Ledger, period: Period) -> None:
     with ledger.transaction() as session:
         prices, owners = newest_prices(session), newest_owners(session)
         versions = {
-            "price_version": prices.version.number if prices else None,
-            "owner_version": owners.version.number if owners else None,
+            "newest_prices": prices.version.number if prices else None,
+            "newest_owners": owners.version.number if owners else None,
         }
         session.execute("rate_mark_stale", {"from_us": period.start_us, "to_us": period.end_us, **versions})
     rate_dirty(ledger)

@@ -1,6 +1,6 @@
 -- By which days the ledger is billed, and how long it waits for late data; the newest row counts. A closed period keeps
--- the bounds and the zone that it was closed with, and the newest batch that its bill knows of. Lines of invoices say how
--- much of their time has no price.
+-- the bounds and the zone that it was closed with, and the newest batch that its bill knows of. Lines of invoices say
+-- how much of their time has no price.
 CREATE TABLE billing_calendars (
     since_us BIGINT NOT NULL,
     zone VARCHAR NOT NULL,

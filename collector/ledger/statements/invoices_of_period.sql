@@ -1,7 +1,7 @@
 -- Every line of every invoice of a period, as it is stored.
 SELECT
     i.invoice_number,
-    i.kind AS document,
+    i.kind AS document_kind,
     i.organisation,
     i.department,
     i.team,

@@ -8,8 +8,8 @@ INNER JOIN devices AS d ON c.device_id = d.device_id
 WHERE
     c.hour_us >= $from_us AND c.hour_us < $to_us
     AND (
-        c.owner_version IS DISTINCT FROM $owner_version
-        OR (c.price_entry IS NOT NULL AND c.price_version IS DISTINCT FROM $price_version)
+        c.owner_version IS DISTINCT FROM $newest_owners
+        OR (c.price_entry IS NOT NULL AND c.price_version IS DISTINCT FROM $newest_prices)
     )
 EXCEPT
 SELECT
