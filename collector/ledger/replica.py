@@ -19,11 +19,12 @@ from collector.ledger.posting import write_lives
 from collector.ledger.state import State
 from collector.ledger.store import Ledger
 from gpuledger.clock import VirtualClock
+from gpuledger.errors import LedgerError
 
 SCRIPT: Final = Path(__file__).with_suffix(".sql")
 PREFIX: Final = ".replica-"
 _EVER: Final = {"first_hour_us": 0, "last_hour_us": 2**62}
-_one_at_a_time: Final = threading.Lock()
+_only_one: Final = threading.Lock()  # of this process, which alone may open the ledger
 
 
 class Known(NamedTuple):
@@ -48,9 +49,11 @@ def known_at(ledger: Ledger, at_us: int) -> Known:
 def replica(ledger: Ledger, known: Known) -> Iterator[Ledger]:
     """Give a ledger of its own that knows no more than `known`, nothing of it rated; it is gone afterwards.
 
-    It lies beside the ledger and takes as much of its disk again. One is made at a time.
+    It lies beside the ledger and takes as much of its disk again. Raises LedgerError where another is there already.
     """
-    with _one_at_a_time:
+    if not _only_one.acquire(blocking=False):
+        raise LedgerError("a replica of the ledger is in use already", hint="ask again when that question is answered")
+    try:
         for left in ledger.directory.glob(f"{PREFIX}*"):  # by a process that was killed
             shutil.rmtree(left, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix=PREFIX, dir=ledger.directory) as name:
@@ -59,6 +62,8 @@ def replica(ledger: Ledger, known: Known) -> Iterator[Ledger]:
             _forget(folder, known)
             with Ledger.open(folder, clock=VirtualClock(known.at_us)) as found:
                 yield found
+    finally:
+        _only_one.release()
 
 
 def _forget(folder: Path, known: Known) -> None:

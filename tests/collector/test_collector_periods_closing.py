@@ -20,6 +20,7 @@ from collector.ledger.database import Parameters, Session, Tables
 from collector.ledger.store import Ledger
 from collector.periods import closing
 from collector.periods.closing import CloseReport, PeriodError, close_period
+from collector.periods.verifying import verify_period
 from collector.queries.billing import PeriodRow, invoice, invoices, periods
 from collector.queries.chargeback import chargeback
 from collector.queries.reconcile import Reconciliation, reconcile
@@ -313,6 +314,7 @@ def test_jobs_imported_into_a_closed_period_are_corrected(ledger: Ledger) -> Non
     [[known]] = ask(ledger, "SELECT sum(cost_quanta)::BIGINT FROM current_charges")
     assert billed == Decimal(known).scaleb(-9)
     assert reconcile(ledger, Period(START_US, THIRD.end_us, "all")).ok
+    assert [verify_period(ledger, period).differences for period in (FIRST, SECOND, THIRD)] == [[], [], []]
 
 
 def test_what_becomes_equal_again_is_taken_back(ledger: Ledger) -> None:
@@ -400,6 +402,8 @@ def test_any_history_conserves_and_closed_bills_stand(
         for period, (report, first) in kept.items():
             assert bill(ledger, period) == first
             assert row(ledger, period.label).digest == report.digest
+        for period in list(kept)[-1:]:  # each bill rests on those before it
+            assert verify_period(ledger, period).differences == []
         assert reconcile(ledger, Period(START_US, START_US + 6 * HOUR, "all")).ok
         billed = sum(Decimal(each.cost or 0) for each in periods(ledger).rows)
         [[known]] = ask(ledger, "SELECT coalesce(sum(cost_quanta), 0)::BIGINT FROM current_charges")
