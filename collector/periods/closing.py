@@ -18,8 +18,9 @@ from collector.pricing.stored import newest_owners, newest_prices
 from collector.queries.figures import hours, integers, money
 from collector.queries.reconcile import Reconciliation, reconcile
 from collector.rating import rate_dirty
-from gpuledger.accounting.periods import Period, iso, require_hours
+from gpuledger.accounting.periods import Period, iso, month_of, require_hours
 from gpuledger.errors import ConfigError, LedgerError, Terminal
+from gpuledger.zones import find_zone
 
 MAX_WORDS: Final = 1_000
 _UNPRINTED: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control characters, halves of characters, breaks
@@ -150,13 +151,21 @@ def _check(session: Session, period: Period, now_us: int) -> None:
             )
     earliest = session.execute("period_earliest_open").to_pylist()[0]["hour_us"]
     if earliest is not None and earliest < period.start_us:
-        end_us = min(at_us for at_us in (period.start_us, *(each.from_us for each in closed)) if at_us > earliest)
         raise PeriodError(
             f"charges from {iso(earliest)} on, before {period.label}, are still open",
-            hint=f"they are billed apart: gpuledger period close {iso(earliest)}..{iso(end_us)}",
+            hint=f"close them first: gpuledger period close {_open_around(closed, earliest, period)}",
         )
     if now_us < period.end_us:
         raise PeriodError(f"{period.label} ends at {iso(period.end_us)}, which is not yet", hint="close it after that")
+
+
+def _open_around(closed: Sequence[ClosedPeriod], at_us: int, before: Period) -> str:
+    """Return the month in which `at_us` lies, or what is open of it before another period begins."""
+    month = month_of(at_us, find_zone(before.zone))
+    start_us = max([month.start_us, *(each.to_us for each in closed if each.to_us <= at_us)])
+    end_us = min([month.end_us, before.start_us, *(each.from_us for each in closed if each.from_us > at_us)])
+    whole = (start_us, end_us) == (month.start_us, month.end_us)
+    return month.label if whole else f"{iso(start_us)}..{iso(end_us)}"
 
 
 def _early(ledger: Ledger, period: Period) -> list[str]:
@@ -267,24 +276,14 @@ def _document(invoice: Invoice, closed: ClosedPeriod) -> dict[str, Any]:
 
 
 def _lines(invoice: Invoice) -> list[dict[str, Any]]:
-    shown = (
-        "kind",
-        "project",
-        "model",
-        "mig_profile",
-        "state",
-        "corrects",
-        "because",
-        "part_us",
-        "cost_quanta",
-        "unpriced_part_us",
-    )
+    names = ("kind", "project", "model", "mig_profile", "state", "corrects", "because")
+    amounts = ("part_us", "unpriced_part_us", "cost_quanta")
     return [
         {
             "invoice_number": invoice.number,
             "line": number,
             "payable_cents": line.payable_cents,
-            **{name: getattr(line.billed, name) for name in shown},
+            **{name: getattr(line.billed, name) for name in (*names, *amounts)},
         }
         for number, line in enumerate(invoice.lines, start=1)
     ]
