@@ -11,7 +11,8 @@ GpuLedgerError
 ├── ConservationError      shares, energy or money do not add up
 ├── PriceBookError         a price file or a look-up of a price
 ├── OwnerMappingError      an owner file or a rule
-└── ImportFileError        a job log that cannot be read at all
+├── ImportFileError        a job log that cannot be read at all
+└── OutsideError           a bill or a job log that the ledger cannot be held against
 
 `Transient` marks what may succeed when tried again, `Terminal` what will not.
 """
@@ -115,3 +116,7 @@ class OwnerMappingError(GpuLedgerError, Terminal):
 
 class ImportFileError(GpuLedgerError, Terminal):
     """A job log cannot be read at all (single bad lines are reported, not raised)."""
+
+
+class OutsideError(GpuLedgerError, Terminal):
+    """A bill or a job log of somebody else that the ledger cannot be held against."""

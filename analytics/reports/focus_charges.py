@@ -17,12 +17,11 @@ from analytics.reports import focus_names as names
 from analytics.reports.exact import QUANTA_PLACES, decimal_text, money_text, or_null, scaled, wide
 from analytics.reports.focus_columns import cost_and_usage
 from analytics.reports.focus_invoices import LINE_KEY
-from analytics.reports.focus_periods import BillingPeriod, Issuer, second
+from analytics.reports.focus_periods import BillingPeriod, Issuer, issued
 from analytics.reports.focus_split import METHOD, PLACES, method_details, with_shares
 from gpuledger.accounting.units import GPU_PARTS, MJ_PER_KWH, US_PER_HOUR
 from gpuledger.model import HELD_STATES, State
 
-SERVICE: Final = "GPU Compute"
 _HELD: Final = [int(state) for state in HELD_STATES]
 _MICRO: Final = 10**6
 
@@ -67,23 +66,11 @@ def _accounts(lines: pl.DataFrame, issuer: Issuer) -> pl.DataFrame:
 
 def _constants(currency: str, period: BillingPeriod, issuer: Issuer) -> dict[str, pl.Expr]:
     texts: Mapping[str, str] = {
-        "BillingAccountType": "Organization",
-        "BillingCurrency": currency,
-        "BillingPeriodEnd": second(period.to_us),
-        "BillingPeriodStart": second(period.from_us),
+        **issued(currency, period, issuer),
         "ChargeCategory": "Usage",
         "ChargeFrequency": "Usage-Based",
         "ConsumedUnit": "GPU-Hours",
-        "HostProviderName": issuer.name,
-        "InvoiceIssuerName": issuer.name,
         "PricingCategory": "Standard",
-        "PricingCurrency": currency,
-        "ProviderName": issuer.name,
-        "PublisherName": issuer.name,
-        "ServiceCategory": "Compute",
-        "ServiceName": SERVICE,
-        "ServiceProviderName": issuer.name,
-        "ServiceSubcategory": "Other (Compute)",
         "SkuMeter": "Device time",
     }
     return {name: pl.lit(text) for name, text in texts.items()}

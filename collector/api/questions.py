@@ -27,6 +27,8 @@ from collector.queries.explain import explain
 from collector.queries.facts import DEFAULT_LIMIT, charges, devices, events, quarantine, usage
 from collector.queries.grouping import BY, VIEWS
 from collector.queries.idle import idle
+from collector.queries.job_time import ASPECTS, job_time, job_time_table
+from collector.queries.node_costs import node_costs
 from collector.queries.owner_moves import owner_moves
 from collector.queries.owner_trials import owner, try_owner
 from collector.queries.reconcile import reconcile
@@ -80,6 +82,9 @@ GRAIN: Final = Parameter("grain", "the length of a step", default="hour", choice
 DEVICE: Final = Parameter("device", "the key of one device; absent: all", default="")
 CHARGE: Final = Parameter("charge", "the name of a charge, as /v1/charges has it", parse_charge_id)
 KIND: Final = Parameter("kind", "charges of hours, or corrections of closed periods", default="charge", choices=KINDS)
+ASPECT: Final = Parameter(
+    "aspect", "when jobs held devices, or when those were watched", default="held", choices=tuple(ASPECTS)
+)
 HOLDER: Final = Parameter("holder", "the key of a holder, as /v1/usage has it")
 AT: Final = Parameter(
     "at", "an instant in ISO 8601 (UTC); absent: when it last held a device", parse_optional_instant, default=""
@@ -102,10 +107,18 @@ QUESTIONS: Final[tuple[Question, ...]] = (
     Question("utilization", "time in each state, by group", utilization, (PERIOD, GROUP, AS_KNOWN), rated=True),
     Question("idle", "who held devices without work, the dearest first", idle, (PERIOD, AS_KNOWN), rated=True),
     Question("reconcile", "the conservation proof of a period", reconcile, (PERIOD, AS_KNOWN), rated=True),
+    Question(
+        "node_costs",
+        "what each node's devices cost and how long they existed, by day",
+        node_costs,
+        (PERIOD,),
+        rated=True,
+    ),
     Question("timeline", "states and costs over time", timeline, (PERIOD, GRAIN, AS_KNOWN), rated=True),
     Question("charges", "charges, hour by hour", charges, (PERIOD, DEVICE, LIMIT), rated=True),
     Question("explain", "one charge down to its evidence", explain, (CHARGE,), rated=True),
     Question("bill", "lines of bills, whole, for exports", bill, (PERIOD, KIND), rated=True, table=bill_table),
+    Question("job_time", "when a scheduler's jobs held devices", job_time, (PERIOD, ASPECT), table=job_time_table),
     Question("usage", "usage records as reported", usage, (PERIOD, DEVICE, LIMIT)),
     Question("devices", "the devices that were ever seen", devices),
     Question("events", "what happened", events, (ANY_PERIOD, LIMIT)),

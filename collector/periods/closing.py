@@ -12,7 +12,7 @@ import pyarrow as pa
 from collector.ledger.database import Session
 from collector.ledger.store import Ledger
 from collector.periods.adjusting import ADJUSTERS, Adjuster, adjustments_of, store
-from collector.periods.closed import ClosedPeriod, closed_periods, digest_of
+from collector.periods.closed import ClosedPeriod, HourDigests, charge_digests, closed_periods, seal
 from collector.periods.invoicing import Billed, Invoice, make_invoices
 from collector.pricing.stored import newest_owners, newest_prices
 from collector.queries.figures import hours, integers, money
@@ -25,6 +25,11 @@ from gpuledger.zones import find_zone
 MAX_WORDS: Final = 1_000
 _UNPRINTED: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control characters, halves of characters, breaks
 
+_CORRECTIONS: Final = pa.schema([
+    *((name, pa.int64()) for name in ("hour_us", "rate_quanta", "held_us", "cost_quanta")),
+    *((name, pa.int32()) for name in ("corrects_period_id", "device_id", "holder_id", "reason_id", "owner_id")),
+    *((name, pa.int32()) for name in ("price_version", "price_entry", "owner_version", "state")),
+])  # fmt: skip
 _INVOICES: Final = pa.schema([
     *((name, pa.int64()) for name in ("invoice_number", "period_id", "cost_quanta", "payable_cents", "issued_us")),
     *((name, pa.decimal128(38, 0)) for name in ("part_us", "observed_part_us")),
@@ -67,6 +72,15 @@ class _Order(NamedTuple):
     adjusters: Sequence[Adjuster]
 
 
+class _Proven(NamedTuple):
+    """What was worked out before the lock, and the state of what it follows from: as long as that stays, it holds."""
+
+    proof: Reconciliation
+    state: list[dict[str, Any]]
+    charges: HourDigests
+    corrections: pa.Table
+
+
 def close_period(
     ledger: Ledger,
     period: Period,
@@ -87,15 +101,17 @@ def close_period(
         raise ConfigError(f"nobody closes {period.label}", hint='say who does: --by NAME, or "by"')
     with ledger.snapshot() as session:
         _check(session, period, ledger.now_us())
-    proof, proven = _prove(ledger, period)  # which takes long, and keeps nobody from writing
+    proven = _prove(ledger, period)  # which takes long, and keeps nobody from writing
     with ledger.alone():
         _rate(ledger, period)
-        if _state(ledger, period) != proven:  # data arrived meanwhile
-            proof, _ = _prove(ledger, period)
+        with ledger.snapshot() as session:
+            moved = _state(session, period) != proven.state
+        if moved:  # data arrived meanwhile
+            proven = _prove(ledger, period)
         with ledger.transaction() as session:
             totals = integers(_one(session, "period_totals", period))
             _check(session, period, ledger.now_us())
-            wrong = [*_early(ledger, period), *_unclean(session, period, totals, proof)]
+            wrong = [*_early(ledger, period), *_unclean(session, period, totals, proven.proof)]
             if wrong and not exception:
                 raise PeriodError(
                     f"{period.label} is not clean: {'; '.join(wrong)}",
@@ -103,7 +119,7 @@ def close_period(
                 )
             words = "; ".join([exception, *wrong]) if wrong else ""
             order = _Order(period, closed_by, words, ledger.now_us(), adjusters)
-            return _close(session, order, totals)
+            return _close(session, order, totals, proven)
 
 
 def _words(what: str, text: str) -> str:
@@ -115,13 +131,6 @@ def _words(what: str, text: str) -> str:
             hint="be brief; name a ticket for the rest",
         )
     return words
-
-
-def _prove(ledger: Ledger, period: Period) -> tuple[Reconciliation, dict[str, Any]]:
-    """Return the proof of a period, and the state of its charges before it: as long as that stays, the proof holds."""
-    _rate(ledger, period)
-    state = _state(ledger, period)
-    return reconcile(ledger, period), state
 
 
 def _rate(ledger: Ledger, period: Period) -> None:
@@ -136,9 +145,17 @@ def _rate(ledger: Ledger, period: Period) -> None:
     rate_dirty(ledger)
 
 
-def _state(ledger: Ledger, period: Period) -> dict[str, Any]:
+def _prove(ledger: Ledger, period: Period) -> _Proven:
+    _rate(ledger, period)
     with ledger.snapshot() as session:
-        return _one(session, "period_state", period)
+        state = _state(session, period)
+        charges = charge_digests(session, period.start_us, period.end_us)
+        corrections = session.execute("corrections_pending")
+    return _Proven(reconcile(ledger, period), state, charges, corrections)
+
+
+def _state(session: Session, period: Period) -> list[dict[str, Any]]:
+    return [_one(session, "period_state", period), *session.execute("corrections_state").to_pylist()]
 
 
 def _check(session: Session, period: Period, now_us: int) -> None:
@@ -193,11 +210,11 @@ def _unclean(session: Session, period: Period, totals: dict[str, Any], proof: Re
     return wrong
 
 
-def _close(session: Session, order: _Order, totals: dict[str, Any]) -> CloseReport:
+def _close(session: Session, order: _Order, totals: dict[str, Any], proven: _Proven) -> CloseReport:
     period = order.period
     prices, owners = newest_prices(session), newest_owners(session)
     period_id = len(closed_periods(session)) + 1
-    session.execute("corrections_insert", {"period_id": period_id})
+    session.execute("corrections_insert", {"period_id": period_id}, {"new_corrections": proven.corrections})
     corrected = integers(session.execute("corrections_totals", {"period_id": period_id}).to_pylist()[0])
     adjustments = adjustments_of(session, period, order.adjusters)
     store(session, period_id, adjustments)
@@ -219,7 +236,7 @@ def _close(session: Session, order: _Order, totals: dict[str, Any]) -> CloseRepo
         correction_quanta=corrected["correction_quanta"],
         adjustment_count=len(adjustments),
         adjustment_quanta=sum(each.cost_quanta for each in adjustments),
-        digest=digest_of(session, period_id, period.start_us, period.end_us),
+        digest=seal(session, period_id, proven.charges),
         zone=period.zone,
         last_batch_id=session.execute("select_heads").to_pylist()[0]["next_batch_id"] - 1,
     )

@@ -31,6 +31,7 @@ class PriceProof(msgspec.Struct, frozen=True):
     """The price entry that a charge pins: of which version of the book, from which file, and what it says."""
 
     version: int
+    currency: str
     source: str
     imported_at: str
     digest: str
@@ -123,7 +124,7 @@ def explain(ledger: Ledger, *, charge: ChargeId) -> Explanation:
     cost = None if mine and mine[0]["cost_quanta"] is None else sum(row["cost_quanta"] for row in mine)
     return Explanation(
         charge=str(charge),
-        currency=books[0]["currency"] if books else None,
+        currency=_currency(price, closed, books),
         cost=money(cost),
         held_us=sum(row["held_us"] for row in mine),
         period=closed.label if closed else None,
@@ -159,6 +160,7 @@ def _price(session: Session, row: dict[str, Any]) -> PriceProof | None:
     entry: PriceEntry = stored.book.entries[row["price_entry"]]
     return PriceProof(
         version=stored.version.number,
+        currency=stored.book.currency,
         source=stored.version.source,
         imported_at=iso(stored.version.imported_us),
         digest=stored.version.digest.hex(),
@@ -169,6 +171,14 @@ def _price(session: Session, row: dict[str, Any]) -> PriceProof | None:
         built=entry.terms.explain() if entry.terms else [],
         device_rate=money(row["rate_quanta"]),
     )
+
+
+def _currency(price: PriceProof | None, closed: ClosedPeriod | None, books: list[dict[str, Any]]) -> str | None:
+    """Return the currency of the book that the charge pins; without one that of its bill, else of the newest book."""
+    if price:
+        return price.currency
+    newest: str | None = books[0]["currency"] if books else None
+    return closed.currency if closed else newest
 
 
 def _owner(session: Session, row: dict[str, Any]) -> OwnerProof | None:

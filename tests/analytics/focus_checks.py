@@ -63,11 +63,14 @@ def check_cost_and_usage(rows: list[Row], spec: str) -> None:
     with localcontext(prec=60):
         for row in rows:
             assert tuple(row) == cost_and_usage(spec)
+            if row["x_AdjustmentKind"]:
+                _check_adjustment(row, spec)
+                continue
             _check_values(row)
             _check_figures(row)
             _check_times(row)
         if spec == "1.4":
-            _check_splits(rows)
+            _check_splits([row for row in rows if not row["x_AdjustmentKind"]])
 
 
 def _check_values(row: Row) -> None:
@@ -101,6 +104,26 @@ def _check_times(row: Row) -> None:
     assert end - start == timedelta(hours=1)
     inside = row["BillingPeriodStart"] <= row["ChargePeriodStart"] < row["BillingPeriodEnd"]
     assert inside == (row["ChargeClass"] == ""), "a correction is of an earlier period, a charge of its own"
+
+
+def _check_adjustment(row: Row, spec: str) -> None:
+    """Hold a row of no device to what it is: no split, no consumption, no price."""
+    costs = {row[name] for name in ("BilledCost", "EffectiveCost", "ListCost", "ContractedCost")}
+    assert len(costs) == 1
+    assert re.fullmatch(r"-?\d+\.\d+", row["BilledCost"])
+    assert row["ChargeCategory"] in {"Credit", "Adjustment"}
+    assert row["ChargeFrequency"] != "Usage-Based"
+    absent = (
+        "PricingQuantity", "PricingUnit", "ListUnitPrice", "ContractedUnitPrice", "SkuPriceId", "PricingCategory",
+        "ConsumedQuantity", "ConsumedUnit", "ResourceId", "CapacityReservationStatus",
+    )  # fmt: skip
+    assert not [name for name in absent if row[name]]
+    assert row["InvoiceId"]
+    assert row["ChargeDescription"]
+    inside = row["BillingPeriodStart"] <= row["ChargePeriodStart"] < row["BillingPeriodEnd"]
+    assert inside == (row["ChargeClass"] == ""), "a correction is of an earlier period"
+    if spec == "1.4":
+        assert not any(row[name] for name in ("x_SplitOriginId", "AllocatedMethodId", "AllocatedResourceId"))
 
 
 def _check_splits(rows: list[Row]) -> None:

@@ -23,7 +23,7 @@ from collector.ledger.statements import names, statement
 from collector.ledger.store import Ledger
 from collector.periods import adjusting, closing
 from collector.pricing import carbon, stored
-from collector.queries import owner_moves
+from collector.queries import checks, owner_moves
 from collector.queries.timeline import STEPS
 from gpuledger.errors import LedgerError
 from tests.collector.ask import RAW_HOURLY, ask, contents
@@ -158,6 +158,8 @@ RATING_STAGES: dict[str, pa.Schema] = {
     "timeline_steps": STEPS,
     "new_invoices": closing._INVOICES,
     "new_lines": closing._LINES,
+    "new_corrections": closing._CORRECTIONS,
+    **checks.STAGES,
     "new_adjustments": adjusting._SCHEMA,
 }
 
