@@ -25,6 +25,7 @@ from collector.audit.heads import make_checkpoint
 from collector.audit.keys import load_private
 from collector.commit import GroupCommit
 from collector.config import CollectorSettings
+from collector.ledger.calendar import CalendarChange
 from collector.ledger.store import Ledger, LedgerOptions
 from gpuledger.clock import Clock, WallClock
 from gpuledger.errors import AuditError, LedgerError
@@ -117,7 +118,8 @@ class _Server(uvicorn.Server):
 
 @contextmanager
 def _open(settings: CollectorSettings, clock: Clock) -> Iterator[Ledger]:
-    options = LedgerOptions(threads=settings.ledger.threads)
+    calendar = CalendarChange(settings.billing.zone, settings.billing.grace_hours)
+    options = LedgerOptions(threads=settings.ledger.threads, calendar=calendar)
     with Ledger.open(settings.ledger.directory, clock=clock, options=options) as ledger:
         yield ledger
 

@@ -8,6 +8,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from collector.ledger.calendar import MAX_GRACE_HOURS
+
 MIB = 1024 * 1024
 
 
@@ -47,6 +49,13 @@ class AuditSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     origin: Annotated[str, Meta(pattern=r"^[^\s+]+$")] = "gpuledger"  # what checkpoints call this log
 
 
+class BillingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[billing]: whose days a month means, and how long late data is waited for; absent: as the ledger has it."""
+
+    zone: Annotated[str, Meta(min_length=1)] | None = None  # of the IANA database; a new ledger has UTC
+    grace_hours: Annotated[int, Meta(ge=0, le=MAX_GRACE_HOURS)] | None = None  # a new ledger has none
+
+
 class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The collector's whole configuration."""
 
@@ -54,3 +63,4 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     ledger: LedgerSettings = LedgerSettings()
     ingest: IngestSettings = IngestSettings()
     audit: AuditSettings = AuditSettings()
+    billing: BillingSettings = BillingSettings()

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from collector.api.answers import ARROW, JSON, negotiate, offered_for, render, render_table
+from collector.api.asking import ask
 from collector.api.changes import Change, parse_request, read_number
 from collector.api.metrics import FiguresCollector
 from collector.api.parameters import Parameter, each_once, read_parameters
@@ -75,14 +76,14 @@ def question(services: Services, asked: Question) -> Handler:
 
     async def handle(request: Request) -> Response:
         media_type = negotiate(request.headers.get("accept", "*/*"), offered)
-        values = read_parameters(asked.parameters, each_once(request.query_params.multi_items()))
+        given = each_once(request.query_params.multi_items())
+        values = read_parameters(asked.parameters, given, services.ledger.calendar.days)
 
         def answer() -> Response:
-            if asked.rated:
-                services.rater.rate()
             if asked.table and media_type == ARROW:
+                services.rater.rate()
                 return render_table(asked.table(services.ledger, **values))
-            return render(asked.ask(services.ledger, **values), media_type)
+            return render(ask(services.ledger, asked, values, services.rater.rate), media_type)
 
         return await run_in_threadpool(answer)
 
@@ -118,7 +119,8 @@ def try_mapping(services: Services, asked: Question) -> Handler:
     """Hold an owner mapping against the ledger without storing it."""
 
     async def handle(request: Request) -> Response:
-        values = read_parameters((SOURCE, *asked.parameters), each_once(request.query_params.multi_items()))
+        given = each_once(request.query_params.multi_items())
+        values = read_parameters((SOURCE, *asked.parameters), given, services.ledger.calendar.days)
         as_format = file_format(request.headers.get("content-type", ""))
         content = await _body(request, MAX_DOCUMENT_BYTES)
         source = values.pop("source") or f"upload.{as_format}"
@@ -149,7 +151,7 @@ def close(services: Services) -> Handler:
 
     async def handle(request: Request) -> Response:
         asked = parse_close_request(await _body(request, MAX_REQUEST_BYTES))
-        period = parse_period(asked.period)
+        period = parse_period(asked.period, services.ledger.calendar.days)
         report = await run_in_threadpool(
             close_period, services.ledger, period, closed_by=asked.by, exception=asked.exception
         )

@@ -176,11 +176,7 @@ class Posting:
         changed: dict[int, list[Life]] = {}
         for place in self._touched:
             changed |= state.relive(place)
-        if changed:
-            rows = [{"device_id": key, **life._asdict()} for key, found in changed.items() for life in found]
-            lives = {"incoming_lives": staged("incoming_lives", rows)}
-            for name in ("delete_lives", "insert_lives", "update_device_lives"):
-                session.execute(name, tables=lives)
+        write_lives(session, changed)
 
     def _write_facts(self, session: Session) -> None:
         _insert(session, "batches", self._batches)
@@ -194,6 +190,15 @@ class Posting:
         session.execute("merge_usage_hourly", {"first_hour_us": min(hours), "last_hour_us": max(hours)}, usage)
         dirty: Rows = [{"cluster": cluster, "hour_us": hour_us} for cluster, hour_us in sorted(self._dirty)]
         _insert(session, "dirty_hours", dirty, stage="incoming_dirty")
+
+
+def write_lives(session: Session, changed: Mapping[int, list[Life]]) -> None:
+    """Write the lives of devices that are not what they were."""
+    if changed:
+        rows = [{"device_id": key, **life._asdict()} for key, found in changed.items() for life in found]
+        lives = {"incoming_lives": staged("incoming_lives", rows)}
+        for name in ("delete_lives", "insert_lives", "update_device_lives"):
+            session.execute(name, tables=lives)
 
 
 def identities(intakes: Iterable[Intake], state: State) -> Rows:

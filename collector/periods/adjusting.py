@@ -11,8 +11,8 @@ from typing import Any, Final
 import pyarrow as pa
 
 from collector.ledger.database import Session
-from collector.periods.lent import idle_of, loans_of
 from collector.periods.committing import commitments
+from collector.periods.lent import idle_of, loans_of
 from collector.periods.manual import manual_adjustments
 from collector.periods.resolving import dispute_adjustments
 from gpuledger.accounting.adjustments import KINDS, Adjustment, require_conserved

@@ -38,6 +38,8 @@ class ClosedPeriod(NamedTuple):
     adjustment_count: int
     adjustment_quanta: int
     digest: bytes
+    zone: str
+    last_batch_id: int  # the newest batch that its bill knows of; 0: none
 
     @property
     def cost_quanta(self) -> int:

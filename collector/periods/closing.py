@@ -20,8 +20,9 @@ from collector.pricing.stored import newest_owners, newest_prices
 from collector.queries.figures import hours, integers, money
 from collector.queries.reconcile import Reconciliation, reconcile
 from collector.rating import rate_dirty
-from gpuledger.accounting.periods import Period, iso, require_hours
+from gpuledger.accounting.periods import Period, iso, month_of, require_hours
 from gpuledger.errors import ConfigError, LedgerError, Terminal
+from gpuledger.zones import find_zone
 
 _CORRECTIONS: Final = pa.schema([
     *((name, pa.int64()) for name in ("hour_us", "offset_us", "rate_quanta", "held_us", "cost_quanta")),
@@ -35,7 +36,7 @@ _INVOICES: Final = pa.schema([
 ])  # fmt: skip
 _LINES: Final = pa.schema([
     *((name, pa.int64()) for name in ("invoice_number", "line", "state", "cost_quanta", "payable_cents")),
-    ("part_us", pa.decimal128(38, 0)),
+    *((name, pa.decimal128(38, 0)) for name in ("part_us", "unpriced_part_us")),
     *((name, pa.string()) for name in ("kind", "project", "model", "mig_profile", "corrects", "because")),
 ])  # fmt: skip
 
@@ -101,7 +102,7 @@ def close_period(
         _check(session, period, ledger.now_us())
     proven = _prove(ledger, period)  # which takes long, and keeps nobody from writing
     with ledger.alone():
-        rate_dirty(ledger)
+        _rate(ledger, period)
         with ledger.snapshot() as session:
             moved = _state(session, period) != proven.state
         if moved:  # data arrived meanwhile
@@ -109,7 +110,7 @@ def close_period(
         with ledger.transaction() as session:
             totals = integers(_one(session, "period_totals", period))
             _check(session, period, ledger.now_us())
-            wrong = _unclean(session, period, totals, proven.proof)
+            wrong = [*_early(ledger, period), *_unclean(session, period, totals, proven.proof)]
             if wrong and not exception:
                 raise PeriodError(
                     f"{period.label} is not clean: {'; '.join(wrong)}",
@@ -120,8 +121,20 @@ def close_period(
             return _close(session, order, totals, proven)
 
 
-def _prove(ledger: Ledger, period: Period) -> _Proven:
+def _rate(ledger: Ledger, period: Period) -> None:
+    """Rate what waits, and whatever older versions rated: a bill follows from the versions that it pins alone."""
+    with ledger.transaction() as session:
+        prices, owners = newest_prices(session), newest_owners(session)
+        versions = {
+            "newest_prices": prices.version.number if prices else None,
+            "newest_owners": owners.version.number if owners else None,
+        }
+        session.execute("rate_mark_stale", {"from_us": period.start_us, "to_us": period.end_us, **versions})
     rate_dirty(ledger)
+
+
+def _prove(ledger: Ledger, period: Period) -> _Proven:
+    _rate(ledger, period)
     with ledger.snapshot() as session:
         state = _state(session, period)
         charges = charge_digests(session, period.start_us, period.end_us)
@@ -145,10 +158,25 @@ def _check(session: Session, period: Period, now_us: int) -> None:
     if earliest is not None and earliest < period.start_us:
         raise PeriodError(
             f"charges from {iso(earliest)} on, before {period.label}, are still open",
-            hint="close the earlier period first, or begin this one there (FROM..TO)",
+            hint=f"close them first: gpuledger period close {_open_around(closed, earliest, period)}",
         )
     if now_us < period.end_us:
         raise PeriodError(f"{period.label} ends at {iso(period.end_us)}, which is not yet", hint="close it after that")
+
+
+def _open_around(closed: Sequence[ClosedPeriod], at_us: int, before: Period) -> str:
+    """Return the month in which `at_us` lies, or what is open of it before another period begins."""
+    month = month_of(at_us, find_zone(before.zone))
+    start_us = max([month.start_us, *(each.to_us for each in closed if each.to_us <= at_us)])
+    end_us = min([month.end_us, before.start_us, *(each.from_us for each in closed if each.from_us > at_us)])
+    whole = (start_us, end_us) == (month.start_us, month.end_us)
+    return month.label if whole else f"{iso(start_us)}..{iso(end_us)}"
+
+
+def _early(ledger: Ledger, period: Period) -> list[str]:
+    """Return that late data is still waited for, while it is."""
+    until_us = period.end_us + ledger.calendar.grace_us
+    return [f"late data is waited for until {iso(until_us)}"] if ledger.now_us() < until_us else []
 
 
 def _unclean(session: Session, period: Period, totals: dict[str, Any], proof: Reconciliation) -> list[str]:
@@ -198,6 +226,8 @@ def _close(session: Session, order: _Order, totals: dict[str, Any], proven: _Pro
         adjustment_count=len(adjustments),
         adjustment_quanta=sum(each.cost_quanta for each in adjustments),
         digest=seal(session, period_id, proven.charges),
+        zone=period.zone,
+        last_batch_id=session.execute("select_heads").to_pylist()[0]["next_batch_id"] - 1,
     )
     session.execute("period_insert", closed._asdict())
     invoices = _invoice(session, closed, bounds)
@@ -254,13 +284,14 @@ def _document(invoice: Invoice, closed: ClosedPeriod) -> dict[str, Any]:
 
 
 def _lines(invoice: Invoice) -> list[dict[str, Any]]:
-    shown = ("kind", "project", "model", "mig_profile", "state", "corrects", "because", "part_us", "cost_quanta")
+    names = ("kind", "project", "model", "mig_profile", "state", "corrects", "because")
+    amounts = ("part_us", "unpriced_part_us", "cost_quanta")
     return [
         {
             "invoice_number": invoice.number,
             "line": number,
             "payable_cents": line.payable_cents,
-            **{name: getattr(line.billed, name) for name in shown},
+            **{name: getattr(line.billed, name) for name in (*names, *amounts)},
         }
         for number, line in enumerate(invoice.lines, start=1)
     ]

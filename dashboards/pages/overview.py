@@ -13,6 +13,7 @@ from dashboards.theme import NOT_A_TEAM, OTHERS, STATE_COLOURS, STATE_ORDER, Mod
 from dashboards.view_models import Answers
 from gpuledger.accounting.periods import parse_instant
 from gpuledger.errors import DeliveryError
+from gpuledger.zones import find_zone
 
 VIEWS: Final = {"allocation": "By what was held", "usage": "By what was used"}
 BAR_KEYS: Final = (("Held idle", STATE_COLOURS["held_idle"]), ("No team", STATE_COLOURS["idle"]))
@@ -63,8 +64,9 @@ def _page(status: data.Document) -> None:
 
 
 def _header(status: data.Document) -> Choice:
-    known = choices(parse_instant(status["first_usage"]), parse_instant(status["watermark"]))
-    asked = choose(st.query_params.get("period"), known)
+    zone = find_zone(status["zone"])
+    known = choices(parse_instant(status["first_usage"]), parse_instant(status["watermark"]), zone)
+    asked = choose(st.query_params.get("period"), known, zone)
     by_slug = {choice.slug: choice for choice in (known if asked in known else [*known, asked])}
     address.seed("period", list(by_slug), asked.slug)
     left, right = st.columns([3, 1], vertical_alignment="center")
@@ -171,6 +173,8 @@ def _breakdown(chosen: Choice, as_of: str) -> None:
 
 def _small_print(chosen: Choice) -> str:
     start, end = (wording.instant(at) for at in (chosen.period.start_us, chosen.period.end_us))
+    days = "" if chosen.period.zone == "UTC" else f", by the days of {chosen.period.zone}"
     return (
-        f"{start} to {end}, the end excluded. Capacity is every GPU the ledger knows, from the day it was first seen."
+        f"{start} to {end}{days}, the end excluded."
+        " Capacity is every GPU the ledger knows, from the day it was first seen."
     )

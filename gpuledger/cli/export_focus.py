@@ -21,11 +21,11 @@ from analytics.reports.focus_columns import cost_and_usage
 from analytics.reports.focus_invoices import invoice_detail_rows, invoices_of, line_keys
 from analytics.reports.focus_periods import BillingPeriod, Issuer, billing_period_rows, select_periods
 from gpuledger.accounting.money import from_quanta
-from gpuledger.accounting.periods import iso, parse_period, require_hours
+from gpuledger.accounting.periods import iso, require_hours
 from gpuledger.accounting.units import gpu_hours
 from gpuledger.cli.export_files import all_or_none
 from gpuledger.cli.export_lines import read_charges, read_lines
-from gpuledger.cli.sources import Document, Source
+from gpuledger.cli.sources import Document, Source, wanted_period
 from gpuledger.errors import GpuLedgerError, Terminal
 
 PREFIX: Final = {"1.4": "focus_1_4", "1.2": "focus_1_2"}
@@ -68,7 +68,7 @@ def export_focus(source: Source, args: argparse.Namespace) -> Document:
     Raises UnpricedError where hours have no price and `args.allow_unpriced` does not leave them out, ConfigError where
     the period cuts a closed one, ChangedError where the rows do not sum to the bill.
     """
-    wanted = require_hours(parse_period(args.period))
+    wanted = require_hours(wanted_period(source, args.period))
     standing = source.query("chargeback", {"period": wanted.label})
     periods = select_periods(source.query("periods", {}), wanted, standing["as_of"])
     if not args.allow_unpriced:

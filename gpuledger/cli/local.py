@@ -11,12 +11,14 @@ from typing import Any, Final, Literal
 import msgspec
 import pyarrow as pa
 
+from collector.api.asking import ask
 from collector.api.changes import find_change, parse_request
 from collector.api.parameters import read_parameters
-from collector.api.questions import OWNER_CHECKS, QUESTIONS
+from collector.api.questions import OWNER_CHECKS, QUESTIONS, Question
 from collector.audit.actor import act_as
 from collector.imports.apply import apply_import
 from collector.imports.payload import Applied, JobImport
+from collector.ledger.calendar import CalendarChange
 from collector.ledger.store import Ledger
 from collector.periods.closing import close_period
 from collector.pricing.carbon import import_carbon
@@ -24,7 +26,7 @@ from collector.pricing.files import parse_owner_map
 from collector.pricing.imports import ImportReport, import_directory, import_owners, import_prices
 from collector.pricing.shares import import_shares
 from collector.rating import rate_dirty
-from gpuledger.accounting.periods import parse_period
+from gpuledger.accounting.periods import Period, parse_period
 from gpuledger.cli.sources import Document, media_type, read_book
 
 _FORMATS: Final[dict[str, Literal["toml", "csv"]]] = {"application/toml": "toml", "text/csv": "csv"}
@@ -49,15 +51,15 @@ class LocalSource:
 
     def query(self, name: str, params: Mapping[str, str]) -> Document:
         """Return an answer as the collector's JSON has it."""
-        self._rate(name)
-        return self._ask(name, params)
+        question = _QUESTIONS[name]
+        return _plain(ask(self._ledger, question, self._values(question, params), self._rate))
 
     def table(self, name: str, params: Mapping[str, str]) -> pa.Table:
         """Return the rows of an answer that has a table."""
-        self._rate(name)
         question = _QUESTIONS[name]
         assert question.table, f"{name} is no table"
-        return question.table(self._ledger, **read_parameters(question.parameters, params))
+        self._rate()
+        return question.table(self._ledger, **self._values(question, params))
 
     def import_book(self, kind: str, path: Path) -> Document:
         """Import a price book, an owner mapping or a directory of people."""
@@ -71,10 +73,9 @@ class LocalSource:
         """Hold an owner mapping against the ledger."""
         question = _CHECKS[f"owners/{check}"]
         rules = parse_owner_map(read_book(path), _FORMATS[media_type(path)], path.name)
-        if question.rated and not self._rated:
-            rate_dirty(self._ledger)
-            self._rated = True
-        return _plain(question.ask(self._ledger, rules, **read_parameters(question.parameters, params)))
+        if question.rated:
+            self._rate()
+        return _plain(question.ask(self._ledger, rules, **self._values(question, params)))
 
     def rate(self, period: str, *, apply: bool) -> Document:
         """Rate what waits; the cost of `period` before and after tells what changed."""
@@ -92,10 +93,14 @@ class LocalSource:
             "cost_after": after["total"]["cost"] if apply else None,
         }
 
+    def set_calendar(self, zone: str | None, grace_hours: int | None) -> None:
+        """Keep a new billing calendar in the ledger."""
+        self._ledger.change_calendar(CalendarChange(zone, grace_hours))
+
     def close_period(self, period: str, *, by: str, exception: str) -> Document:
         """Close a billing period."""
         self._rated = False
-        return _plain(close_period(self._ledger, parse_period(period), closed_by=by, exception=exception))
+        return _plain(close_period(self._ledger, self._period(period), closed_by=by, exception=exception))
 
     def change(self, path: str, asked: Document) -> Document:
         """Dispute, decide or adjust."""
@@ -113,14 +118,21 @@ class LocalSource:
         """Release the ledger."""
         self._ledger.close()
 
-    def _rate(self, name: str) -> None:
-        if _QUESTIONS[name].rated and not self._rated:
+    def _rate(self) -> None:
+        if not self._rated:
             rate_dirty(self._ledger)
             self._rated = True
 
     def _ask(self, name: str, params: Mapping[str, str]) -> Document:
+        """Answer with what is rated already."""
         question = _QUESTIONS[name]
-        return _plain(question.ask(self._ledger, **read_parameters(question.parameters, params)))
+        return _plain(ask(self._ledger, question, self._values(question, params), lambda: None))
+
+    def _values(self, question: Question, params: Mapping[str, str]) -> dict[str, Any]:
+        return read_parameters(question.parameters, params, self._ledger.calendar.days)
+
+    def _period(self, text: str) -> Period:
+        return parse_period(text, self._ledger.calendar.days)
 
 
 def _plain(answer: msgspec.Struct) -> dict[str, Any]:

@@ -6,7 +6,16 @@ import argparse
 
 from gpuledger.accounting.idle_policy import PLATFORM, POLICIES
 from gpuledger.cli import outside, tables
-from gpuledger.cli.arguments import Commands, add_command, add_dimension, add_output, add_period, add_source
+from gpuledger.cli.arguments import (
+    Commands,
+    add_as_known,
+    add_command,
+    add_dimension,
+    add_output,
+    add_period,
+    add_source,
+    as_known,
+)
 from gpuledger.cli.exits import DONE, VIOLATION
 from gpuledger.cli.output import emit
 from gpuledger.cli.sources import open_source
@@ -44,6 +53,7 @@ def register(commands: Commands) -> None:
         (reconcile, run_reconcile),
     ):
         add_period(parser)
+        add_as_known(parser)
         add_source(parser)
         add_output(parser)
         parser.set_defaults(run=run)
@@ -54,7 +64,13 @@ def run_chargeback(args: argparse.Namespace) -> int:
     with open_source(args) as source:
         answer = source.query(
             "chargeback",
-            {"period": args.period, "by": args.by, "view": args.view, "idle_policy": args.idle_policy},
+            {
+                "period": args.period,
+                "by": args.by,
+                "view": args.view,
+                "idle_policy": args.idle_policy,
+                **as_known(args),
+            },
         )
     emit(args, answer, tables.chargeback)
     return DONE
@@ -63,7 +79,7 @@ def run_chargeback(args: argparse.Namespace) -> int:
 def run_utilization(args: argparse.Namespace) -> int:
     """Print time by state."""
     with open_source(args) as source:
-        answer = source.query("utilization", {"period": args.period, "by": args.by})
+        answer = source.query("utilization", {"period": args.period, "by": args.by, **as_known(args)})
     emit(args, answer, tables.utilization)
     return DONE
 
@@ -71,7 +87,7 @@ def run_utilization(args: argparse.Namespace) -> int:
 def run_idle(args: argparse.Namespace) -> int:
     """Print held-idle workloads."""
     with open_source(args) as source:
-        answer = source.query("idle", {"period": args.period})
+        answer = source.query("idle", {"period": args.period, **as_known(args)})
     emit(args, answer, tables.idle)
     return DONE
 
@@ -81,6 +97,6 @@ def run_reconcile(args: argparse.Namespace) -> int:
     if outside.is_asked(args):
         return outside.run(args)
     with open_source(args) as source:
-        answer = source.query("reconcile", {"period": args.period})
+        answer = source.query("reconcile", {"period": args.period, **as_known(args)})
     emit(args, answer, tables.reconcile)
     return DONE if answer["ok"] else VIOLATION

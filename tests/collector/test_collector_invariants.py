@@ -1,14 +1,10 @@
-"""The invariants of a correct ledger, one test each, on one ledger of a mixed fleet.
-
-Not here, because the ledger cannot promise it yet: I4's "as known on date D" (charges of open periods are replaced, and
-a closed bill is the only date that can be rebuilt).
-"""
+"""The invariants of a correct ledger, one test each, on one ledger of a mixed fleet."""
 
 from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -17,8 +13,11 @@ import pytest
 
 from analytics.invoices import invoice_html
 from collector.ledger.store import Ledger
+from collector.periods.as_known import as_known
 from collector.periods.closing import PeriodError, close_period
+from collector.periods.verifying import verify_period
 from collector.pricing.carbon import import_carbon
+from collector.pricing.imports import import_owners, import_prices
 from collector.pricing.shares import import_shares
 from collector.queries.adjustments import adjustments
 from collector.queries.bill import bill
@@ -26,13 +25,15 @@ from collector.queries.billing import invoice, invoices, periods
 from collector.queries.chargeback import chargeback
 from collector.queries.quotas import quotas
 from collector.queries.reconcile import reconcile
+from collector.queries.utilization import utilization
 from collector.rating import rate_dirty
 from gpuledger.accounting.adjustments import LOAN
 from gpuledger.accounting.money import cost_quanta
 from gpuledger.accounting.periods import Period, iso, parse_period
 from gpuledger.accounting.units import GPU_PARTS, US_PER_HOUR
+from gpuledger.clock import VirtualClock
 from gpuledger.errors import ConfigError, PriceBookError
-from gpuledger.model import State, UsageRecord
+from gpuledger.model import Event, State, UsageRecord
 from tests.collector.ask import ask, contents
 from tests.collector.batches import START_US, device, frame, holder, records
 from tests.collector.fleet import NOW_US, charges, open_ledger, owners, prices, usage_frame
@@ -152,6 +153,74 @@ def test_i3_idempotent_ingest(ledger: Ledger, tmp_path: Path) -> None:
         owners(other, OWNERS)
         rate_dirty(other)
         assert charges(other) == bills
+
+
+def test_i4_as_known_on_date_d(tmp_path: Path) -> None:
+    """After late data, new prices, a new mapping, closes and a correction, every earlier state is found again."""
+    clock = VirtualClock(NOW_US)
+    steps: list[Callable[[], object]] = [
+        lambda: ledger.ingest(batches()),
+        lambda: book(import_prices, BOOK),
+        lambda: book(import_owners, OWNERS),
+        lambda: close(ledger, FIRST),
+        lambda: ledger.ingest([late()]),
+        lambda: book(import_prices, BOOK.replace("2.4", "9.4")),
+        lambda: book(import_owners, OWNERS.replace("t1", "other")),
+        lambda: ledger.ingest([retired()]),
+        lambda: close(ledger, SECOND),
+        lambda: book(import_prices, BOOK.replace("2.4", "1.4")),
+    ]
+
+    def book(take: Callable[..., object], text: str) -> None:
+        take(ledger, text.encode(), "toml", source="book.toml", imported_us=clock.now_us())
+
+    with Ledger.open(tmp_path, clock=clock) as ledger:
+        known: list[tuple[int, object]] = []
+        for step in steps:
+            step()
+            rate_dirty(ledger)
+            known.append((clock.now_us(), everything(ledger)))
+            clock.advance_to(clock.now_us() + HOUR)
+        assert len({repr(found) for _, found in known}) >= len(steps) - 1, "each step has changed something"
+        for at_us, found in known:
+            with as_known(ledger, at_us) as before:
+                assert everything(before) == found
+                assert reconcile(before, BOTH).ok
+        assert everything(ledger) == known[-1][1], "and asking has changed nothing"
+        assert not list(tmp_path.glob(".replica-*"))
+        with pytest.raises(ConfigError, match="not known yet"), as_known(ledger, clock.now_us() + 1):
+            pass
+
+
+def everything(ledger: Ledger) -> object:
+    """Return what a ledger answers about money, time and bills, without the versions that rated open hours."""
+    shown = [(p.label, p.state, p.cost, p.corrections, p.correction_cost, p.digest) for p in periods(ledger).rows]
+    found = [chargeback(ledger, period) for period in (FIRST, SECOND, BOTH)]
+    return shown, invoices(ledger).rows, found, utilization(ledger, BOTH), contents(ledger)["hourly"]
+
+
+def retired() -> bytes:
+    """Return the news that the second GPU was taken out for the last hour, which nobody had reported."""
+    gone = Event(SECOND.end_us, "device_retired", "info", device="GPU-0002")
+    return frame(10, records("GPU-0003", SECOND.end_us - HOUR, SECOND.end_us), events=[gone])
+
+
+def test_i5_a_closed_bill_is_rebuilt_from_raw(ledger: Ledger) -> None:
+    """From usage and the books that it pins, whatever came since: the same digest, totals, invoices and lines."""
+    prices(ledger, f'{BOOK}[[price]]\nmodel = "B200"\nrate = "4"\nfrom = "2036-01-01"\n')  # rates no hour again
+    close(ledger, FIRST)
+    ledger.ingest([late()])
+    prices(ledger, BOOK.replace("2.4", "9.4"))
+    owners(ledger, OWNERS.replace("t1", "other"))
+    close(ledger, SECOND)
+    prices(ledger, BOOK)
+    for period in (FIRST, SECOND):
+        found = verify_period(ledger, period)
+        assert (found.ok, found.differences, found.rebuilt_digest) == (True, [], found.digest)
+    assert found.corrections > 0
+    with ledger.transaction() as session:
+        session.script("UPDATE usage SET held_us = held_us - 1 WHERE holder_id = 1", label="tampering")
+    assert not verify_period(ledger, FIRST).ok
 
 
 def test_i5_every_line_pins_what_it_was_made_from(ledger: Ledger, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from collector.ledger.store import Ledger
 from collector.periods import adjusting, closing, late_prices, lending, manual, question
 from collector.pricing import carbon, shares, stored, stored_contracts
 from collector.queries import checks, owner_moves
+from collector.queries.timeline import STEPS
 from gpuledger.errors import LedgerError
 from tests.collector.ask import RAW_HOURLY, ask, contents
 from tests.collector.batches import minutes
@@ -159,6 +160,7 @@ RATING_STAGES: dict[str, pa.Schema] = {
     "new_memberships": stored._MEMBERSHIP_SCHEMA,
     "new_hours": carbon._SCHEMA,
     "owner_spells": owner_moves._SPELLS,
+    "timeline_steps": STEPS,
     "new_invoices": closing._INVOICES,
     "new_lines": closing._LINES,
     "new_corrections": closing._CORRECTIONS,

@@ -19,6 +19,7 @@ from collector.ledger.database import Parameters, Session, Tables
 from collector.ledger.store import Ledger
 from collector.periods import closing
 from collector.periods.closing import CloseReport, PeriodError, close_period
+from collector.periods.verifying import verify_period
 from collector.queries.billing import PeriodRow, invoice, invoices, periods
 from collector.queries.chargeback import chargeback
 from collector.queries.reconcile import Reconciliation, reconcile
@@ -331,6 +332,7 @@ def test_jobs_imported_into_a_closed_period_are_corrected(ledger: Ledger) -> Non
     [[known]] = ask(ledger, "SELECT sum(cost_quanta)::BIGINT FROM current_charges")
     assert billed == Decimal(known).scaleb(-9)
     assert reconcile(ledger, Period(START_US, THIRD.end_us, "all")).ok
+    assert [verify_period(ledger, period).differences for period in (FIRST, SECOND, THIRD)] == [[], [], []]
 
 
 def test_what_becomes_equal_again_is_taken_back(ledger: Ledger) -> None:
@@ -421,3 +423,31 @@ def test_an_invoice_that_is_not_there(ledger: Ledger) -> None:
     """Asking for it says where the others are."""
     with pytest.raises(ConfigError, match="no invoice 7"):
         invoice(ledger, number=7)
+
+
+def test_a_ledger_of_before_gets_what_newer_bills_keep(tmp_path: Path) -> None:
+    """What was closed by an older version learns its zone, its newest batch and what of its lines has no price."""
+    with open_ledger(tmp_path) as ledger:
+        assert ledger.ingest([frame(0, records("GPU-0001", START_US, SECOND.end_us, WHO))])[0].taken
+        prices(ledger, BOOK.replace('"*"', '"A100"'))
+        owners(ledger, OWNERS)
+        close(ledger, FIRST, exception="agreed")
+        usage = records("GPU-0002", START_US, START_US + HOUR, WHO)
+        assert ledger.ingest([frame(1, usage)])[0].taken
+        close(ledger, SECOND, exception="agreed")
+        before = [invoice(ledger, number=number) for number in (2, 3)]
+        assert [line.unpriced_gpu_hours for each in before for line in each.rows] == [2.0, 1.0, 2.0, 1.0]
+        with ledger.transaction() as session:
+            session.script(
+                "ALTER TABLE invoice_lines DROP COLUMN unpriced_part_us;"
+                "ALTER TABLE closed_periods DROP COLUMN zone;"
+                "ALTER TABLE closed_periods DROP COLUMN last_batch_id;"
+                "DROP TABLE billing_calendars;"
+                "DELETE FROM migrations WHERE name = 'billing_calendar'",
+                label="as an older version had it",
+            )
+    with open_ledger(tmp_path) as ledger:
+        assert [invoice(ledger, number=number) for number in (2, 3)] == before
+        assert ask(ledger, "SELECT zone FROM closed_periods") == [("UTC",), ("UTC",)]
+        assert reconcile(ledger, SECOND).ok
+        assert ask(ledger, "SELECT min(last_batch_id), max(last_batch_id) FROM closed_periods") == [(2, 2)], "one clock"

@@ -22,6 +22,7 @@ CAPACITY = 44 * 24.0
 def status() -> Document:
     return {
         "watermark": UNTIL.isoformat(),
+        "zone": "UTC",
         "first_usage": FIRST.isoformat(),
         "usage_rows": 1_234_567,
         "pending_hours": 0,
@@ -115,7 +116,7 @@ def timeline(params: dict[str, str]) -> Document:
         costs["idle capacity"] = f"{states['idle'] * 1.4:.9f}"
         rows.append({"at": at.isoformat(), "states": states, "costs": costs})
         at += timedelta(days=1)
-    return {"currency": "EUR", "grain": params.get("grain", "day"), "rows": rows}
+    return {"currency": "EUR", "period": {"zone": "UTC"}, "grain": params.get("grain", "day"), "rows": rows}
 
 
 def documents() -> dict[str, Callable[[dict[str, str]], Document]]:

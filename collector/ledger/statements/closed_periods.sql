@@ -19,6 +19,8 @@ SELECT
     p.correction_quanta,
     p.adjustment_count,
     p.adjustment_quanta,
-    p.digest
+    p.digest,
+    p.zone,
+    p.last_batch_id
 FROM closed_periods AS p
 ORDER BY p.from_us;
