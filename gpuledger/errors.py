@@ -11,6 +11,7 @@ GpuLedgerError
 ├── ConservationError      shares, energy or money do not add up
 ├── PriceBookError         a price file or a look-up of a price
 ├── OwnerMappingError      an owner file or a rule
+├── PolicyBookError        a policy file or an entry of it
 └── ImportFileError        a job log that cannot be read at all
 
 `Transient` marks what may succeed when tried again, `Terminal` what will not.
@@ -111,6 +112,10 @@ class PriceBookError(GpuLedgerError, Terminal):
 
 class OwnerMappingError(GpuLedgerError, Terminal):
     """An owner file or one of its rules cannot be used."""
+
+
+class PolicyBookError(GpuLedgerError, Terminal):
+    """A policy file or one of its entries cannot be used."""
 
 
 class ImportFileError(GpuLedgerError, Terminal):

@@ -11,6 +11,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from collector.ledger.database import Session
+from collector.policies import adjusters as policies
 from gpuledger.accounting.adjustments import KINDS, Adjustment, require_conserved
 from gpuledger.accounting.periods import Period
 from gpuledger.errors import ConservationError
@@ -18,7 +19,13 @@ from gpuledger.errors import ConservationError
 # From the charges of a period that are rated, and the adjustments so far: what else its bill has.
 Adjuster = Callable[[Session, Period, Sequence[Adjustment]], list[Adjustment]]
 
-ADJUSTERS: Final[tuple[Adjuster, ...]] = ()
+# Basis, free tier, fault credit, loans, commitments, idle share, then what was decided; why: docs/guides/policies.md.
+ADJUSTERS: Final[tuple[Adjuster, ...]] = (
+    policies.basis,
+    policies.free_tier,
+    policies.fault_credit,
+    policies.idle_share,
+)
 
 _SCHEMA: Final = pa.schema([
     *((name, pa.int64()) for name in ("adjustment", "from_us", "to_us", "state", "cost_quanta")),

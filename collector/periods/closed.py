@@ -22,6 +22,7 @@ class ClosedPeriod(NamedTuple):
     currency: str
     price_version: int | None
     owner_version: int | None
+    policy_version: int | None
     charge_count: int
     charge_quanta: int
     unpriced_part_us: int

@@ -14,6 +14,7 @@ from collector.ledger.store import Ledger
 from collector.periods.adjusting import ADJUSTERS, Adjuster, adjustments_of, store
 from collector.periods.closed import ClosedPeriod, closed_periods, digest_of
 from collector.periods.invoicing import Billed, Invoice, make_invoices
+from collector.policies.stored import newest_policies
 from collector.pricing.stored import newest_owners, newest_prices
 from collector.queries.figures import hours, integers, money
 from collector.queries.reconcile import Reconciliation, reconcile
@@ -167,7 +168,7 @@ def _unclean(session: Session, period: Period, totals: dict[str, Any], proof: Re
 
 def _close(session: Session, order: _Order, totals: dict[str, Any]) -> CloseReport:
     period = order.period
-    prices, owners = newest_prices(session), newest_owners(session)
+    prices, owners, policies = newest_prices(session), newest_owners(session), newest_policies(session)
     period_id = len(closed_periods(session)) + 1
     session.execute("corrections_insert", {"period_id": period_id})
     corrected = integers(session.execute("corrections_totals", {"period_id": period_id}).to_pylist()[0])
@@ -183,6 +184,7 @@ def _close(session: Session, order: _Order, totals: dict[str, Any]) -> CloseRepo
         currency=prices.book.currency if prices else "",
         price_version=prices.version.number if prices else None,
         owner_version=owners.version.number if owners else None,
+        policy_version=policies.version.number if policies else None,
         charge_count=totals["charge_count"],
         charge_quanta=totals["charge_quanta"],
         unpriced_part_us=totals["unpriced_part_us"],

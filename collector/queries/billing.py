@@ -45,6 +45,7 @@ class PeriodRow(msgspec.Struct, frozen=True):
     exception: str
     price_version: int | None
     owner_version: int | None
+    policy_version: int | None
     digest: str
 
 
@@ -203,6 +204,7 @@ def _open_row(session: Session, period: Period, now_us: int, waiting: list[dict[
         exception="",
         price_version=None,
         owner_version=None,
+        policy_version=None,
         digest="",
     )
 
@@ -228,6 +230,7 @@ def _closed_row(period: ClosedPeriod) -> PeriodRow:
         exception=period.exception,
         price_version=period.price_version,
         owner_version=period.owner_version,
+        policy_version=period.policy_version,
         digest=period.digest.decode(),
     )
 

@@ -22,6 +22,8 @@ from collector.ledger.stages import STAGES
 from collector.ledger.statements import names, statement
 from collector.ledger.store import Ledger
 from collector.periods import adjusting, closing
+from collector.policies import adjusters
+from collector.policies import stored as policies
 from collector.pricing import carbon, stored
 from collector.queries import owner_moves
 from gpuledger.errors import LedgerError
@@ -157,6 +159,9 @@ RATING_STAGES: dict[str, pa.Schema] = {
     "new_invoices": closing._INVOICES,
     "new_lines": closing._LINES,
     "new_adjustments": adjusting._SCHEMA,
+    "new_policies": policies.SCHEMA,
+    "policy_spells": adjusters.SPELLS,
+    "fault_spans": adjusters.SPANS,
 }
 
 

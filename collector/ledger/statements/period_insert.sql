@@ -1,7 +1,7 @@
 INSERT INTO closed_periods (
     period_id, from_us, to_us, label, closed_us, closed_by, exception, currency, price_version, owner_version,
     charge_count, charge_quanta, unpriced_part_us, unobserved_part_us, correction_count, correction_quanta,
-    adjustment_count, adjustment_quanta, digest
+    adjustment_count, adjustment_quanta, policy_version, digest
 ) VALUES (
     $period_id,
     $from_us,
@@ -21,5 +21,6 @@ INSERT INTO closed_periods (
     $correction_quanta,
     $adjustment_count,
     $adjustment_quanta,
+    $policy_version,
     $digest
 );
