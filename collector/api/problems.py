@@ -20,6 +20,7 @@ from gpuledger.errors import (
     ImportFileError,
     LedgerError,
     OwnerMappingError,
+    PolicyBookError,
     PriceBookError,
     WireError,
 )
@@ -35,6 +36,7 @@ _STATUS: Final[tuple[tuple[type[GpuLedgerError], int, str], ...]] = (
     (ConfigError, 400, "parameter"),
     (PriceBookError, 422, "price_book"),
     (OwnerMappingError, 422, "owner_mapping"),
+    (PolicyBookError, 422, "policy_book"),
     (ImportFileError, 422, "import"),
 )
 

@@ -24,10 +24,12 @@ from collector.queries.charge_id import parse_charge_id
 from collector.queries.chargeback import chargeback
 from collector.queries.explain import explain
 from collector.queries.facts import DEFAULT_LIMIT, charges, devices, events, quarantine, usage
+from collector.queries.gap import gap
 from collector.queries.grouping import BY, VIEWS
 from collector.queries.idle import idle
 from collector.queries.owner_moves import owner_moves
 from collector.queries.owner_trials import owner, try_owner
+from collector.queries.policies import policies
 from collector.queries.reconcile import reconcile
 from collector.queries.status import status
 from collector.queries.timeline import GRAINS, timeline
@@ -86,6 +88,7 @@ QUESTIONS: Final[tuple[Question, ...]] = (
     Question(
         "chargeback", "what each group held, used and cost", chargeback, (PERIOD, GROUP, VIEW, IDLE_POLICY), rated=True
     ),
+    Question("gap", "what each team held and did not use, by cause", gap, (PERIOD,), rated=True),
     Question("utilization", "time in each state, by group", utilization, (PERIOD, GROUP), rated=True),
     Question("idle", "who held devices without work, the dearest first", idle, (PERIOD,), rated=True),
     Question("reconcile", "the conservation proof of a period", reconcile, (PERIOD,), rated=True),
@@ -104,6 +107,7 @@ QUESTIONS: Final[tuple[Question, ...]] = (
     Question("invoice", "one invoice, line by line", invoice, (NUMBER,)),
     Question("prices", "the newest price book", prices),
     Question("owners", "the newest owner mapping", owners),
+    Question("policies", "the newest policy book", policies),
     Question("owner", "which owner rule applies to a holder, and why not the others", owner, (HOLDER, AT)),
     Question("directory", "the newest directory of people", directory),
     Question("carbon", "regions whose carbon intensity is known by the hour", carbon),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
 from typing import Final, NamedTuple
 
 from gpuledger.accounting.held import PLATFORM_TEAM, Team
@@ -147,7 +146,7 @@ def _credit(fault: Fault, pieces: Sequence[HeldPiece], hours: Hours, book: Polic
     lost, quanta, unpriced = _lost(fault.device, pieces, hours, window, book, here.scope[:3])
     quanta = quanta * policy.percent_millis // _WHOLE
     part_us = lost * here.parts
-    share = "" if policy.percent_millis == _WHOLE else f", of which {_percent(policy)} % are credited"
+    share = "" if policy.percent_millis == _WHOLE else f", of which {policy.percent_text} % are credited"
     note = unpriced_note(part_us if unpriced else 0)
     because = f"{fault.describe()}: {in_hours(part_us)} of work before it lost{share}{note}"
     return Move(
@@ -162,10 +161,6 @@ def _credit(fault: Fault, pieces: Sequence[HeldPiece], hours: Hours, book: Polic
         shared=f"credited to {here.scope.team}: {because}",
         during=Interval(window.start_us, window.end_us),
     )
-
-
-def _percent(policy: FaultCredit) -> str:
-    return f"{Decimal(policy.percent_millis).scaleb(-3).normalize():f}"
 
 
 def _lost(  # noqa: PLR0917 - the facts of one loss

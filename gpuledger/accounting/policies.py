@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -59,6 +60,11 @@ class FaultCredit(msgspec.Struct, frozen=True):
     percent_millis: int = 100_000
     faults: tuple[str, ...] = FAULTS
     xid_classes: tuple[str, ...] = HARDWARE_XIDS
+
+    @property
+    def percent_text(self) -> str:
+        """Return the share of the cost in percent, exactly."""
+        return f"{Decimal(self.percent_millis).scaleb(-3).normalize():f}"
 
 
 class Settings(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,11 +1,11 @@
-"""`chargeback`, `utilization`, `idle`, `reconcile`: what the ledger answers."""
+"""`chargeback`, `gap`, `utilization`, `idle`, `reconcile`: what the ledger answers."""
 
 from __future__ import annotations
 
 import argparse
 
 from gpuledger.accounting.idle_policy import PLATFORM, POLICIES
-from gpuledger.cli import tables
+from gpuledger.cli import policy_tables, tables
 from gpuledger.cli.arguments import Commands, add_command, add_dimension, add_output, add_period, add_source
 from gpuledger.cli.exits import DONE, VIOLATION
 from gpuledger.cli.output import emit
@@ -28,12 +28,14 @@ def register(commands: Commands) -> None:
         default=PLATFORM,
         help="who pays for time that nobody held: the platform, owners by their cost, or evenly (platform)",
     )
+    gap = add_command(commands, "gap", "what each team held and did not use, by cause")
     utilization = add_command(commands, "utilization", "what GPU time was spent as")
     add_dimension(utilization)
     idle = add_command(commands, "idle", "what was held and did nothing, the most expensive first")
     reconcile = add_command(commands, "reconcile", "prove that time, energy and money add up; exit code 3 if not")
     for parser, run in (
         (chargeback, run_chargeback),
+        (gap, run_gap),
         (utilization, run_utilization),
         (idle, run_idle),
         (reconcile, run_reconcile),
@@ -52,6 +54,14 @@ def run_chargeback(args: argparse.Namespace) -> int:
             {"period": args.period, "by": args.by, "view": args.view, "idle_policy": args.idle_policy},
         )
     emit(args, answer, tables.chargeback)
+    return DONE
+
+
+def run_gap(args: argparse.Namespace) -> int:
+    """Print the gap between what was held and what was used."""
+    with open_source(args) as source:
+        answer = source.query("gap", {"period": args.period})
+    emit(args, answer, policy_tables.gaps)
     return DONE
 
 
