@@ -56,6 +56,7 @@ def _move(group: list[Shift], during: Interval) -> Move:
     active_us = sum(each.sums.active_part_us for each in group)
     unseen_us = sum(each.sums.unseen_part_us for each in group)
     unpriced_us = sum(each.sums.unpriced_part_us for each in group)
+    note = unpriced_note(unpriced_us)
     if group[0].basis == USAGE:
         seen = f" and {in_hours(unseen_us)} not observed" if unseen_us else ""
         because = f"billed by usage: {in_hours(active_us)} active{seen} of {in_hours(part_us)} held"
@@ -73,7 +74,7 @@ def _move(group: list[Shift], during: Interval) -> Move:
         state=first.state,
         part_us=about_us,
         quanta=sum(each.quanta for each in group),
-        because=because + unpriced_note(unpriced_us),
-        shared=shared,
+        because=because + note,
+        shared=shared + note,
         during=during,
     )
