@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from math import floor
 from typing import Final, NamedTuple
 
 from gpuledger.accounting.held import PLATFORM_TEAM, Team
@@ -166,14 +168,14 @@ def _credit(fault: Fault, pieces: Sequence[HeldPiece], hours: Hours, book: Polic
 def _lost(  # noqa: PLR0917 - the facts of one loss
     device: int, pieces: Sequence[HeldPiece], hours: Hours, window: Interval, book: PolicyBook, owner: Team
 ) -> tuple[int, int, bool]:
-    """Return the held time inside `window`, what it was billed (rounded down by the hour), and if it has a price."""
+    """Return the held time inside `window`, what it was billed (rounded down once), and if it has a price."""
     lost: defaultdict[int, int] = defaultdict(int)
     for piece in pieces:
         overlap_us = min(piece.end_us, window.end_us) - max(piece.start_us, window.start_us)
         if overlap_us > 0:
             hour_us = piece.start_us // US_PER_HOUR * US_PER_HOUR
             lost[hour_us] += piece.held_us * overlap_us // (piece.end_us - piece.start_us)
-    held_us, quanta, unpriced = 0, 0, False
+    held_us, quanta, unpriced = 0, Fraction(0), False
     for hour_us, lost_us in lost.items():
         hour = hours.get((device, pieces[0].holder, hour_us))
         if hour is None or hour.scope[:3] != owner:
@@ -181,5 +183,6 @@ def _lost(  # noqa: PLR0917 - the facts of one loss
         _, basis = book.basis(hour.scope, hour_us)
         held_us += lost_us
         unpriced = unpriced or hour.unpriced
-        quanta += hour.billed(basis) * min(lost_us, hour.held_us) // hour.held_us if hour.held_us else 0
-    return held_us, quanta, unpriced
+        if hour.held_us:
+            quanta += Fraction(hour.billed(basis) * min(lost_us, hour.held_us), hour.held_us)
+    return held_us, floor(quanta), unpriced
