@@ -41,6 +41,7 @@ class Status(msgspec.Struct, frozen=True):
     currency: str | None
     price_version: int | None
     owner_version: int | None
+    policy_version: int | None
     agents: list[AgentRow]
 
 

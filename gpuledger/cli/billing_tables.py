@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from analytics.words import PLATFORM
+from analytics.words import ADJUSTMENT_WORDS, PLATFORM
 from dashboards import wording
 from gpuledger.cli.drawing import Line, draw, figures, words
 
@@ -105,7 +105,7 @@ def invoice(answer: Answer) -> RenderableType:
                 row["project"] or wording.UNKNOWN,
                 f"{row['model']} {row['mig_profile']}".strip(),
                 wording.STATE_WORDS.get(row["state"], row["state"]),
-                row["because"] or (f"correction of {row['corrects']}" if row["corrects"] else ""),
+                _purpose(row),
                 wording.hours_column(row["gpu_hours"]),
                 f"{Decimal(row['payable']):,}",
             )
@@ -161,6 +161,13 @@ def explained(answer: Answer) -> RenderableType:
         for row in answer["corrections"]
     ]
     return draw(f"{answer['charge']} cost {cost}", columns, lines, notes)
+
+
+def _purpose(row: Answer) -> str:
+    """Return what a line is for beside the time that it is about; nothing for a plain charge."""
+    if row["kind"] in ADJUSTMENT_WORDS:
+        return f"{ADJUSTMENT_WORDS[row['kind']]}: {row['because']}"
+    return f"correction of {row['corrects']}" if row["corrects"] else ""
 
 
 def _owner(row: Answer) -> str:
