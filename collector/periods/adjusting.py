@@ -21,9 +21,7 @@ Adjuster = Callable[[Session, Period, Sequence[Adjustment]], list[Adjustment]]
 
 # Basis, free tier, fault credit, loans, commitments, idle share, then what was decided; why: docs/guides/policies.md.
 ADJUSTERS: Final[tuple[Adjuster, ...]] = (
-    policies.basis,
-    policies.free_tier,
-    policies.fault_credit,
+    policies.own_time,  # basis, free tier, fault credit
     policies.idle_share,
 )
 

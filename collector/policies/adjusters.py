@@ -24,6 +24,7 @@ from gpuledger.accounting.held import Sums, Team
 from gpuledger.accounting.idle_share import share_moves
 from gpuledger.accounting.moves import lines_of
 from gpuledger.accounting.periods import Period
+from gpuledger.accounting.policies import MAX
 from gpuledger.accounting.policybook import PolicyBook, PolicyScope
 from gpuledger.accounting.units import US_PER_MINUTE
 from gpuledger.accounting.validity import segments
@@ -46,28 +47,18 @@ class Rated(NamedTuple):
         return f"policy {self.version}"
 
 
-def basis(session: Session, period: Period, _before: Sequence[Adjustment]) -> list[Adjustment]:
-    """Return what billing by usage, or by the larger of held and used, moves."""
-    rated = _rated(session, period, "basis")
-    return lines_of(basis_moves(rated.shifted, period.interval), BASIS, rated.reference) if rated else []
-
-
-def free_tier(session: Session, period: Period, _before: Sequence[Adjustment]) -> list[Adjustment]:
-    """Return what teams have free."""
-    rated = _rated(session, period, "free")
+def own_time(session: Session, period: Period, before: Sequence[Adjustment]) -> list[Adjustment]:
+    """Return what bases, free tiers and credits for faults change of what teams pay for their own time."""
+    rated = _rated(session, period, "basis", "free", "fault_credit")
     if rated is None:
         return []
-    return lines_of(free_moves(rated.sums, rated.shifted, rated.book, period), FREE_TIER, rated.reference)
-
-
-def fault_credit(session: Session, period: Period, before: Sequence[Adjustment]) -> list[Adjustment]:
-    """Return credits for work that hardware faults cost."""
-    rated = _rated(session, period, "fault_credit")
-    if rated is None:
-        return []
+    found = lines_of(basis_moves(rated.shifted, period.interval), BASIS, rated.reference)
+    found += lines_of(free_moves(rated.sums, rated.shifted, rated.book, period), FREE_TIER, rated.reference)
+    if not _says(rated.book, "fault_credit"):
+        return found
     struck = _struck(session, period, rated.book)
-    moves = credit_moves(struck, rated.book, _left(rated.sums, before), period.start_us)
-    return lines_of(moves, FAULT_CREDIT, rated.reference)
+    moves = credit_moves(struck, rated.book, _left(rated.sums, [*before, *found]), period.start_us)
+    return found + lines_of(moves, FAULT_CREDIT, rated.reference)
 
 
 def idle_share(session: Session, period: Period, before: Sequence[Adjustment]) -> list[Adjustment]:
@@ -82,7 +73,8 @@ def idle_share(session: Session, period: Period, before: Sequence[Adjustment]) -
 def sums_of(session: Session, period: Period, book: PolicyBook) -> list[Sums]:
     """Return the sums of a period's charges, cut where an entry of `book` begins or ends."""
     spells = [each._asdict() for each in segments(period.interval, book.entries)]
-    bounds = {"from_us": period.start_us, "to_us": period.end_us}
+    by_larger = any(entry.settings.basis == MAX for entry in book.entries)
+    bounds = {"from_us": period.start_us, "to_us": period.end_us, "by_larger": by_larger}
     staged = {"policy_spells": pa.Table.from_pylist(spells, schema=SPELLS)}
     rows = session.execute("policy_sums", bounds, staged).to_pylist()
     big = [name for name in Sums._fields if name.endswith("part_us")]  # which come as decimals
@@ -92,10 +84,15 @@ def sums_of(session: Session, period: Period, book: PolicyBook) -> list[Sums]:
 def _rated(session: Session, period: Period, *settings: str) -> Rated | None:
     """Return what adjusters of any of `settings` work on; None where no policy speaks of them."""
     stored = newest_policies(session)
-    if stored is None or not any(entry.settings.stated & set(settings) for entry in stored.book.entries):
+    if stored is None or not _says(stored.book, *settings):
         return None
     sums = sums_of(session, period, stored.book)
     return Rated(stored.version.number, stored.book, sums, shifts(sums, stored.book))
+
+
+def _says(book: PolicyBook, *settings: str) -> bool:
+    """Tell whether any entry says anything of `settings`."""
+    return any(entry.settings.stated & set(settings) for entry in book.entries)
 
 
 def _left(sums: Sequence[Sums], before: Sequence[Adjustment]) -> dict[Team, int]:

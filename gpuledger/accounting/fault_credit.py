@@ -43,8 +43,8 @@ class Fault(NamedTuple):
 
     def describe(self) -> str:
         """Return it in words, with its evidence: device and instant."""
-        what = f"XID {self.xid} ({self.xid_class})" if self.xid else self.reason
-        return f"{what} on {self.name} at {iso(self.at_us)}"
+        what = f"XID {self.xid}, {self.xid_class}" if self.xid else self.reason
+        return f"hardware fault ({what}) of {self.name} at {iso(self.at_us)}"
 
 
 class HeldPiece(NamedTuple):

@@ -1,4 +1,4 @@
-"""What `policy list`, `gap` and imports with `--dry-run` show at a terminal."""
+"""What `policy list`, `adjustments`, `gap` and imports with `--dry-run` show at a terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from rich.console import RenderableType
 
-from analytics.words import PLATFORM, title
+from analytics.words import ADJUSTMENT_WORDS, PLATFORM, title
 from dashboards import wording
 from gpuledger.cli.drawing import Line, draw, figures, words
 from gpuledger.cli.owner_tables import UNATTRIBUTED
@@ -32,6 +32,33 @@ def policies(answer: Answer) -> RenderableType:
     ]
     columns = (figures("Entry"), words("For"), words("Says"), words("Valid"))
     return draw(book_title("Policy book", answer), columns, lines)
+
+
+def adjustments(answer: Answer) -> RenderableType:
+    """Draw what bills have beside charges of hours and corrections."""
+    lines = [
+        Line(
+            (
+                row["period"],
+                title(row["team"]) or PLATFORM,
+                f"{ADJUSTMENT_WORDS[row['kind']]}: {row['because']}",
+                row["reference"],
+                _amount(row["cost"]),
+            ),
+            "" if row["final"] else "aside",
+        )
+        for row in answer["rows"]
+    ]
+    columns = (
+        words("Period"),
+        words("Team"),
+        words("What for"),
+        words("By"),
+        figures(f"Cost, {answer['currency']}" if answer["currency"] else "Cost"),
+    )
+    provisional = any(not row["final"] for row in answer["rows"])
+    notes = ["Lines of open periods (dim) are what they would be closed with now."] if provisional else []
+    return draw(f"Adjustments, {period_words(answer)}", columns, lines, notes)
 
 
 def tried(kind: str, answer: Answer) -> RenderableType:

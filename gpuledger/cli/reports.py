@@ -1,4 +1,4 @@
-"""`chargeback`, `gap`, `utilization`, `idle`, `reconcile`: what the ledger answers."""
+"""`chargeback`, `adjustments`, `gap`, `utilization`, `idle`, `reconcile`: what the ledger answers."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def register(commands: Commands) -> None:
         default=PLATFORM,
         help="who pays for time that nobody held: the platform, owners by their cost, or evenly (platform)",
     )
+    adjusted = add_command(commands, "adjustments", "what bills have beside charges, and why; of open periods too")
     gap = add_command(commands, "gap", "what each team held and did not use, by cause")
     utilization = add_command(commands, "utilization", "what GPU time was spent as")
     add_dimension(utilization)
@@ -35,6 +36,7 @@ def register(commands: Commands) -> None:
     reconcile = add_command(commands, "reconcile", "prove that time, energy and money add up; exit code 3 if not")
     for parser, run in (
         (chargeback, run_chargeback),
+        (adjusted, run_adjustments),
         (gap, run_gap),
         (utilization, run_utilization),
         (idle, run_idle),
@@ -54,6 +56,14 @@ def run_chargeback(args: argparse.Namespace) -> int:
             {"period": args.period, "by": args.by, "view": args.view, "idle_policy": args.idle_policy},
         )
     emit(args, answer, tables.chargeback)
+    return DONE
+
+
+def run_adjustments(args: argparse.Namespace) -> int:
+    """Print adjustments of the billing periods that lie whole in a period."""
+    with open_source(args) as source:
+        answer = source.query("adjustments", {"period": args.period})
+    emit(args, answer, policy_tables.adjustments)
     return DONE
 
 

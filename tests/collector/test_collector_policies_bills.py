@@ -139,7 +139,7 @@ def test_the_evidence_of_a_credit_is_on_the_line(ledger: Ledger) -> None:
     policy(ledger, "[[policy]]\nfault_credit = true\n")
     credits_ = [row for row in adjustments(ledger, Period(0, NOW_US, "all")).rows if row.team]
     assert [(row.team, row.kind, row.cost) for row in credits_] == [("team-2", "fault_credit", "-3.00")]
-    assert credits_[0].because.startswith(f"XID 79 (bus) on {GPU} at ")
+    assert credits_[0].because.startswith(f"hardware fault (XID 79, bus) of {GPU} at ")
 
 
 def test_books_come_in_versions(ledger: Ledger) -> None:

@@ -65,7 +65,10 @@ def test_the_work_before_a_loss_is_credited_up_to_the_cap() -> None:
     """Thirty of fifty minutes at 0.10 each; the reason has device, instant and what was lost."""
     [move] = credits_of([lost(50)])
     assert (move.owner, move.quanta, move.part_us) == (VISION, -3_000_000_000, 30 * US_PER_MINUTE * GPU_PARTS)
-    assert move.because == "gpu_lost on GPU-1 at 1970-01-01T00:50:00Z: 0.5 GPU-hours of work before it lost"
+    assert (
+        move.because
+        == "hardware fault (gpu_lost) of GPU-1 at 1970-01-01T00:50:00Z: 0.5 GPU-hours of work before it lost"
+    )
     assert move.during == (20 * US_PER_MINUTE, 50 * US_PER_MINUTE)
 
 
