@@ -30,6 +30,7 @@ from gpuledger.accounting.units import US_PER_MINUTE
 from gpuledger.accounting.validity import segments
 
 SPELLS: Final = pa.schema([("start_us", pa.int64()), ("end_us", pa.int64())])
+_HARMLESS: Final = frozenset({"none", "inspect"})  # actions that leave what runs running
 SPANS: Final = pa.schema([("device_id", pa.int64()), ("start_us", pa.int64()), ("end_us", pa.int64())])
 
 
@@ -138,4 +139,5 @@ def _fault(row: dict[str, object]) -> Fault:
         reason=details.get("reason", "") if not xid else "",
         xid=xid,
         xid_class=details.get("class", "unknown") if xid else "",
+        harmless=bool(xid) and details.get("class") != "unknown" and details.get("action") in _HARMLESS,
     )

@@ -28,7 +28,10 @@ _WHOLE: Final = 100_000
 
 
 class Fault(NamedTuple):
-    """What struck a device (by a number of the ledger), when, and how it is told: a reason, or an XID and its class."""
+    """What struck a device (by a number of the ledger), when, and how it is told: a reason, or an XID and its class.
+
+    `harmless`: an XID that, by NVIDIA's catalogue, asks neither for a restart of what ran nor for a reset.
+    """
 
     device: int
     at_us: int
@@ -36,10 +39,13 @@ class Fault(NamedTuple):
     reason: str = ""
     xid: str = ""
     xid_class: str = ""
+    harmless: bool = False
 
     def counts(self, policy: FaultCredit) -> bool:
         """Tell whether a policy gives credit for it."""
-        return self.xid_class in policy.xid_classes if self.xid else self.reason in policy.faults
+        if self.xid:
+            return self.xid_class in policy.xid_classes and not self.harmless
+        return self.reason in policy.faults
 
     def describe(self) -> str:
         """Return it in words, with its evidence: device and instant."""
@@ -90,11 +96,11 @@ class Struck(NamedTuple):
 def without_applications(faults: Iterable[Fault]) -> list[Fault]:
     """Return faults without those of applications: their XIDs, and losses that nothing but such an XID came before.
 
-    They are in order of time, and so are the faults that are returned.
+    They come back in order of time.
     """
     told: dict[int, list[Fault]] = {}  # XIDs of a device within the last minutes
     kept = []
-    for fault in faults:
+    for fault in sorted(faults, key=lambda each: (each.at_us, each.device, not each.xid, each.xid)):
         before = [each for each in told.get(fault.device, ()) if fault.at_us - each.at_us <= ONE_FAULT_US]
         if fault.xid:
             before.append(fault)
@@ -111,25 +117,33 @@ def credit_moves(struck: Struck, book: PolicyBook, left_quanta: Mapping[Team, in
     `left_quanta` is what each team's own time still comes to: together, credits never take more than that. Work before
     `since_us` is on another bill, and is not credited on this one.
     """
-    held: defaultdict[tuple[int, int], list[HeldPiece]] = defaultdict(list)
+    held: defaultdict[int, defaultdict[int, list[HeldPiece]]] = defaultdict(lambda: defaultdict(list))
     for piece in struck.pieces:
-        held[piece.device, piece.holder].append(piece)
+        held[piece.device][piece.holder].append(piece)
     left = dict(left_quanta)
     struck_us: dict[tuple[int, int], int] = {}
     moves: list[Move] = []
-    for fault in without_applications(sorted(struck.faults, key=lambda each: (each.at_us, each.device, each.xid))):
-        for device, holder in sorted(key for key in held if key[0] == fault.device):
-            last_us = struck_us.get((device, holder))
+    for fault in without_applications(struck.faults):
+        for holder, pieces in sorted(held[fault.device].items()):
+            last_us = struck_us.get((fault.device, holder))
             if last_us is not None and fault.at_us - last_us < ONE_FAULT_US:
                 continue
-            move = _credit(fault, held[device, holder], struck.hours, book, max(since_us, last_us or 0))
+            move = _credit(fault, pieces, struck.hours, book, max(since_us, last_us or 0))
             if move is None:
                 continue
-            struck_us[device, holder] = fault.at_us
-            given = min(-move.quanta, max(0, left.get(move.owner, 0)))
-            left[move.owner] = left.get(move.owner, 0) - given
-            moves.append(move._replace(quanta=-given))
+            struck_us[fault.device, holder] = fault.at_us
+            moves.append(_within(move, left))
     return moves
+
+
+def _within(move: Move, left: dict[Team, int]) -> Move:
+    """Return a credit that is no more than what its owner has left to pay, and take it off that."""
+    rest = max(0, left.get(move.owner, 0))
+    left[move.owner] = rest - min(-move.quanta, rest)
+    if -move.quanta <= rest:
+        return move
+    capped = "; no more than is left to pay"
+    return move._replace(quanta=-rest, because=move.because + capped, shared=move.shared + capped)
 
 
 def _credit(fault: Fault, pieces: Sequence[HeldPiece], hours: Hours, book: PolicyBook, since_us: int) -> Move | None:

@@ -20,45 +20,18 @@ from collector.queries.chargeback import chargeback
 from collector.queries.gap import gap
 from collector.queries.reconcile import reconcile
 from gpuledger.accounting.periods import Period, iso
-from gpuledger.accounting.policies import FaultCredit, FreeTier, Settings
-from gpuledger.accounting.policybook import PolicyBook, PolicyEntry
-from gpuledger.errors import PolicyBookError
+from gpuledger.accounting.policybook import PolicyBook
 from gpuledger.model import Device, Event, UsageRecord
 from tests.collector.batches import START_US
 from tests.collector.fleet import open_ledger, owners, prices, usage_frame
 from tests.collector.random_fleets import BOOK, HOLDERS, HOUR, fleets
+from tests.gpuledger.policy_sums import books
 
 OWNERS = '[[owner]]\nteam = "even"\nmatch.slurm_account = "acct0"\n[[owner]]\nteam = "odd"\nmatch.user = "u1"\n'
 PERIOD = Period(START_US, START_US + 3 * HOUR, "all")
-PAYERS = st.none() | st.sampled_from(("platform", "proportional", "even"))
 
 
-@st.composite
-def books(draw: st.DrawFn) -> PolicyBook:
-    """Draw a book whose entries may begin in the middle of the period; those that contradict others are left out."""
-    entries: list[PolicyEntry] = []
-    for _ in range(draw(st.integers(1, 4))):
-        team = draw(st.sampled_from(("", "even")))
-        payer = st.none() if team else PAYERS
-        free = st.builds(FreeTier, part_us=st.integers(0, 10**16)) | st.builds(FreeTier, quanta=st.integers(0, 10**13))
-        said = Settings(
-            basis=draw(st.none() | st.sampled_from(("allocation", "usage", "max"))),
-            idle=draw(payer),
-            unavailable=draw(payer),
-            unobserved=draw(payer),
-            free=draw(st.none() | free),
-            fault_credit=draw(st.none() | st.builds(FaultCredit, minutes=st.integers(1, 120))),
-        )
-        pool, model = draw(st.sampled_from(("", "train"))), draw(st.sampled_from(("", "Tesla T4", "NVIDIA*")))
-        entry = PolicyEntry(
-            said, team=team, pool=pool, model=model, from_us=draw(st.sampled_from((None, START_US + HOUR)))
-        )
-        try:
-            PolicyBook([*entries, entry])
-        except PolicyBookError:
-            continue
-        entries.append(entry)
-    return PolicyBook(entries)
+BOOKS = books(("", "even"), ("", "train"), ("", "Tesla T4", "NVIDIA*"), (None, START_US + HOUR))
 
 
 def keep(ledger: Ledger, book: PolicyBook) -> None:
@@ -76,7 +49,7 @@ def lost(fleet: Sequence[tuple[Device, list[UsageRecord]]]) -> list[Event]:
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(fleet=fleets(), book=books(), priced=st.booleans())
+@given(fleet=fleets(), book=BOOKS, priced=st.booleans())
 def test_policies_move_what_was_charged_and_nothing_else(
     fleet: list[tuple[Device, list[UsageRecord]]], book: PolicyBook, *, priced: bool
 ) -> None:

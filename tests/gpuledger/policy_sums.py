@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hypothesis import strategies as st
 
 from gpuledger.accounting.held import Sums
@@ -71,11 +73,17 @@ def _excess(found: list[Sums]) -> list[Sums]:
 
 
 @st.composite
-def books(draw: st.DrawFn) -> PolicyBook:
-    """Draw a policy book whose entries do not contradict each other."""
+def books(
+    draw: st.DrawFn,
+    teams: Sequence[str] = TEAMS[:2],
+    pools: Sequence[str] = POOLS,
+    models: Sequence[str] = ("", *MODELS),
+    begins: Sequence[int | None] = (None,),
+) -> PolicyBook:
+    """Draw a policy book; an entry that contradicts others is left out."""
     entries: list[PolicyEntry] = []
     for _ in range(draw(st.integers(0, 5))):
-        team = draw(st.sampled_from(TEAMS[:2]))
+        team = draw(st.sampled_from(teams))
         payer = st.none() if team else st.none() | st.sampled_from(PAYERS)
         free = st.builds(FreeTier, part_us=st.integers(0, 100 * HOUR)) | st.builds(
             FreeTier, quanta=st.integers(0, 10**12)
@@ -85,9 +93,8 @@ def books(draw: st.DrawFn) -> PolicyBook:
             unavailable=draw(payer), unobserved=draw(payer), free=draw(st.none() | free),
             fault_credit=draw(st.none() | st.builds(FaultCredit, minutes=st.integers(0, 120))),
         )  # fmt: skip
-        entry = PolicyEntry(
-            settings, team=team, pool=draw(st.sampled_from(POOLS)), model=draw(st.sampled_from(("", *MODELS)))
-        )
+        pool, model, from_us = (draw(st.sampled_from(each)) for each in (pools, models, begins))
+        entry = PolicyEntry(settings, team=team, pool=pool, model=model, from_us=from_us)
         try:
             PolicyBook([*entries, entry])
         except PolicyBookError:

@@ -99,7 +99,8 @@ def test_no_team_gets_more_than_it_pays() -> None:
         -2_000_000_000,
         -500_000_000,
     ]
-    assert [move.quanta for move in credits_of([lost(50)], left={})] == [0]
+    [none_left] = credits_of([lost(50)], left={})
+    assert (none_left.quanta, none_left.because.endswith("; no more than is left to pay")) == (0, True)
 
 
 def test_no_minute_is_credited_twice() -> None:
@@ -115,6 +116,16 @@ def test_what_an_application_did_is_not_credited() -> None:
     assert credits_of([own, lost(46)]) == []
     assert len(credits_of([own, xid(45, "79", "bus"), lost(46)])) == 1
     assert without_applications([own, lost(56)]) == [lost(56)], "ten minutes later it is another matter"
+
+
+def test_an_xid_that_stops_nothing_is_not_credited() -> None:
+    """Memory errors that were corrected, a link that should be looked at: whoever ran goes on."""
+    assert credits_of([xid(50, "121", "link")._replace(harmless=True)]) == []
+
+
+def test_a_loss_at_the_instant_of_an_applications_xid_is_the_applications() -> None:
+    """Whichever is listed first."""
+    assert credits_of([lost(46), xid(46, "13", "application")]) == []
 
 
 def test_a_policy_names_the_faults_that_count() -> None:
