@@ -126,11 +126,17 @@ def _section_of(row: Document) -> tuple[bool, str, str, bool]:
 def _adjusted(rows: Sequence[Document]) -> Section:
     """Return the adjustments of an invoice; their time is that of other lines, and is not counted again."""
     lines = [
-        Line(row["because"], ADJUSTMENT_WORDS[row["kind"]], hours(row["gpu_hours"]), amount(row["payable"]))
+        Line(_reason(row), ADJUSTMENT_WORDS[row["kind"]], hours(row["gpu_hours"]), amount(row["payable"]))
         for row in rows
     ]
     payable = amount(sum(Decimal(row["payable"]) for row in rows))
     return Section("Adjustments", ("What for", "Kind"), tuple(lines), "", payable)
+
+
+def _reason(row: Document) -> str:
+    """Return what an adjustment is for, with the GPUs that it is about where it names none itself."""
+    gpu = f"{row['model']} {row['mig_profile']}".strip()
+    return f"{row['because']} ({gpu})" if gpu else str(row["because"])
 
 
 def _section(corrects: str, project: str, rows: Sequence[Document]) -> Section:

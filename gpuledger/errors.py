@@ -11,6 +11,7 @@ GpuLedgerError
 ├── ConservationError      shares, energy or money do not add up
 ├── PriceBookError         a price file or a look-up of a price
 ├── OwnerMappingError      an owner file or a rule
+├── PolicyBookError        a policy file or an entry of it
 ├── ShareBookError         a share file, or what shares are made from
 ├── ImportFileError        a job log that cannot be read at all
 ├── OutsideError           a bill or a job log that the ledger cannot be held against
@@ -118,6 +119,10 @@ class OwnerMappingError(GpuLedgerError, Terminal):
 
 class ShareBookError(GpuLedgerError, Terminal):
     """A share file, or what a scheduler says of quotas, cannot be used."""
+
+
+class PolicyBookError(GpuLedgerError, Terminal):
+    """A policy file or one of its entries cannot be used."""
 
 
 class ImportFileError(GpuLedgerError, Terminal):

@@ -24,11 +24,13 @@ from collector.imports.apply import apply_import
 from collector.imports.payload import decode_import
 from collector.ledger.intake import BatchResult
 from collector.periods.closing import close_period
+from collector.policies.imports import import_policies
 from collector.pricing.carbon import import_carbon
 from collector.pricing.files import parse_owner_map
-from collector.pricing.imports import import_directory, import_owners, import_prices
+from collector.pricing.imports import ImportReport, import_directory, import_owners, import_prices
 from collector.pricing.records import file_format
 from collector.pricing.shares import import_shares
+from collector.queries.book_trials import try_book
 from gpuledger.accounting.periods import parse_period
 from gpuledger.client import BatchReceipt
 from gpuledger.errors import LedgerError, WireError
@@ -46,6 +48,12 @@ class CloseRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 Handler = Callable[[Request], Awaitable[Response]]
 MAX_DOCUMENT_BYTES: Final = 64 * 1024 * 1024
 MAX_REQUEST_BYTES: Final = 64 * 1024
+BOOKS: Final[dict[str, Callable[..., ImportReport]]] = {
+    "prices": import_prices,
+    "owners": import_owners,
+    "directory": import_directory,
+    "policies": import_policies,
+}
 SOURCE: Final = Parameter("source", "the name of the file, for messages and the history", default="")
 
 
@@ -100,6 +108,11 @@ def owners(services: Services) -> Handler:
     return _book(services, import_owners)
 
 
+def policies(services: Services) -> Handler:
+    """Import a policy book."""
+    return _book(services, import_policies)
+
+
 def directory(services: Services) -> Handler:
     """Import a directory of people."""
     return _book(services, import_directory)
@@ -131,6 +144,21 @@ def try_mapping(services: Services, asked: Question) -> Handler:
             return asked.ask(services.ledger, parse_owner_map(content, as_format, source), **values)
 
         return Response(msgspec.json.encode(await run_in_threadpool(answer)), media_type=JSON)
+
+    return handle
+
+
+def book_trial(services: Services, kind: str) -> Handler:
+    """Say what a book would change; nothing is stored."""
+
+    async def handle(request: Request) -> Response:
+        source = read_parameters((SOURCE,), each_once(request.query_params.multi_items()))["source"]
+        as_format = file_format(request.headers.get("content-type", ""))
+        content = await _body(request, MAX_DOCUMENT_BYTES)
+        report = await run_in_threadpool(
+            try_book, services.ledger, BOOKS[kind], content, as_format, source=source or f"upload.{as_format}"
+        )
+        return Response(msgspec.json.encode(report), media_type=JSON)
 
     return handle
 

@@ -21,6 +21,7 @@ from gpuledger.errors import (
     ImportFileError,
     LedgerError,
     OwnerMappingError,
+    PolicyBookError,
     PriceBookError,
     ShareBookError,
     WireError,
@@ -39,6 +40,7 @@ _STATUS: Final[tuple[tuple[type[GpuLedgerError], int, str], ...]] = (
     (PriceBookError, 422, "price_book"),
     (OwnerMappingError, 422, "owner_mapping"),
     (ShareBookError, 422, "share_book"),
+    (PolicyBookError, 422, "policy_book"),
     (ImportFileError, 422, "import"),
 )
 

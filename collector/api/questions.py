@@ -29,6 +29,7 @@ from collector.queries.disputes import dispute, disputes
 from collector.queries.entered import entered
 from collector.queries.explain import explain
 from collector.queries.facts import DEFAULT_LIMIT, charges, devices, events, quarantine, usage
+from collector.queries.gap import gap
 from collector.queries.grouping import BY, VIEWS
 from collector.queries.idle import idle
 from collector.queries.job_time import ASPECTS, job_time, job_time_table
@@ -36,6 +37,7 @@ from collector.queries.loans import loans
 from collector.queries.node_costs import node_costs
 from collector.queries.owner_moves import owner_moves
 from collector.queries.owner_trials import owner, try_owner
+from collector.queries.policies import policies
 from collector.queries.quotas import quotas
 from collector.queries.reconcile import reconcile
 from collector.queries.shares import shares
@@ -115,6 +117,7 @@ QUESTIONS: Final[tuple[Question, ...]] = (
         (PERIOD, GROUP, VIEW, IDLE_POLICY, AS_KNOWN),
         rated=True,
     ),
+    Question("gap", "what each team held and did not use, by cause", gap, (PERIOD,), rated=True),
     Question("utilization", "time in each state, by group", utilization, (PERIOD, GROUP, AS_KNOWN), rated=True),
     Question("idle", "who held devices without work, the dearest first", idle, (PERIOD, AS_KNOWN), rated=True),
     Question("reconcile", "the conservation proof of a period", reconcile, (PERIOD, AS_KNOWN), rated=True),
@@ -146,6 +149,7 @@ QUESTIONS: Final[tuple[Question, ...]] = (
     Question("prices", "the newest price book", prices),
     Question("contracts", "what contracts committed, what of it was covered and what was short", contracts, (PERIOD,)),
     Question("owners", "the newest owner mapping", owners),
+    Question("policies", "the newest policy book", policies),
     Question("owner", "which owner rule applies to a holder, and why not the others", owner, (HOLDER, AT)),
     Question("shares", "the newest share book", shares),
     Question("loans", "what teams had of the idle shares of others, and what that cost", loans, (PERIOD,), rated=True),

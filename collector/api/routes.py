@@ -19,6 +19,7 @@ from collector.imports.payload import MEDIA_TYPE as JOB_IMPORT
 from collector.imports.payload import Applied
 from collector.periods.closing import CloseReport
 from collector.pricing.imports import ImportReport
+from collector.queries.book_trials import BookTrial
 from gpuledger.client import BatchReceipt
 from gpuledger.wire import MEDIA_TYPE as BATCH
 
@@ -68,6 +69,16 @@ def routes() -> Iterator[Route]:
         "POST", "/v1/shares", "make this file the whole share book", handlers.shares,
         ImportReport, body_types=BOOKS, parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
     )  # fmt: skip
+    yield Route(
+        "POST", "/v1/policies", "make this file the whole policy book", handlers.policies,
+        ImportReport, body_types=("application/toml",), parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
+    )  # fmt: skip
+    for kind in handlers.BOOKS:
+        yield Route(
+            "POST", f"/v1/{kind}/trial", f"what this file would change of open bills as the {kind}; stores nothing",
+            partial(handlers.book_trial, kind=kind),
+            BookTrial, body_types=BOOKS, parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
+        )  # fmt: skip
     yield Route(
         "POST", "/v1/carbon", "add hours of a region's carbon intensity", handlers.carbon,
         ImportReport, body_types=("text/csv",), parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),

@@ -29,6 +29,7 @@ class ClosedPeriod(NamedTuple):
     price_version: int | None
     owner_version: int | None
     share_version: int | None
+    policy_version: int | None
     charge_count: int
     charge_quanta: int
     unpriced_part_us: int

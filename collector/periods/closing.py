@@ -15,6 +15,7 @@ from collector.periods.adjusting import ADJUSTERS, Adjuster, adjustments_of, sto
 from collector.periods.closed import ClosedPeriod, HourDigests, charge_digests, closed_periods, seal
 from collector.periods.entries import words
 from collector.periods.invoicing import Billed, Invoice, make_invoices
+from collector.policies.stored import newest_policies
 from collector.pricing.shares import newest_shares
 from collector.pricing.stored import newest_owners, newest_prices
 from collector.queries.figures import hours, integers, money
@@ -200,7 +201,8 @@ def _unclean(session: Session, period: Period, totals: dict[str, Any], proof: Re
 
 def _close(session: Session, order: _Order, totals: dict[str, Any], proven: _Proven) -> CloseReport:
     period = order.period
-    prices, owners, shares = newest_prices(session), newest_owners(session), newest_shares(session)
+    prices, owners = newest_prices(session), newest_owners(session)
+    shares, policies = newest_shares(session), newest_policies(session)
     period_id = len(closed_periods(session)) + 1
     session.execute("corrections_insert", {"period_id": period_id}, {"new_corrections": proven.corrections})
     corrected = integers(session.execute("corrections_totals", {"period_id": period_id}).to_pylist()[0])
@@ -217,6 +219,7 @@ def _close(session: Session, order: _Order, totals: dict[str, Any], proven: _Pro
         price_version=prices.version.number if prices else None,
         owner_version=owners.version.number if owners else None,
         share_version=shares.version.number if shares else None,
+        policy_version=policies.version.number if policies else None,
         charge_count=totals["charge_count"],
         charge_quanta=totals["charge_quanta"],
         unpriced_part_us=totals["unpriced_part_us"],

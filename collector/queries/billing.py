@@ -50,6 +50,7 @@ class PeriodRow(msgspec.Struct, frozen=True):
     price_version: int | None
     owner_version: int | None
     share_version: int | None
+    policy_version: int | None
     digest: str
     zone: str
     late_until: str | None
@@ -224,6 +225,7 @@ def _open_row(session: Session, period: Period, ledger: Ledger, waiting: list[di
         price_version=None,
         owner_version=None,
         share_version=None,
+        policy_version=None,
         digest="",
         zone=period.zone,
         late_until=instant(late_us if ledger.now_us() < late_us else None),
@@ -252,6 +254,7 @@ def _closed_row(period: ClosedPeriod) -> PeriodRow:
         price_version=period.price_version,
         owner_version=period.owner_version,
         share_version=period.share_version,
+        policy_version=period.policy_version,
         digest=period.digest.decode(),
         zone=period.zone,
         late_until=None,

@@ -42,6 +42,7 @@ class Status(msgspec.Struct, frozen=True):
     price_version: int | None
     owner_version: int | None
     zone: str  # whose days a billing period means
+    policy_version: int | None
     agents: list[AgentRow]
 
 

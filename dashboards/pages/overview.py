@@ -17,7 +17,7 @@ from gpuledger.zones import find_zone
 
 VIEWS: Final = {"allocation": "By what was held", "usage": "By what was used"}
 BAR_KEYS: Final = (("Held idle", STATE_COLOURS["held_idle"]), ("No team", STATE_COLOURS["idle"]))
-STANDING: Final = ("watermark", "usage_rows", "pending_hours", "price_version", "owner_version")
+STANDING: Final = ("watermark", "usage_rows", "pending_hours", "price_version", "owner_version", "policy_version")
 SHOWN: Final = ("team", "user", "project", "workload", "namespace", "model", "node")
 DIMENSIONS: Final = {name: wording.DIMENSION_WORDS[name][0] for name in SHOWN}
 
@@ -94,6 +94,7 @@ def _answers(chosen: Choice, status: data.Document, as_of: str) -> Answers:
         idle=data.answer("idle", {"period": period}, as_of),
         status=status,
         spoken=in_words(chosen, parse_instant(status["watermark"])),
+        adjustments=data.answer("adjustments", {"period": period}, as_of),
         before=compared,
         before_name=before[1] if before else "",
     )

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from analytics.words import PLATFORM
+from analytics.words import ADJUSTMENT_WORDS, PLATFORM
 from dashboards import wording
 from gpuledger.cli.drawing import Line, draw, figures, words
 
@@ -193,8 +193,10 @@ def explained(answer: Answer) -> RenderableType:
 
 
 def _what_for(row: Answer) -> str:
-    """Return why a line is there, and which disputes are about it."""
-    why = row["because"] or (f"correction of {row['corrects']}" if row["corrects"] else "")
+    """Return what a line is for beside the time that it is about, and which disputes are about it."""
+    why = f"correction of {row['corrects']}" if row["corrects"] else ""
+    if row["kind"] in ADJUSTMENT_WORDS:
+        why = f"{ADJUSTMENT_WORDS[row['kind']]}: {row['because']}"
     disputed = f"! dispute {row['disputed']}" if row["disputed"] else ""
     return " ".join(filter(None, (why, disputed)))
 

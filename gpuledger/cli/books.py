@@ -1,4 +1,4 @@
-"""`price`, `owner`, `rate`: the effective-dated books, and the charges that follow from them."""
+"""`price`, `owner`, `policy`, `rate`: the effective-dated books, and the charges that follow from them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from gpuledger.cli import contracts, owner_checks, owner_tables, price_lists, share_tables, shares, tables
+from gpuledger.cli import (
+    contracts,
+    owner_checks,
+    owner_tables,
+    policy_tables,
+    price_lists,
+    share_tables,
+    shares,
+    tables,
+)
 from gpuledger.cli.arguments import Commands, Parser, add_command, add_output, add_period, add_source
 from gpuledger.cli.exits import DONE
 from gpuledger.cli.output import emit
@@ -16,6 +25,7 @@ from gpuledger.cli.sources import open_source, read_book
 DRAWN: Final = {
     "prices": tables.prices,
     "owners": tables.owners,
+    "policies": policy_tables.policies,
     "directory": owner_tables.directory,
     "shares": share_tables.shares,
 }
@@ -34,6 +44,7 @@ def register(commands: Commands) -> None:
     shares.register_convert(
         _register_book(commands, "share", "shares", "the share book: how many GPUs each team has, and since when")
     )
+    _register_book(commands, "policy", "policies", "the policy book: what is billed, and who pays for what nobody held")
     rate = add_command(commands, "rate", "rate again what is open; shows what would change, applies it with --apply")
     add_period(rate)
     rate.add_argument("--apply", action="store_true", help="keep the new charges")
@@ -47,6 +58,9 @@ def _register_book(commands: Commands, name: str, kind: str, summary: str) -> Co
     actions = book.add_subparsers(metavar="ACTION", parser_class=Parser, required=True)
     importing = add_command(actions, "import", "make FILE (TOML or CSV) the whole book; older versions are kept")
     importing.add_argument("file", type=Path, metavar="FILE")
+    importing.add_argument(
+        "--dry-run", action="store_true", help="show what it would change of open bills, by team; stores nothing"
+    )
     add_source(importing)
     add_output(importing)
     importing.set_defaults(run=partial(run_import, kind))
@@ -60,6 +74,11 @@ def _register_book(commands: Commands, name: str, kind: str, summary: str) -> Co
 def run_import(kind: str, args: argparse.Namespace) -> int:
     """Import a book; say which version it became, or that nothing changed."""
     read_book(args.file)  # a file that is not there makes no ledger
+    if args.dry_run:
+        with open_source(args) as source:
+            answer = source.try_book(kind, args.file)
+        emit(args, answer, partial(policy_tables.tried, kind))
+        return DONE
     with open_source(args, create=True) as source:
         answer = source.import_book(kind, args.file)
     emit(args, answer, partial(tables.imported_book, kind))

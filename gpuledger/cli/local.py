@@ -21,10 +21,12 @@ from collector.imports.payload import Applied, JobImport
 from collector.ledger.calendar import CalendarChange
 from collector.ledger.store import Ledger
 from collector.periods.closing import close_period
+from collector.policies.imports import import_policies
 from collector.pricing.carbon import import_carbon
 from collector.pricing.files import parse_owner_map
 from collector.pricing.imports import ImportReport, import_directory, import_owners, import_prices
 from collector.pricing.shares import import_shares
+from collector.queries.book_trials import try_book
 from collector.rating import rate_dirty
 from gpuledger.accounting.periods import Period, parse_period
 from gpuledger.cli.sources import Document, media_type, read_book
@@ -36,6 +38,7 @@ _IMPORTS: Final[dict[str, Callable[..., ImportReport]]] = {
     "directory": import_directory,
     "carbon": import_carbon,
     "shares": import_shares,
+    "policies": import_policies,
 }
 _CHECKS: Final = {check.name: check for check in OWNER_CHECKS}
 _QUESTIONS: Final = {question.name: question for question in QUESTIONS}
@@ -62,12 +65,17 @@ class LocalSource:
         return question.table(self._ledger, **self._values(question, params))
 
     def import_book(self, kind: str, path: Path) -> Document:
-        """Import a price book, an owner mapping or a directory of people."""
+        """Import a price book, an owner mapping, a policy book or a directory of people."""
         content, as_format = read_book(path), _FORMATS[media_type(path)]
         importing = _IMPORTS[kind]
         self._rated = False
         now_us = self._ledger.now_us()
         return _plain(importing(self._ledger, content, as_format, source=path.name, imported_us=now_us))
+
+    def try_book(self, kind: str, path: Path) -> Document:
+        """Import a book into a ledger on trial."""
+        content, as_format = read_book(path), _FORMATS[media_type(path)]
+        return _plain(try_book(self._ledger, _IMPORTS[kind], content, as_format, source=path.name))
 
     def check_owners(self, check: str, path: Path, params: Mapping[str, str]) -> Document:
         """Hold an owner mapping against the ledger."""

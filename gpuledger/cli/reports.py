@@ -1,11 +1,11 @@
-"""`chargeback`, `utilization`, `idle`, `reconcile`: what the ledger answers."""
+"""`chargeback`, `adjustments`, `gap`, `utilization`, `idle`, `reconcile`: what the ledger answers."""
 
 from __future__ import annotations
 
 import argparse
 
 from gpuledger.accounting.idle_policy import PLATFORM, POLICIES
-from gpuledger.cli import outside, tables
+from gpuledger.cli import outside, policy_tables, tables
 from gpuledger.cli.arguments import (
     Commands,
     add_as_known,
@@ -37,6 +37,8 @@ def register(commands: Commands) -> None:
         default=PLATFORM,
         help="who pays for time that nobody held: the platform, owners by their cost, or evenly (platform)",
     )
+    adjusted = add_command(commands, "adjustments", "what bills have beside charges, and why; of open periods too")
+    gap = add_command(commands, "gap", "what each team held and did not use, by cause")
     utilization = add_command(commands, "utilization", "what GPU time was spent as")
     add_dimension(utilization)
     idle = add_command(commands, "idle", "what was held and did nothing, the most expensive first")
@@ -48,6 +50,8 @@ def register(commands: Commands) -> None:
     outside.add_flags(reconcile)
     for parser, run in (
         (chargeback, run_chargeback),
+        (adjusted, run_adjustments),
+        (gap, run_gap),
         (utilization, run_utilization),
         (idle, run_idle),
         (reconcile, run_reconcile),
@@ -73,6 +77,22 @@ def run_chargeback(args: argparse.Namespace) -> int:
             },
         )
     emit(args, answer, tables.chargeback)
+    return DONE
+
+
+def run_adjustments(args: argparse.Namespace) -> int:
+    """Print adjustments of the billing periods that lie whole in a period."""
+    with open_source(args) as source:
+        answer = source.query("adjustments", {"period": args.period})
+    emit(args, answer, policy_tables.adjustments)
+    return DONE
+
+
+def run_gap(args: argparse.Namespace) -> int:
+    """Print the gap between what was held and what was used."""
+    with open_source(args) as source:
+        answer = source.query("gap", {"period": args.period})
+    emit(args, answer, policy_tables.gaps)
     return DONE
 
 

@@ -41,7 +41,11 @@ class Source(Protocol):
         ...
 
     def import_book(self, kind: str, path: Path) -> Document:
-        """Make the file the whole book of a kind: `prices`, `owners` or `directory`; return what changed."""
+        """Make the file the whole book of a kind: `prices`, `owners`, `policies`, `directory`; return what changed."""
+        ...
+
+    def try_book(self, kind: str, path: Path) -> Document:
+        """Return what the import of this file would change of open bills; nothing is stored."""
         ...
 
     def check_owners(self, check: str, path: Path, params: Mapping[str, str]) -> Document:
@@ -101,6 +105,13 @@ class HttpSource:
         body = read_book(path)
         with self._explained():
             answer: Document = self._client.post(f"/v1/{kind}", body, media_type(path), {"source": path.name})
+        return answer
+
+    def try_book(self, kind: str, path: Path) -> Document:
+        """Send the file to be tried."""
+        body = read_book(path)
+        with self._explained():
+            answer: Document = self._client.post(f"/v1/{kind}/trial", body, media_type(path), {"source": path.name})
         return answer
 
     def check_owners(self, check: str, path: Path, params: Mapping[str, str]) -> Document:

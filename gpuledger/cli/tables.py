@@ -19,9 +19,11 @@ BOOKS: Final = {
     "prices": ("Price book", "entries"),
     "owners": ("Owner mapping", "rules"),
     "directory": ("Directory of people", "memberships"),
+    "policies": ("Policy book", "entries"),
     "carbon": ("Carbon intensity", "hours"),
     "shares": ("Share book", "shares"),
 }
+_THEN: Final = {"carbon": "", "shares": "", "policies": " Bills of open periods follow it."}  # what an import leads to
 _TITLED: Final = ("team", "department")
 
 
@@ -253,7 +255,7 @@ def imported_book(kind: str, answer: Answer) -> RenderableType:
     """Say what an import of a book did, and what in it may be a mistake."""
     name, counted = BOOKS[kind]
     entries = f"{answer['entries']:,} {counted}"
-    rated = " Hours that it changes are rated again." if kind not in {"carbon", "shares"} else ""
+    rated = _THEN.get(kind, " Hours that it changes are rated again.")
     done = f"{name} is now version {answer['version']} ({entries}).{rated}"
     if not answer["changed"]:
         done = f"{name} unchanged: this file is version {answer['version']} already ({entries})."

@@ -103,7 +103,7 @@ def test_adjustments_say_why_and_count_no_time_again() -> None:
     credit = line("-2.00", kind="fault_credit", because="GPU 3 <lost>", state="unavailable", gpu_hours=1.5)
     page = invoice_html(answer(line("10.00"), credit))
     assert "<bdi>Adjustments</bdi>" in page
-    assert "<bdi>GPU 3 &lt;lost&gt;</bdi></td><td>credit for a fault</td>" in page
+    assert "<bdi>GPU 3 &lt;lost&gt; (NVIDIA L40S)</bdi></td><td>credit for a fault</td>" in page
     assert "\N{MINUS SIGN}2.00 is adjustments" in page
     assert '<td colspan="2">Sum</td><td class="figure"></td><td class="figure">\N{MINUS SIGN}2.00</td>' in page
 

@@ -317,6 +317,22 @@ def test_a_mapping_is_held_against_the_ledger_over_http(filled: Site) -> None:
     assert [row["region"] for row in filled.get("/v1/carbon").json["rows"]] == ["n"]
 
 
+def test_policies_are_tried_and_imported_over_http(filled: Site) -> None:
+    """A trial stores nothing; a book becomes the newest; one that cannot be used is refused with its place."""
+    book = b'[[policy]]\nidle = "even"\n'
+    tried = filled.ask("POST", "/v1/policies/trial?source=p.toml", book, content_type="application/toml")
+    assert (tried.status, tried.json["version"], tried.json["changed"]) == (200, 1, True)
+    assert {row["team"]: row["change"] for row in tried.json["rows"]} == {"": "-2.40", "vision": "2.40"}
+    assert filled.get("/v1/policies").json["version"] is None
+    bad = filled.ask("POST", "/v1/policies", b'[[policy]]\nidle = "x"\n', content_type="application/toml")
+    assert (bad.status, bad.json["code"]) == (422, "policy_book")
+    assert filled.ask("POST", "/v1/policies", book, content_type="application/toml").json["version"] == 1
+    assert filled.get("/v1/policies").json["rows"][0]["settings"] == {"idle": "even"}
+    assert filled.get("/v1/status").json["policy_version"] == 1
+    [row] = filled.get(f"/v1/gap?period={PERIOD}").json["rows"]
+    assert (row["team"], row["allocation_cost"]) == ("vision", "2.40")
+
+
 def test_a_bad_price_book_changes_nothing(filled: Site) -> None:
     """A book that cannot be used is refused with its fault, and the one before stays."""
     before = filled.get("/v1/prices").json

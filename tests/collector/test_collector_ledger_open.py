@@ -23,6 +23,8 @@ from collector.ledger.stages import STAGES
 from collector.ledger.statements import names, statement
 from collector.ledger.store import Ledger
 from collector.periods import adjusting, closing, late_prices, lending, manual, question
+from collector.policies import adjusters
+from collector.policies import stored as policies
 from collector.pricing import carbon, shares, stored, stored_contracts
 from collector.queries import checks, owner_moves
 from collector.queries.timeline import STEPS
@@ -172,6 +174,9 @@ RATING_STAGES: dict[str, pa.Schema] = {
     "new_shares": shares.SHARE_SCHEMA,
     "loan_scopes": lending.SCOPE_SCHEMA,
     "new_events": log._SCHEMA,
+    "new_policies": policies.SCHEMA,
+    "policy_spells": adjusters.SPELLS,
+    "fault_spans": adjusters.SPANS,
 }
 
 

@@ -28,6 +28,7 @@ def status() -> Document:
         "pending_hours": 0,
         "price_version": 1,
         "owner_version": 1,
+        "policy_version": 1,
         "devices": 44,
         "quarantined": 0,
         "version": "0.1.0",
@@ -94,6 +95,12 @@ def idle(_params: dict[str, str]) -> Document:
     return {"currency": "EUR", "rows": rows}
 
 
+def adjustments(_params: dict[str, str]) -> Document:
+    """Return a credit for a fault, and its other side."""
+    credit = {"period": "2026-11", "kind": "fault_credit", "team": "language", "cost": "-17.10"}
+    return {"currency": "EUR", "rows": [credit, {**credit, "team": "", "cost": "17.10"}]}
+
+
 def timeline(params: dict[str, str]) -> Document:
     seeded = random.Random(7)
     rows = []
@@ -120,7 +127,13 @@ def timeline(params: dict[str, str]) -> Document:
 
 
 def documents() -> dict[str, Callable[[dict[str, str]], Document]]:
-    return {"status": lambda _: status(), "chargeback": chargeback, "idle": idle, "timeline": timeline}
+    return {
+        "status": lambda _: status(),
+        "chargeback": chargeback,
+        "idle": idle,
+        "timeline": timeline,
+        "adjustments": adjustments,
+    }
 
 
 @contextmanager

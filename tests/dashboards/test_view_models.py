@@ -160,6 +160,17 @@ def test_notes_name_each_reason_why_figures_are_incomplete_and_the_next_step() -
     assert found[2].step == "gpuledger owner import FILE"
 
 
+def test_notes_say_what_bills_have_beside_charges() -> None:
+    """By kind, of teams; without adjustments there is no such line."""
+    document = answer(row("language", "owner", 60.0, "60.00"))
+    credit = {"kind": "fault_credit", "team": "language", "cost": "-17.10"}
+    adjusted = {"rows": [credit, {**credit, "team": "", "cost": "17.10"}, {**credit, "kind": "basis", "cost": "-2"}]}
+    found = notes(chargeback_frame(document), document, {}, adjusted)[-2]
+    assert found.amount == "-€19.10"
+    assert "credit for a fault -€17.10, billing basis -€2.00" in found.text
+    assert len(notes(chargeback_frame(document), document, {}, {"rows": []})) == 2
+
+
 def test_a_closed_period_is_called_final() -> None:
     """Nothing is provisional about a closed month."""
     document = answer(row("language", "owner", 60.0, "60.00"), final=True)

@@ -11,6 +11,7 @@ SELECT
     p.price_version,
     p.owner_version,
     p.share_version,
+    p.policy_version,
     p.charge_count,
     p.charge_quanta,
     p.unpriced_part_us,
