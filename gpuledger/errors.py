@@ -11,6 +11,7 @@ GpuLedgerError
 ├── ConservationError      shares, energy or money do not add up
 ├── PriceBookError         a price file or a look-up of a price
 ├── OwnerMappingError      an owner file or a rule
+├── AnalysisError          figures that cannot be compared or added up as they are
 └── ImportFileError        a job log that cannot be read at all
 
 `Transient` marks what may succeed when tried again, `Terminal` what will not.
@@ -111,6 +112,10 @@ class PriceBookError(GpuLedgerError, Terminal):
 
 class OwnerMappingError(GpuLedgerError, Terminal):
     """An owner file or one of its rules cannot be used."""
+
+
+class AnalysisError(GpuLedgerError, Terminal):
+    """Figures that cannot be compared or added up as they are: another grain, a column that is not there."""
 
 
 class ImportFileError(GpuLedgerError, Terminal):

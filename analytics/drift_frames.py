@@ -1,0 +1,161 @@
+"""Two windows of one kind of observation: what they must hold to be compared, and which of their days are compared."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+from typing import Final, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from analytics.drift_tests import Sample
+from gpuledger.errors import AnalysisError
+
+AT: Final = "at"
+DEVICE: Final = "device"
+JOB: Final = "job"
+NOBODY: Final = "nobody"  # the group of observations that name none
+_MONDAY: Final = date(1970, 1, 5)
+
+
+class Observations(NamedTuple):
+    """Observations of a reference and a current window: a row for each `unit`, columns `at` and metrics.
+
+    `unit` says what one row stands for. Rows of jobs (`job`) have the instant of the job; those of other units, such as
+    `device-day` and `day`, the midnight (UTC) at which their day begins, and what is not known is null or absent.
+    """
+
+    unit: str
+    reference: pl.DataFrame
+    current: pl.DataFrame
+    metrics: tuple[str, ...]
+
+
+class Calendar(NamedTuple):
+    """Which days are compared: in both windows each weekday has the same share of them."""
+
+    reference: frozenset[date]
+    current: frozenset[date]
+    left_out: int
+
+
+def check(found: Observations, by: str) -> None:
+    """Raise AnalysisError where the frames cannot be compared: columns, times, grains, days that are in both."""
+    for side, frame in (("reference", found.reference), ("current", found.current)):
+        where = f"the {side} window of {found.unit}"
+        for column in (AT, by, *found.metrics):
+            if column not in frame.columns:
+                near = difflib.get_close_matches(column, frame.columns, n=1)
+                hint = f'is it "{near[0]}"?' if near else f"it has: {', '.join(frame.columns)}"
+                raise AnalysisError(f'{where} has no column "{column}"', hint=hint)
+        if not isinstance(frame.schema[AT], pl.Datetime) or frame[AT].null_count():
+            raise AnalysisError(
+                f'"{AT}" of {where} is not an instant in every row', hint="give instants in UTC: pl.Datetime('us', 'UTC')"
+            )
+        if found.unit != JOB:
+            _check_days(frame, by, where)
+    both = _days(found.reference) & _days(found.current)
+    if both:
+        raise AnalysisError(
+            f"{min(both)} is in both windows of {found.unit}", hint="end the reference before the current window begins"
+        )
+
+
+def _check_days(frame: pl.DataFrame, by: str, where: str) -> None:
+    """Refuse rows of another grain than days, and several rows for one day: each would count as one more proof."""
+    finer = frame.filter(pl.col(AT).dt.truncate("1d") != pl.col(AT))
+    if len(finer):
+        raise AnalysisError(
+            f"{where} has {len(finer):,} rows that begin within a day, the first at {finer[AT].min()}",
+            hint="add up to whole days first: analytics.windows does",
+        )
+    keys = [AT, *dict.fromkeys(name for name in (by, DEVICE) if name in frame.columns)]
+    again = len(frame) - frame.select(keys).n_unique()
+    if again:
+        raise AnalysisError(
+            f"{where} has {again:,} rows more than days of {' and '.join(keys[1:])}",
+            hint="add up to one row a day first: analytics.windows does",
+        )
+
+
+def calendar(observations: Sequence[Observations]) -> Calendar:
+    """Return the days that can be compared: the latest of each window with the same weekdays in both.
+
+    For each time that a weekday is in the current window it is the same number of times in the reference.
+    """
+    reference = set[date]().union(*(_days(each.reference) for each in observations))
+    current = set[date]().union(*(_days(each.current) for each in observations))
+    has, needs = Counter(day.weekday() for day in reference), Counter(day.weekday() for day in current)
+    shared = [weekday for weekday in needs if has[weekday]]
+    times = max(1, min((has[weekday] // needs[weekday] for weekday in shared), default=1))
+    in_current = {weekday: min(needs[weekday], has[weekday] // times) for weekday in shared}
+    kept_current = _latest(current, in_current)
+    kept_reference = _latest(reference, {weekday: count * times for weekday, count in in_current.items()})
+    left_out = len(reference) + len(current) - len(kept_reference) - len(kept_current)
+    return Calendar(kept_reference, kept_current, left_out)
+
+
+class Prepared(NamedTuple):
+    """One metric of all groups: its sample, the names of its groups, and how many values of each were no numbers."""
+
+    sample: Sample
+    groups: pl.Series
+    left_out: np.ndarray[tuple[int], np.dtype[np.int64]]
+    categorical: bool
+
+
+def prepare(found: Observations, by: str, metric: str, days: Calendar) -> Prepared:
+    """Return the values of a metric on the days that are compared; nulls, NaN and infinities are left out."""
+    rows = pl.concat(
+        [
+            frame.select(
+                pl.col(by).cast(pl.String).fill_null(NOBODY).alias("group"),
+                pl.lit(value=current).alias("current"),
+                pl.col(AT).dt.date().alias("day"),
+                _plain(frame, metric).alias("value"),
+            ).filter(pl.col("day").is_in(list(kept)))
+            for frame, kept, current in (
+                (found.reference, days.reference, False),
+                (found.current, days.current, True),
+            )
+        ],
+        how="vertical_relaxed",
+    )
+    groups = rows["group"].unique().sort()
+    codes = rows["group"].replace_strict(groups, pl.Series(range(len(groups)), dtype=pl.Int64), return_dtype=pl.Int64)
+    categorical = rows.schema["value"] == pl.String
+    value = rows["value"].rank("dense").cast(pl.Float64) if categorical else rows["value"].cast(pl.Float64)
+    known = (value.is_finite().fill_null(value=False)).to_numpy()
+    code = codes.to_numpy()
+    sample = Sample(
+        code[known],
+        rows["current"].to_numpy()[known],
+        (rows["day"] - _MONDAY).dt.total_days().to_numpy()[known],
+        value.fill_null(0.0).to_numpy()[known],
+        len(groups),
+    )
+    return Prepared(sample, groups, np.bincount(code[~known], minlength=len(groups)), categorical)
+
+
+def _plain(frame: pl.DataFrame, metric: str) -> pl.Expr:
+    kind = frame.schema[metric]
+    return pl.col(metric) if kind == pl.String else pl.col(metric).cast(pl.Float64)
+
+
+def _latest(days: Iterable[date], counts: dict[int, int]) -> frozenset[date]:
+    kept: list[date] = []
+    for weekday, count in counts.items():
+        kept += sorted(day for day in days if day.weekday() == weekday)[-count:]
+    return frozenset(kept)
+
+
+def _days(frame: pl.DataFrame) -> set[date]:
+    return set(frame[AT].dt.date().unique().to_list()) if len(frame) else set()
+
+
+def span_days(first: date, days: int) -> list[date]:
+    """Return `days` days from `first` on."""
+    return [first + timedelta(days=number) for number in range(days)]
