@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import date, timedelta
+from datetime import date
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ from gpuledger.errors import AnalysisError
 AT: Final = "at"
 DEVICE: Final = "device"
 JOB: Final = "job"
-NOBODY: Final = "nobody"  # the group of observations that name none
+NOBODY: Final = "unattributed"  # the group of observations that name none
 _MONDAY: Final = date(1970, 1, 5)
 
 
@@ -82,20 +82,31 @@ def _check_days(frame: pl.DataFrame, by: str, where: str) -> None:
 
 
 def calendar(observations: Sequence[Observations]) -> Calendar:
-    """Return the days that can be compared: the latest of each window with the same weekdays in both.
+    """Return the days that are compared: the latest of each window, with each weekday as often, or a multiple, in both.
 
-    For each time that a weekday is in the current window it is the same number of times in the reference.
+    Weekends are not like other days, so a window with more of them would differ for that alone. Of the ways to give
+    both windows the same weekdays, the one that tells most is taken.
     """
     reference = set[date]().union(*(_days(each.reference) for each in observations))
     current = set[date]().union(*(_days(each.current) for each in observations))
     has, needs = Counter(day.weekday() for day in reference), Counter(day.weekday() for day in current)
-    shared = [weekday for weekday in needs if has[weekday]]
-    times = max(1, min((has[weekday] // needs[weekday] for weekday in shared), default=1))
-    in_current = {weekday: min(needs[weekday], has[weekday] // times) for weekday in shared}
-    kept_current = _latest(current, in_current)
-    kept_reference = _latest(reference, {weekday: count * times for weekday, count in in_current.items()})
+    shared = {weekday: count for weekday, count in needs.items() if has[weekday]}
+    best: tuple[dict[int, int], int] = ({}, 1)
+    for most in range(1, max(shared.values(), default=0) + 1):
+        wanted = {weekday: min(count, most, has[weekday]) for weekday, count in shared.items()}
+        times = min(has[weekday] // count for weekday, count in wanted.items())
+        best = max(best, (wanted, times), key=_worth)
+    wanted, times = best
+    kept_current = _latest(current, wanted)
+    kept_reference = _latest(reference, {weekday: count * times for weekday, count in wanted.items()})
     left_out = len(reference) + len(current) - len(kept_reference) - len(kept_current)
     return Calendar(kept_reference, kept_current, left_out)
+
+
+def _worth(plan: tuple[dict[int, int], int]) -> float:
+    """Return what grows with how well two windows can be told apart: 1 / (1 / days + 1 / days of the other)."""
+    wanted, times = plan
+    return sum(wanted.values()) * times / (1 + times)
 
 
 class Prepared(NamedTuple):
@@ -154,8 +165,3 @@ def _latest(days: Iterable[date], counts: dict[int, int]) -> frozenset[date]:
 
 def _days(frame: pl.DataFrame) -> set[date]:
     return set(frame[AT].dt.date().unique().to_list()) if len(frame) else set()
-
-
-def span_days(first: date, days: int) -> list[date]:
-    """Return `days` days from `first` on."""
-    return [first + timedelta(days=number) for number in range(days)]
