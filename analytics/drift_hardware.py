@@ -3,12 +3,14 @@
 On each day the devices of a workload and model have a median; how far a device lies from it does not change when all of
 them are given other work. So where one device moves against its peers, it is the device, and where their median moves,
 it is the work (or what all of them share: software, driver, cooling). A device that was given more or less work than
-its peers moves too: it is told apart by its own activity.
+its peers moves too: what its activity explains is taken out, by how power (or a clock) went with activity among the
+same devices in the reference, and a change of the activity itself is told as that.
 """
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -20,10 +22,10 @@ from analytics.drift_frames import AT, DEVICE, Observations, calendar, check
 from analytics.drift_metrics import HARDWARE, WORK, metric_named
 from gpuledger.errors import AnalysisError
 
+Floats = tests.Floats
 LEAST_PEERS: Final = 3  # devices on a workload in a day, from which a median tells the odd one
 LEAST_DAYS: Final = 3
 RESOLUTION: Final = 0.002  # of a value: meters are no better than that, however little they scatter
-SAME_WAY: Final = 0.5  # of a device's change: from so much more (or less) work on, it is the work
 _COHORT: Final = ["workload", "model"]
 
 
@@ -111,13 +113,12 @@ def find_causes(observations: Observations, *, level: float = 0.05) -> Causes:
         how="vertical_relaxed",
     ).with_columns(((pl.col(AT).dt.epoch("d")) - 4).alias("day"))  # the epoch was a Thursday: days count from a Monday
     metrics = [name for name in observations.metrics if name in HARDWARE]
-    relative = {name: _relative(rows, name) for name in dict.fromkeys([*metrics, WORK])}
-    work = _device_shifts(relative[WORK], WORK).select("of", pl.col("shift_ratio").alias("work_ratio"))
-    devices = [_device_shifts(relative[name], name) for name in metrics]
-    workloads = [_workload_shifts(relative[name], name) for name in metrics]
+    relative = {name: _relative(rows, name) for name in (*metrics, WORK)}
+    devices = [_device_shifts(found, name) for name, found in relative.items()]
+    workloads = [_workload_shifts(found, name) for name, found in relative.items()]
     return Causes(
         level,
-        _name_devices(_with_q(pl.concat([pl.DataFrame(schema=SCHEMA), *devices])), work, level / 2),
+        _name_devices(_with_q(pl.concat([pl.DataFrame(schema=SCHEMA), *devices])), level / 2),
         _name_workloads(_with_q(pl.concat([pl.DataFrame(schema=SCHEMA), *workloads])), level / 2),
     )
 
@@ -127,16 +128,42 @@ def _with_key(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _relative(rows: pl.DataFrame, metric: str) -> pl.DataFrame:
-    """Return the logarithm of each value, that of the day's median of its cohort, and how many devices made it."""
-    value = pl.col(metric).cast(pl.Float64)
-    known = rows.filter(value.is_finite() & (value > 0)).with_columns(value.log().alias("log"))
-    cohort = pl.col("log").median().over("workload", "model", AT)
-    return known.with_columns(cohort.alias("median"), pl.len().over("workload", "model", AT).alias("peers"))
+    """Return how far each value lies `apart` from the day's median of its cohort, as a ratio, and the day's `level`.
+
+    What activity explains is taken out of both: a device's above or below its peers', a day's above or below the usual.
+    """
+    value, day = pl.col(metric).cast(pl.Float64), (*_COHORT, AT)
+    known = rows.filter(value.is_finite() & (value > 0)).with_columns(
+        value.alias("value"),
+        value.median().over(day).alias("median"),
+        pl.len().over(day).alias("peers"),
+        pl.col(WORK).fill_nan(None).median().over(day).alias("day_work"),
+    )
+    apart = known.with_columns((pl.col("value") - pl.col("median")).alias("apart"), (pl.col(WORK) - pl.col("day_work")).alias("more"))
+    if metric == WORK:
+        explained = apart.with_columns(pl.lit(0.0).alias("slope"))
+    else:
+        explained = apart.join(_slopes(apart), on=_COHORT, how="left")
+    usual = pl.col("day_work").filter(~pl.col("current")).mean().over(_COHORT)
+    day_more = (pl.col("day_work") - usual).fill_null(0.0)
+    return explained.with_columns(
+        ((pl.col("apart") - pl.col("slope") * pl.col("more").fill_nan(None).fill_null(0.0)) / pl.col("median")).alias("apart"),
+        (pl.col("median") - pl.col("slope") * day_more).clip(lower_bound=pl.col("median") / 10).log().alias("level"),
+    )
+
+
+def _slopes(apart: pl.DataFrame) -> pl.DataFrame:
+    """Return by how much the metric rises with activity among the devices of each cohort, in the reference; else 0."""
+    known = apart.filter(~pl.col("current") & pl.col("more").is_finite())
+    slope = pl.cov("apart", "more") / pl.col("more").var()
+    found = known.group_by(_COHORT).agg(pl.when(slope.is_finite()).then(slope).otherwise(0.0).alias("slope"))
+    absent = apart.select(_COHORT).unique().join(found, on=_COHORT, how="anti").with_columns(pl.lit(0.0).alias("slope"))
+    return pl.concat([found, absent])
 
 
 def _device_shifts(rows: pl.DataFrame, metric: str) -> pl.DataFrame:
     """Return how each device moved against its peers, over the workloads that it ran in both windows."""
-    beside = rows.filter(pl.col("peers") >= LEAST_PEERS).with_columns((pl.col("log") - pl.col("median")).alias("apart"))
+    beside = rows.filter(pl.col("peers") >= LEAST_PEERS)
     usual = beside.filter(~pl.col("current")).group_by(DEVICE, *_COHORT).agg(pl.col("apart").mean().alias("usual"))
     again = beside.filter(pl.col("current")).select(DEVICE, *_COHORT).unique()
     both = beside.join(usual.join(again, on=[DEVICE, *_COHORT]), on=[DEVICE, *_COHORT])
@@ -144,18 +171,18 @@ def _device_shifts(rows: pl.DataFrame, metric: str) -> pl.DataFrame:
         (pl.col("apart") - pl.col("usual")).mean().alias("value"), pl.col("peers").mean()
     )
     absent = rows.select(DEVICE, "model").unique().join(daily.select(DEVICE, "model").unique(), on=[DEVICE, "model"], how="anti")
-    return pl.concat([_shifts(daily, DEVICE, metric), _unknown(absent, DEVICE, metric)])
+    return pl.concat([_shifts(daily, DEVICE, metric, np.asarray), _unknown(absent, DEVICE, metric)])
 
 
 def _workload_shifts(rows: pl.DataFrame, metric: str) -> pl.DataFrame:
     """Return how the median of each workload's devices moved."""
     daily = rows.group_by(*_COHORT, "current", "day").agg(
-        pl.col("median").first().alias("value"), pl.col("peers").first().cast(pl.Float64)
+        pl.col("level").first().alias("value"), pl.col("peers").first().cast(pl.Float64)
     )
-    return _shifts(daily, "workload", metric)
+    return _shifts(daily, "workload", metric, np.expm1)
 
 
-def _shifts(daily: pl.DataFrame, of: str, metric: str) -> pl.DataFrame:
+def _shifts(daily: pl.DataFrame, of: str, metric: str, change: Callable[[Floats], Floats]) -> pl.DataFrame:
     """Return the shift of the mean between the windows of each series of days, with its p-value where days suffice."""
     if daily.is_empty():
         return pl.DataFrame(schema=SCHEMA)
@@ -177,7 +204,7 @@ def _shifts(daily: pl.DataFrame, of: str, metric: str) -> pl.DataFrame:
         "model",
         pl.lit(metric).alias("metric"),
         pl.lit(None, dtype=pl.String).alias("cause"),
-        pl.Series("shift_ratio", np.where(enough, np.expm1(means.current - means.reference), np.nan)).fill_nan(None),
+        pl.Series("shift_ratio", np.where(enough, change(means.current - means.reference), np.nan)).fill_nan(None),
         pl.Series("p", np.where(enough, p, np.nan)).fill_nan(None),
         pl.lit(None, dtype=pl.Float64).alias("q"),
         pl.Series("reference_days", counts.reference.astype(np.int64)),
@@ -208,24 +235,17 @@ def _matters(frame: pl.DataFrame, level: float) -> pl.Expr:
     return (pl.col("q") <= level) & (pl.col("shift_ratio").abs() >= floor)
 
 
-def _name_devices(frame: pl.DataFrame, work: pl.DataFrame, level: float) -> pl.DataFrame:
-    """Name what moved a device: other work where its activity moved the same way, by half as much or more."""
-    together = pl.col("work_ratio") / pl.col("shift_ratio") >= SAME_WAY
-    return (
-        frame.join(work, on="of", how="left")
-        .with_columns(
-            pl.when(pl.col("p").is_null())
-            .then(pl.lit(Cause.TOO_FEW.value))
-            .when(~_matters(frame, level))
-            .then(pl.lit(Cause.STEADY.value))
-            .when(together.fill_null(value=False))
-            .then(pl.lit(Cause.LOAD.value))
-            .otherwise(pl.lit(Cause.HARDWARE.value))
-            .alias("cause")
-        )
-        .select(SCHEMA.names())
-        .sort("q", "of", "metric", nulls_last=True)
-    )
+def _name_devices(frame: pl.DataFrame, level: float) -> pl.DataFrame:
+    return frame.with_columns(
+        pl.when(pl.col("p").is_null())
+        .then(pl.lit(Cause.TOO_FEW.value))
+        .when(~_matters(frame, level))
+        .then(pl.lit(Cause.STEADY.value))
+        .when(pl.col("metric") == WORK)
+        .then(pl.lit(Cause.LOAD.value))
+        .otherwise(pl.lit(Cause.HARDWARE.value))
+        .alias("cause")
+    ).sort("q", "of", "metric", nulls_last=True)
 
 
 def _name_workloads(frame: pl.DataFrame, level: float) -> pl.DataFrame:

@@ -6,9 +6,10 @@ more the means of its days scatter than they would if all its observations were 
 
 * The scatter is measured on ranks within the group, about each window's own mean: a change between the windows does
   not count as scatter, and no outlier rules it.
-* What repeats with the weekday is taken out where there are two weeks of days, for both windows have the same weekdays.
+* What repeats with the weekday is taken out where there are four weeks of days, for both windows have the same weekdays.
 * Days that follow each other add (1 + r) / (1 - r), r being their correlation, corrected for the bias of short series
   (Kendall 1954).
+* No group is taken for less alike than the median of all groups: one group's days alone tell too little.
 * The scatter is itself known from few days only, so small p-values are widened as Student's t widens a normal's.
 """
 
@@ -24,7 +25,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-WEEKDAY_DAYS: Final = 14  # fewer days than this say too little about weekdays
+WEEKDAY_DAYS: Final = 28  # fewer days than this say too little about weekdays
 MAX_CORRELATION: Final = 0.97
 MAX_CATEGORIES: Final = 5  # values as few as these are categories (the rule of Evidently 0.7)
 MIN_EXPECTED: Final = 5.0  # of a category in a window, for chi-square to hold (Cochran 1954)
@@ -114,17 +115,26 @@ def scatter(sample: Sample) -> Scatter:
     """Return how far each group's observations are from independent ones."""
     rows = sample.sorted()
     ranks = _centred_ranks(rows)
-    squares = np.bincount(rows.group, ranks**2, rows.groups)
     blocks = _day_blocks(rows, ranks)
     weekday, used = _weekday_means(blocks, rows.groups)
     spread = blocks.total - blocks.count * weekday
     days = _count(blocks.group, rows.groups)
     with np.errstate(invalid="ignore", divide="ignore"):
-        clustered = np.bincount(blocks.group, spread**2, rows.groups) / squares * days / np.maximum(days - used, 1)
-        persistence = _persistence(blocks, spread, days)
-        found = clustered * persistence
+        persistence = _at_least_usual(_persistence(blocks, spread, days))
+        free = np.maximum(days - np.minimum(2 * persistence, days / 2) - used, 1)
+        squares = np.bincount(rows.group, ranks**2, rows.groups)
+        together = np.bincount(blocks.group, spread**2, rows.groups) / squares * days / free
+        others = np.bincount(rows.group, minlength=rows.groups) / days - 1  # observations of a day beside one
+        alike = _at_least_usual(np.where(others > 0, (together - 1) / others, np.nan))
+        found = np.maximum(together, 1 + others * np.nan_to_num(alike)) * persistence
     inflation = np.where(np.isfinite(found), np.maximum(found, 1.0), 1.0)
-    return Scatter(inflation, np.maximum((days - used) / persistence, 1.0))
+    return Scatter(inflation, np.maximum(free / persistence, 1.0))
+
+
+def _at_least_usual(values: Floats) -> Floats:
+    """Return values raised to the median of all groups: one group's days alone tell too little to go below it."""
+    known = values[np.isfinite(values)]
+    return np.maximum(values, np.median(known)) if len(known) else values
 
 
 def effective(counts: Windows, inflation: Floats) -> Windows:
@@ -151,19 +161,19 @@ def location_p(sample: Sample, resolution: float = 0.0) -> Floats:
     """Return the p-values of Student's t for the windows' means: for series of one value a day, close to normal.
 
     Small p-values are known better than by ranks, which is what telling one device of thousands takes. Days that follow
-    each other count for less, as in `scatter`; the deviation is taken as `resolution` at least.
+    each other count for less, as in `scatter` and a little more, for tails are what matters; the deviation is taken as `resolution` at least.
     """
     rows = sample.sorted()
     window = rows.group * 2 + rows.current
     centre = np.stack(_moments(rows)[0], axis=1).ravel()
     blocks = _day_blocks(rows, rows.value - centre[window])
     days, counts = _count(blocks.group, rows.groups), sizes(rows)
-    persistence = _persistence(blocks, blocks.total, days)
-    freedom = np.maximum((days - 2) / persistence, 1.0)
+    persistence = _at_least_usual(_persistence(blocks, blocks.total, days, errors=1.0))
+    free = np.maximum(days - np.minimum(2 * persistence, days / 2), 1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        variance = np.bincount(blocks.group, blocks.total**2, rows.groups) / (days - 2) + resolution**2
+        variance = np.bincount(blocks.group, blocks.total**2, rows.groups) / free + resolution**2
         error = np.sqrt(variance * persistence * (1 / counts.reference + 1 / counts.current))
-        found = 2 * special.stdtr(freedom, -np.abs(centre[1::2] - centre[0::2]) / error)
+        found = 2 * special.stdtr(np.maximum(free / persistence, 1), -np.abs(centre[1::2] - centre[0::2]) / error)
     return np.where(np.isfinite(found), found, 1.0)
 
 
@@ -245,18 +255,18 @@ def _day_blocks(rows: Sample, ranks: Floats) -> _Blocks:
 
 
 def _weekday_means(blocks: _Blocks, groups: int) -> tuple[Floats, Floats]:
-    """Return each day's mean by its weekday (0 where days are too few), and how many means were taken per group."""
+    """Return each day's mean by its weekday (0 where days are too few), and what that takes of each group's freedom."""
     keys = blocks.group * 7 + blocks.day % 7
     counts = np.bincount(keys, blocks.count, groups * 7)
     with np.errstate(invalid="ignore"):
         found = (np.bincount(keys, blocks.total, groups * 7) / counts)[keys]
     enough = np.bincount(blocks.group, minlength=groups) >= WEEKDAY_DAYS
     weekdays = (counts.reshape(groups, 7) > 0).sum(1)
-    return np.where(enough[blocks.group], found, 0.0), np.where(enough, 1.0 + weekdays, 2.0)
+    return np.where(enough[blocks.group], found, 0.0), np.where(enough, weekdays - 1.0, 0.0)
 
 
-def _persistence(blocks: _Blocks, spread: Floats, days: Floats) -> Floats:
-    """Return (1 + r) / (1 - r) for the correlation r of a day's mean with the next day's."""
+def _persistence(blocks: _Blocks, spread: Floats, days: Floats, *, errors: float = 0.0) -> Floats:
+    """Return (1 + r) / (1 - r) for the correlation r of a day's mean with the next day's, so many errors of it up."""
     mean = spread / blocks.count
     follows = (
         (blocks.group[1:] == blocks.group[:-1])
@@ -269,6 +279,7 @@ def _persistence(blocks: _Blocks, spread: Floats, days: Floats) -> Floats:
     with np.errstate(invalid="ignore", divide="ignore"):
         found = (together / pairs) / (np.bincount(blocks.group, mean**2, groups) / days)
         found = np.where(np.isfinite(found), found, 0.0)
+        found += errors * np.sqrt((1 - np.minimum(found**2, 1)) / np.maximum(pairs, 1))
         found = np.clip(found + (1 + 4 * found) / np.maximum(pairs, 1), 0.0, MAX_CORRELATION)
     return np.asarray((1 + found) / (1 - found))
 
