@@ -1,14 +1,15 @@
 """What changed against a reference window, told from what scatters anyway; the only door to Evidently.
 
 Two windows of observations are compared by metric and group. A change is told where both hold: it is significant among
-all that was tested (Benjamini-Hochberg), and it is large enough to matter (`drift_metrics`). Samples count for what they
-are worth as independent ones (`drift_tests`): minutes and hours of GPUs resemble the ones before them, so rows are days
-of devices, days, or jobs, and even those are taken with their day.
+all that was tested (Benjamini-Hochberg), and it is large enough to matter (`drift_metrics`). Samples count for what
+they are worth as independent ones (`drift_scatter`): minutes and hours of GPUs resemble the ones before them, so rows
+are days of devices, days, or jobs, and even those are taken with their day.
 """
 
 from __future__ import annotations
 
 import enum
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -17,13 +18,14 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from analytics import drift_samples as samples
+from analytics import drift_scatter as scattering
 from analytics import drift_tests as tests
 from analytics.drift_frames import AT, Observations, Prepared, calendar, check, prepare
 from analytics.drift_metrics import metric_named
 from gpuledger.errors import AnalysisError
 
 LEVEL: Final = 0.05
-LARGE: Final = 1000  # observations from which a test finds any trifle, and the distance decides
 LEAST_NORMED: Final = 0.1  # of the normed distances: the threshold of Evidently 0.7
 LEAST_OBSERVATIONS: Final = 5
 
@@ -43,7 +45,6 @@ class Verdict(enum.StrEnum):
     EMPTY_CURRENT = "empty_current"  # the current window holds nothing of anybody
 
 
-TESTED: Final = (Verdict.DRIFT, Verdict.SMALL, Verdict.STEADY)
 SCHEMA: Final = pl.Schema(
     {
         "group": pl.String(),
@@ -73,8 +74,8 @@ class Finding(msgspec.Struct, frozen=True):
 
     `moved` is how far a value moved on average (Wasserstein), in the metric's unit, and `moved_ratio` that by the
     reference's mean; `normed` is the distance that has no unit: Wasserstein by the reference's standard deviation, or
-    Jensen-Shannon of categories. `*_effective` is how many independent observations a window is worth; `left_out` counts
-    values that are null, NaN or infinite.
+    Jensen-Shannon of categories. `*_effective` is how many independent observations a window is worth; `left_out`
+    counts values that are null, NaN or infinite.
     """
 
     group: str
@@ -149,17 +150,20 @@ def find_drift(observations: Sequence[Observations], by: str, *, level: float = 
 def _compare(prepared: Prepared, observations: Observations, metric: str, level: float) -> pl.DataFrame:
     """Return the rows of one metric; `verdict` is null where it waits for all the others, `p` where none is due."""
     sample = prepared.sample
-    counts, found = tests.sizes(sample), tests.distances(sample)
-    means, deviations, scatter = tests.means(sample), tests.deviations(sample), tests.scatter(sample)
-    effective = tests.effective(counts, scatter.inflation)
-    worst = tests.widened(tests.kolmogorov_p(np.ones(sample.groups), effective), scatter.freedom)
-    p = tests.widened(tests.kolmogorov_p(found.kolmogorov, effective), scatter.freedom)
+    counts, found = samples.sizes(sample), tests.distances(sample)
+    means, deviations, scatter = samples.means(sample), samples.deviations(sample), scattering.scatter(sample)
+    effective = scattering.effective(counts, scatter.inflation)
+    worst = tests.separated_p(counts, scatter)
+    shape = tests.widened(tests.kolmogorov_p(found.kolmogorov, effective), scatter.freedom)
+    place = tests.mann_whitney_p(sample, scatter)
+    p = np.maximum(tests.twice_the_smaller(shape, place), worst)
     with np.errstate(invalid="ignore", divide="ignore"):
         normed = found.wasserstein / deviations.reference
         ratio = found.wasserstein / np.abs(means.reference)
-    test = np.full(sample.groups, "Kolmogorov-Smirnov", dtype=object)
+    test = np.where(shape <= place, "Kolmogorov-Smirnov", "Mann-Whitney").astype(object)
     distance = np.full(sample.groups, "Wasserstein", dtype=object)
-    verdict = _without_test(prepared, observations, counts, found.distinct, worst, level)
+    few = (np.minimum(counts.reference, counts.current) < LEAST_OBSERVATIONS) | (worst > level)
+    verdict = _without_test(observations, prepared.seen, found.distinct, few)
     for group in np.flatnonzero((found.distinct <= tests.MAX_CATEGORIES) & (verdict == "")):
         rows = sample.group == group
         shares = tests.categories_of(
@@ -183,10 +187,14 @@ def _compare(prepared: Prepared, observations: Observations, metric: str, level:
             "metric": metric,
             "unit": observations.unit,
             "verdict": pl.Series(verdict.tolist(), dtype=pl.String).replace("", None),
-            "test": pl.Series(np.where(due, test, None).tolist(), dtype=pl.String),
+            "test": pl.Series(
+                [each if known else None for each, known in zip(test, due, strict=True)], dtype=pl.String
+            ),
             "p": _or_null(np.where(due, p, np.nan)),
             "q": pl.Series([None] * sample.groups, dtype=pl.Float64),
-            "distance": pl.Series(np.where(due, distance, None).tolist(), dtype=pl.String),
+            "distance": pl.Series(
+                [each if known else None for each, known in zip(distance, due, strict=True)], dtype=pl.String
+            ),
             "normed": _or_null(normed),
             **{name: None if prepared.categorical else _or_null(values) for name, values in numbers.items()},
             "reference_count": counts.reference.astype(np.int64),
@@ -200,21 +208,15 @@ def _compare(prepared: Prepared, observations: Observations, metric: str, level:
 
 
 def _without_test(
-    prepared: Prepared,
-    observations: Observations,
-    counts: tests.Windows,
-    distinct: tests.Integers,
-    worst: tests.Floats,
-    level: float,
+    observations: Observations, seen: samples.Windows, distinct: samples.Integers, few: samples.Flags
 ) -> np.ndarray[tuple[int], np.dtype[Any]]:
     """Return the verdicts that need no test, and "" for groups that do."""
-    no_reference, no_current = counts.reference == 0, counts.current == 0
-    few = (np.minimum(counts.reference, counts.current) < LEAST_OBSERVATIONS) | (worst > level)
+    no_reference, no_current = seen.reference == 0, seen.current == 0
     gone = Verdict.EMPTY_CURRENT if observations.current.is_empty() else Verdict.VANISHED
     new = Verdict.EMPTY_REFERENCE if observations.reference.is_empty() else Verdict.APPEARED
     return np.select(
-        [no_reference & no_current, no_reference, no_current, distinct == 1, few],
-        [Verdict.NO_VALUES.value, new.value, gone.value, Verdict.CONSTANT.value, Verdict.TOO_FEW.value],
+        [no_reference & no_current, no_reference, no_current, few & (distinct != 1), distinct == 1],
+        [Verdict.NO_VALUES.value, new.value, gone.value, Verdict.TOO_FEW.value, Verdict.CONSTANT.value],
         "",
     ).astype(object)
 
@@ -243,7 +245,7 @@ def _judge(frame: pl.DataFrame, level: float) -> pl.DataFrame:
     return judged.with_columns(pl.coalesce("verdict", tested).alias("verdict"))
 
 
-def _or_null(values: tests.Floats) -> pl.Series:
+def _or_null(values: samples.Floats) -> pl.Series:
     """Return numbers, null where they are NaN or infinite."""
     return pl.Series(np.where(np.isfinite(values), values, np.nan), dtype=pl.Float64).fill_nan(None)
 
@@ -262,17 +264,22 @@ def write_report(observations: Observations, path: Path) -> None:
     kinds = observations.reference.schema
     numerical = [name for name in observations.metrics if kinds[name] != pl.String]
     definition = DataDefinition(
-        numerical_columns=numerical, categorical_columns=[name for name in observations.metrics if name not in numerical]
+        numerical_columns=numerical,
+        categorical_columns=[name for name in observations.metrics if name not in numerical],
     )
     current, reference = (
         Dataset.from_pandas(_pandas(frame, observations.metrics), definition)
         for frame in (observations.current, observations.reference)
     )
-    page = Report([DataDriftPreset()]).run(current, reference).get_html_str(as_iframe=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # constants divide by zero in its correlations
+        page = Report([DataDriftPreset()]).run(current, reference).get_html_str(as_iframe=False)
     try:
         path.write_text(page, encoding="utf-8")
     except OSError as error:
-        raise AnalysisError(f"cannot write {path}: {error.strerror}", hint="name a file that this user may write") from error
+        raise AnalysisError(
+            f"cannot write {path}: {error.strerror}", hint="name a file that this user may write"
+        ) from error
 
 
 def _pandas(frame: pl.DataFrame, metrics: Sequence[str]) -> Any:  # noqa: ANN401 - pandas is Evidently's alone

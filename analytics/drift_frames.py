@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import polars as pl
 
-from analytics.drift_tests import Sample
+from analytics.drift_samples import Integers, Sample, Windows, sizes
 from gpuledger.errors import AnalysisError
 
 AT: Final = "at"
@@ -53,7 +53,8 @@ def check(found: Observations, by: str) -> None:
                 raise AnalysisError(f'{where} has no column "{column}"', hint=hint)
         if not isinstance(frame.schema[AT], pl.Datetime) or frame[AT].null_count():
             raise AnalysisError(
-                f'"{AT}" of {where} is not an instant in every row', hint="give instants in UTC: pl.Datetime('us', 'UTC')"
+                f'"{AT}" of {where} is not an instant in every row',
+                hint="give instants in UTC: pl.Datetime('us', 'UTC')",
             )
         if found.unit != JOB:
             _check_days(frame, by, where)
@@ -69,7 +70,7 @@ def _check_days(frame: pl.DataFrame, by: str, where: str) -> None:
     finer = frame.filter(pl.col(AT).dt.truncate("1d") != pl.col(AT))
     if len(finer):
         raise AnalysisError(
-            f"{where} has {len(finer):,} rows that begin within a day, the first at {finer[AT].min()}",
+            f"{where} has {len(finer):,} rows that begin within a day, the first at {finer[AT].sort()[0]}",
             hint="add up to whole days first: analytics.windows does",
         )
     keys = [AT, *dict.fromkeys(name for name in (by, DEVICE) if name in frame.columns)]
@@ -92,6 +93,8 @@ def calendar(observations: Sequence[Observations]) -> Calendar:
     has, needs = Counter(day.weekday() for day in reference), Counter(day.weekday() for day in current)
     shared = {weekday: count for weekday, count in needs.items() if has[weekday]}
     best: tuple[dict[int, int], int] = ({}, 1)
+    if not reference or not current:
+        return Calendar(frozenset(reference), frozenset(current), 0)
     for most in range(1, max(shared.values(), default=0) + 1):
         wanted = {weekday: min(count, most, has[weekday]) for weekday, count in shared.items()}
         times = min(has[weekday] // count for weekday, count in wanted.items())
@@ -114,7 +117,8 @@ class Prepared(NamedTuple):
 
     sample: Sample
     groups: pl.Series
-    left_out: np.ndarray[tuple[int], np.dtype[np.int64]]
+    left_out: Integers
+    seen: Windows  # values on any day, compared or not
     categorical: bool
 
 
@@ -127,7 +131,8 @@ def prepare(found: Observations, by: str, metric: str, days: Calendar) -> Prepar
                 pl.lit(value=current).alias("current"),
                 pl.col(AT).dt.date().alias("day"),
                 _plain(frame, metric).alias("value"),
-            ).filter(pl.col("day").is_in(list(kept)))
+                pl.col(AT).dt.date().is_in(list(kept)).alias("kept"),
+            )
             for frame, kept, current in (
                 (found.reference, days.reference, False),
                 (found.current, days.current, True),
@@ -139,16 +144,18 @@ def prepare(found: Observations, by: str, metric: str, days: Calendar) -> Prepar
     codes = rows["group"].replace_strict(groups, pl.Series(range(len(groups)), dtype=pl.Int64), return_dtype=pl.Int64)
     categorical = rows.schema["value"] == pl.String
     value = rows["value"].rank("dense").cast(pl.Float64) if categorical else rows["value"].cast(pl.Float64)
-    known = (value.is_finite().fill_null(value=False)).to_numpy()
-    code = codes.to_numpy()
-    sample = Sample(
-        code[known],
-        rows["current"].to_numpy()[known],
-        (rows["day"] - _MONDAY).dt.total_days().to_numpy()[known],
-        value.fill_null(0.0).to_numpy()[known],
+    known = value.is_finite().fill_null(value=False).to_numpy().astype(np.bool_)
+    code = codes.to_numpy().astype(np.int64)
+    kept = rows["kept"].to_numpy().astype(np.bool_)
+    whole = Sample(
+        code,
+        rows["current"].to_numpy().astype(np.bool_),
+        (rows["day"] - _MONDAY).dt.total_days().to_numpy().astype(np.int64),
+        value.fill_null(0.0).to_numpy().astype(np.float64),
         len(groups),
     )
-    return Prepared(sample, groups, np.bincount(code[~known], minlength=len(groups)), categorical)
+    left_out = np.bincount(code[kept & ~known], minlength=len(groups))
+    return Prepared(whole.where(kept & known), groups, left_out, sizes(whole.where(known)), categorical)
 
 
 def _plain(frame: pl.DataFrame, metric: str) -> pl.Expr:

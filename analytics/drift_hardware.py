@@ -17,12 +17,13 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from analytics import drift_samples as samples
 from analytics import drift_tests as tests
 from analytics.drift_frames import AT, DEVICE, Observations, calendar, check
 from analytics.drift_metrics import HARDWARE, WORK, metric_named
 from gpuledger.errors import AnalysisError
 
-Floats = tests.Floats
+Floats = samples.Floats
 LEAST_PEERS: Final = 3  # devices on a workload in a day, from which a median tells the odd one
 LEAST_DAYS: Final = 3
 RESOLUTION: Final = 0.002  # of a value: meters are no better than that, however little they scatter
@@ -90,16 +91,14 @@ class Causes(msgspec.Struct, frozen=True):
 def find_causes(observations: Observations, *, level: float = 0.05) -> Causes:
     """Tell which devices changed for the same work, and which workloads changed on all their devices.
 
-    Observations are days of devices, each on one `workload`, of one `model`; metrics are those of HARDWARE that there are,
-    beside `active_ratio`. Devices and workloads share the level by halves.
+    Observations are days of devices, each on one `workload`, of one `model`; metrics are those of HARDWARE that there
+    are, beside `active_ratio`. Devices and workloads share the level by halves.
     Raises AnalysisError where a column is not there or the frames are no days.
     """
     for column in (DEVICE, *_COHORT):
         if column not in observations.reference.columns or column not in observations.current.columns:
             raise AnalysisError(f'the windows have no column "{column}"', hint="analytics.windows.same_work makes them")
-    keyed = observations._replace(
-        reference=_with_key(observations.reference), current=_with_key(observations.current)
-    )
+    keyed = observations._replace(reference=_with_key(observations.reference), current=_with_key(observations.current))
     check(keyed, "key")
     days = calendar([keyed])
     rows = pl.concat(
@@ -139,7 +138,9 @@ def _relative(rows: pl.DataFrame, metric: str) -> pl.DataFrame:
         pl.len().over(day).alias("peers"),
         pl.col(WORK).fill_nan(None).median().over(day).alias("day_work"),
     )
-    apart = known.with_columns((pl.col("value") - pl.col("median")).alias("apart"), (pl.col(WORK) - pl.col("day_work")).alias("more"))
+    apart = known.with_columns(
+        (pl.col("value") - pl.col("median")).alias("apart"), (pl.col(WORK) - pl.col("day_work")).alias("more")
+    )
     if metric == WORK:
         explained = apart.with_columns(pl.lit(0.0).alias("slope"))
     else:
@@ -147,7 +148,9 @@ def _relative(rows: pl.DataFrame, metric: str) -> pl.DataFrame:
     usual = pl.col("day_work").filter(~pl.col("current")).mean().over(_COHORT)
     day_more = (pl.col("day_work") - usual).fill_null(0.0)
     return explained.with_columns(
-        ((pl.col("apart") - pl.col("slope") * pl.col("more").fill_nan(None).fill_null(0.0)) / pl.col("median")).alias("apart"),
+        ((pl.col("apart") - pl.col("slope") * pl.col("more").fill_nan(None).fill_null(0.0)) / pl.col("median")).alias(
+            "apart"
+        ),
         (pl.col("median") - pl.col("slope") * day_more).clip(lower_bound=pl.col("median") / 10).log().alias("level"),
     )
 
@@ -170,7 +173,11 @@ def _device_shifts(rows: pl.DataFrame, metric: str) -> pl.DataFrame:
     daily = both.group_by(DEVICE, "model", "current", "day").agg(
         (pl.col("apart") - pl.col("usual")).mean().alias("value"), pl.col("peers").mean()
     )
-    absent = rows.select(DEVICE, "model").unique().join(daily.select(DEVICE, "model").unique(), on=[DEVICE, "model"], how="anti")
+    absent = (
+        rows.select(DEVICE, "model")
+        .unique()
+        .join(daily.select(DEVICE, "model").unique(), on=[DEVICE, "model"], how="anti")
+    )
     return pl.concat([_shifts(daily, DEVICE, metric, np.asarray), _unknown(absent, DEVICE, metric)])
 
 
@@ -188,14 +195,14 @@ def _shifts(daily: pl.DataFrame, of: str, metric: str, change: Callable[[Floats]
         return pl.DataFrame(schema=SCHEMA)
     keys = daily.select(of, "model").unique().sort(of, "model").with_row_index("code")
     coded = daily.join(keys, on=[of, "model"])
-    sample = tests.Sample(
+    sample = samples.Sample(
         coded["code"].cast(pl.Int64).to_numpy(),
         coded["current"].to_numpy(),
         coded["day"].cast(pl.Int64).to_numpy(),
         coded["value"].to_numpy(),
         len(keys),
     )
-    counts, means = tests.sizes(sample), tests.means(sample)
+    counts, means = samples.sizes(sample), samples.means(sample)
     enough = np.minimum(counts.reference, counts.current) >= LEAST_DAYS
     p = tests.location_p(sample, RESOLUTION)
     peers = coded.group_by("code").agg(pl.col("peers").median()).sort("code")["peers"]

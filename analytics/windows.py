@@ -23,7 +23,8 @@ BY_HOLDER: Final = ("team", "user", "project", "department", "workload", "namesp
 BY_DEVICE: Final = ("model", "node", "device", "cluster")
 BY: Final = (*BY_HOLDER, *BY_DEVICE)
 FIGURES: Final = (
-    "hour_us", "state", "parts", "held_us", "active_us", "active_unknown_us", "energy_mj", "energy_unknown_us", "cost_quanta",
+    "hour_us", "state", "parts", "held_us", "active_us", "active_unknown_us", "energy_mj", "energy_unknown_us",
+    "cost_quanta",
 )  # fmt: skip
 LOOKBACK_DAYS: Final = 7  # before a window, where the starts of its jobs are found; longer jobs count as this long
 LEAST_HELD_US: Final = US_PER_HOUR  # of a device's day, to say how it was used
@@ -45,7 +46,9 @@ def whole_days(period: Period, known_until_us: int) -> Span:
     start_us = -(-period.start_us // US_PER_DAY) * US_PER_DAY
     end_us = min(period.end_us, known_until_us) // US_PER_DAY * US_PER_DAY
     if end_us <= start_us:
-        raise AnalysisError(f"{period.label} has no whole day that is known", hint="name a period of days that are over")
+        raise AnalysisError(
+            f"{period.label} has no whole day that is known", hint="name a period of days that are over"
+        )
     return Span(start_us, end_us)
 
 
@@ -64,7 +67,7 @@ def observe(reference: pl.DataFrame, current: pl.DataFrame, spans: tuple[Span, S
         ("job", jobs, ("job_hours", "job_gpus")),
     ):
         frames = [make(lines, span, by) for lines, span in zip((reference, current), spans, strict=True)]
-        found.append(Observations(unit, *frames, metrics))
+        found.append(Observations(unit, frames[0], frames[1], metrics))
     return found
 
 
@@ -75,7 +78,7 @@ def same_work(reference: pl.DataFrame, current: pl.DataFrame, spans: tuple[Span,
         held = _within(lines, span).filter(pl.col("state").is_in(_HELD) & pl.col("workload").is_not_null())
         used = _use(held, ["workload", "model", "device"], "active_ratio").filter(_known(LEAST_HELD_US))
         frames.append(used.with_columns(pl.col("workload", "model", "device").cast(pl.String)))
-    return Observations("device-day", *frames, ("active_ratio", "power_w"))
+    return Observations("device-day", frames[0], frames[1], ("active_ratio", "power_w"))
 
 
 def narrow(lines: pl.DataFrame) -> pl.DataFrame:
@@ -138,7 +141,9 @@ def daily_sums(lines: pl.DataFrame, span: Span, by: str) -> pl.DataFrame:
     part_hours = pl.col("held_us") * pl.col("parts") / (GPU_PARTS * US_PER_HOUR)
     sums = held.group_by("day_us", by).agg(
         part_hours.sum().alias("gpu_hours"),
-        pl.when(pl.col("cost_quanta").is_not_null().all()).then(pl.col("cost_quanta").sum() / QUANTA_PER_UNIT).alias("cost"),
+        pl.when(pl.col("cost_quanta").is_not_null().all())
+        .then(pl.col("cost_quanta").sum() / QUANTA_PER_UNIT)
+        .alias("cost"),
     )
     first = _runs(lines, by).filter(pl.col("first_us") > _beginning(lines))
     started = first.group_by((pl.col("first_us") // US_PER_DAY * US_PER_DAY).alias("day_us"), by).agg(
@@ -160,8 +165,8 @@ def daily_sums(lines: pl.DataFrame, span: Span, by: str) -> pl.DataFrame:
 def jobs(lines: pl.DataFrame, span: Span, by: str) -> pl.DataFrame:
     """Return a row for each tenancy that ended in the window, at its end: its length in whole hours, and its devices.
 
-    Jobs longer than LOOKBACK_DAYS count as that long. Those that ended sooner after the lines begin are left out: there,
-    short ones alone would have a length that is known.
+    Jobs longer than LOOKBACK_DAYS count as that long. Those that ended sooner after the lines begin are left out:
+    there, short ones alone would have a length that is known.
     """
     longest_us = LOOKBACK_DAYS * US_PER_DAY
     ended = _runs(lines, by).filter(

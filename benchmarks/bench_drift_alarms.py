@@ -27,12 +27,24 @@ ONE = pl.col("device") == "GPU-3"
 TEAM = pl.col("team") == "team-3"
 MONTH = Law(current_days=28)
 FOUND: dict[str, tuple[Plant, str, Law]] = {
-    "a team's memory doubled, seen for a week": (lambda found: shifted(found, TEAM, "memory_bytes", times=2), "team", Law()),
+    "a team's memory doubled, seen for a week": (
+        lambda found: shifted(found, TEAM, "memory_bytes", times=2),
+        "team",
+        Law(),
+    ),
     "a team's power 30 % lower, a week": (lambda found: shifted(found, TEAM, "power_w", times=0.7), "team", Law()),
     "a team's power 30 % lower, four weeks": (lambda found: shifted(found, TEAM, "power_w", times=0.7), "team", MONTH),
     "one card's power 10 % lower, a week": (lambda found: shifted(found, ONE, "power_w", times=0.9), "hardware", Law()),
-    "one card's clock 10 % lower, a week": (lambda found: shifted(found, ONE, "sm_clock_mhz", times=0.9), "hardware", Law()),
-    "one card 6 degrees warmer, a week": (lambda found: shifted(found, ONE, "temperature_c", plus=6), "hardware", Law()),
+    "one card's clock 10 % lower, a week": (
+        lambda found: shifted(found, ONE, "sm_clock_mhz", times=0.9),
+        "hardware",
+        Law(),
+    ),
+    "one card 6 degrees warmer, a week": (
+        lambda found: shifted(found, ONE, "temperature_c", plus=6),
+        "hardware",
+        Law(),
+    ),
     "one card's power 2 % lower: too little": (lambda found: shifted(found, ONE, "power_w", times=0.98), "", Law()),
     "all cards of a workload 20 % lower": (lambda found: shifted(found, TEAM, "power_w", times=0.8), "workload", Law()),
 }

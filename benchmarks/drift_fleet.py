@@ -6,6 +6,7 @@ move together (`shared`), weekends, skewed and half-empty metrics, metrics that 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
@@ -97,15 +98,14 @@ def _metric(rng: np.random.Generator, name: str, work: Floats) -> Floats:
     own = rng.standard_normal(work.shape)
     share = 1 / (1 + np.exp(-work - 0.5))
     by_device = np.repeat(rng.standard_normal((len(work), 1)), work.shape[1], axis=1)
-    return np.asarray(
-        {
-            "active_ratio": lambda: share,
-            "power_w": lambda: (90 + 560 * share) * (1 + 0.02 * by_device) * (1 + 0.005 * own),
-            "memory_bytes": lambda: np.exp(23 + 0.5 * own),
-            "temperature_c": lambda: 35 + 40 * share + by_device + 0.5 * own,
-            "sm_clock_mhz": lambda: 1_980 - 90 * share + 5 * own,
-            "memory_clock_mhz": lambda: np.full(work.shape, 2_619.0),
-            "gpu_hours": lambda: np.where(work + own > 0.8, 24 * share, 0.0),
-            "cost": lambda: np.exp(2 + 1.2 * work),
-        }[name]()
-    )
+    laws: dict[str, Callable[[], Floats]] = {
+        "active_ratio": lambda: share,
+        "power_w": lambda: (90 + 560 * share) * (1 + 0.02 * by_device) * (1 + 0.005 * own),
+        "memory_bytes": lambda: np.exp(23 + 0.5 * own),
+        "temperature_c": lambda: 35 + 40 * share + by_device + 0.5 * own,
+        "sm_clock_mhz": lambda: 1_980 - 90 * share + 5 * own,
+        "memory_clock_mhz": lambda: np.full(work.shape, 2_619.0),
+        "gpu_hours": lambda: np.where(work + own > 0.8, 24 * share, 0.0),
+        "cost": lambda: np.exp(2 + 1.2 * work),
+    }
+    return laws[name]()

@@ -15,13 +15,17 @@ from gpuledger.cli.sources import open_source
 def register(commands: Commands) -> None:
     """Add the command."""
     drift = add_command(commands, "drift", "what changed against an earlier period, beyond what changes anyway")
-    drift.add_argument("--period", help="FROM..TO or YYYY-MM: the current window (default: the last 7 days that are known)")
+    drift.add_argument(
+        "--period", help="FROM..TO or YYYY-MM: the current window (default: the last 7 days that are known)"
+    )
     drift.add_argument("--against", metavar="PERIOD", help="the reference window (default: the 28 days before)")
     drift.add_argument("--by", choices=DIMENSIONS, default="team", help="whose figures are compared (team)")
     drift.add_argument(
         "--level", type=float, default=0.05, help="the chance of any false alarm where nothing changed (0.05)"
     )
-    drift.add_argument("--report", type=Path, metavar="FILE", help="write Evidently's full report there, as one HTML page")
+    drift.add_argument(
+        "--report", type=Path, metavar="FILE", help="write Evidently's full report there, as one HTML page"
+    )
     add_source(drift)
     add_output(drift)
     drift.set_defaults(run=run)

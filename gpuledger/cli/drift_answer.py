@@ -57,7 +57,7 @@ def choose_spans(source: Source, period: str | None, against: str | None) -> tup
     reference = whole_days(parse_period(against) if against else earlier, known_us)
     if reference.end_us > current.start_us:
         raise AnalysisError(
-            f"the reference ends at {iso(reference.end_us)}, after the current window begins at {iso(current.start_us)}",
+            f"the reference ends at {iso(reference.end_us)}, the current window begins at {iso(current.start_us)}",
             hint="name an earlier period with --against",
         )
     return reference, current

@@ -25,20 +25,28 @@ CAUSES: Final = {
 def drift(answer: Answer) -> RenderableType:
     """Draw what drifted and what devices or workloads it comes from; say what was compared."""
     found = [row for row in answer["rows"] if row["verdict"] == "drift"]
-    came = [row for row in answer["rows"] if row["verdict"] in {"appeared", "vanished"} and row["metric"] == "gpu_hours"]
+    came = [
+        row for row in answer["rows"] if row["verdict"] in {"appeared", "vanished"} and row["metric"] == "gpu_hours"
+    ]
     moved = [row for row in answer["causes"] if row["cause"] in CAUSES]
     parts: list[RenderableType] = []
     title = f"Drift by {answer['by']}, {_span(answer['current'])} against {_span(answer['reference'])}"
     if found or came:
-        heads = (words(DIMENSION_WORDS[answer["by"]][0]), words("Figure"), figures("Before"), figures("Now"), figures("q"))
+        heads = (
+            words(DIMENSION_WORDS[answer["by"]][0]),
+            words("Figure"),
+            figures("Before"),
+            figures("Now"),
+            figures("q"),
+        )
         lines = [_line(row) for row in found]
         lines += [Line((row["group"], row["verdict"], "", "", ""), "aside") for row in came]
         parts.append(draw(title, heads, lines))
     else:
         parts += [Text(title, style="bold"), Text(""), Text("No drift: what differs is no more than chance.")]
     if moved:
-        heads = (words("Device or workload"), words("Figure"), figures("Change"), words("It is"))
-        parts += [Text(""), draw("For the same work", heads, map(_cause, moved))]
+        causes = (words("Device or workload"), words("Figure"), figures("Change"), words("It is"))
+        parts += [Text(""), draw("For the same work", causes, map(_cause, moved))]
     return Group(*parts, Text(""), *(Text(note, style="dim") for note in _notes(answer)))
 
 
@@ -56,10 +64,10 @@ def _cause(row: Answer) -> Line:
 
 def _notes(answer: Answer) -> list[str]:
     counts = Counter(row["verdict"] for row in answer["rows"])
+    now, before = answer["current"]["days"], answer["reference"]["days"]
     notes = [
-        f"{answer['tested']:,} comparisons share a chance of {answer['level']:.0%} of any false alarm where nothing changed.",
-        f"Compared are {answer['current']['days']} days with {answer['reference']['days']}, with the same weekdays in both"
-        f" ({answer['days_left_out']} left out).",
+        f"{answer['tested']:,} comparisons share a chance of {answer['level']:.0%} of a false alarm.",
+        f"Compared: {now} days with {before} that have the same weekdays; {answer['days_left_out']} days are left out.",
     ]
     if counts["too_few"]:
         notes.append(f"{counts['too_few']:,} more have too few days or jobs to tell any change from chance.")
