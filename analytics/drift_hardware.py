@@ -147,17 +147,20 @@ def _relative(rows: pl.DataFrame, metric: str) -> pl.DataFrame:
         explained = apart.join(_slopes(apart), on=_COHORT, how="left")
     usual = pl.col("day_work").filter(~pl.col("current")).mean().over(_COHORT)
     day_more = (pl.col("day_work") - usual).fill_null(0.0)
+    expected = pl.col("median") + pl.col("slope") * pl.col("more").fill_nan(None).fill_null(0.0)
+    least = pl.col("median") / 10
     return explained.with_columns(
-        ((pl.col("apart") - pl.col("slope") * pl.col("more").fill_nan(None).fill_null(0.0)) / pl.col("median")).alias(
-            "apart"
-        ),
-        (pl.col("median") - pl.col("slope") * day_more).clip(lower_bound=pl.col("median") / 10).log().alias("level"),
+        (pl.col("value") / pl.max_horizontal(expected, least) - 1).alias("apart"),
+        pl.max_horizontal(pl.col("median") - pl.col("slope") * day_more, least).log().alias("level"),
     )
 
 
 def _slopes(apart: pl.DataFrame) -> pl.DataFrame:
     """Return by how much the metric rises with activity among the devices of each cohort, in the reference; else 0."""
-    known = apart.filter(~pl.col("current") & pl.col("more").is_finite())
+    own = [*_COHORT, DEVICE]
+    known = apart.filter(~pl.col("current") & pl.col("more").is_finite()).with_columns(
+        pl.col("apart", "more") - pl.col("apart", "more").mean().over(own)  # devices differ, whatever they do
+    )
     slope = pl.cov("apart", "more") / pl.col("more").var()
     found = known.group_by(_COHORT).agg(pl.when(slope.is_finite()).then(slope).otherwise(0.0).alias("slope"))
     absent = apart.select(_COHORT).unique().join(found, on=_COHORT, how="anti").with_columns(pl.lit(0.0).alias("slope"))

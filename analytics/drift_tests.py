@@ -62,7 +62,7 @@ def distances(sample: Sample) -> Distances:
 
 
 def kolmogorov_p(distance: Floats, effective_counts: Windows) -> Floats:
-    """Return the p-values of the two-sample Kolmogorov-Smirnov test (Stephens 1970): never below the exact ones."""
+    """Return the p-values of the two-sample Kolmogorov-Smirnov test (Stephens 1970): half the exact ones, or more."""
     reference, current = effective_counts
     with np.errstate(invalid="ignore", divide="ignore"):
         root = np.sqrt(reference * current / (reference + current))

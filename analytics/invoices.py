@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from analytics.words import PLATFORM, title
+from analytics.words import ADJUSTMENT_WORDS, PLATFORM, title
 
 Document = Mapping[str, Any]
 UNKNOWN: Final = "\N{EN DASH}"
@@ -32,19 +32,19 @@ _templates: Final = Environment(
 
 
 class Line(NamedTuple):
-    """One line as it is printed."""
+    """One line as it is printed: a GPU and its state, or what an adjustment is for and its kind."""
 
-    gpu: str
-    state: str
+    what: str
+    which: str
     gpu_hours: str
     payable: str
 
 
 class Section(NamedTuple):
-    """The lines of one project, or the corrections of one earlier period, and their sums."""
+    """The lines of one project, the corrections of one earlier period, or the adjustments, and their sums."""
 
     title: str
-    total_title: str
+    columns: tuple[str, str]
     lines: tuple[Line, ...]
     gpu_hours: str
     payable: str
@@ -75,11 +75,12 @@ def invoice_html(answer: Document) -> str:
 
 def _finding(rows: Sequence[Document], *, platform: bool) -> str:
     """Return the one thing to know: how much of what was held did no work; of the platform's time, what it was."""
-    own = [row for row in rows if not row["corrects"]]
+    own = [row for row in rows if row["kind"] == "charge"]
     found = [_unowned(own) if platform else _wasted(own)] if own else []
-    if len(own) < len(rows):
-        corrected = sum(Decimal(row["payable"]) for row in rows if row["corrects"])
-        found.append(f"{_amount(corrected)} corrects earlier periods")
+    for kinds, does in ((("correction",), "corrects earlier periods"), (tuple(ADJUSTMENT_WORDS), "is adjustments")):
+        besides = [Decimal(row["payable"]) for row in rows if row["kind"] in kinds]
+        if besides:
+            found.append(f"{_amount(sum(besides))} {does}")
     return "; ".join(found)
 
 
@@ -106,11 +107,26 @@ def _wasted(own: Sequence[Document]) -> str:
 
 def _sections(rows: Sequence[Document]) -> list[Section]:
     ordered = sorted(rows, key=_section_of)
-    return [_section(corrects, project, list(lines)) for (corrects, project, _), lines in groupby(ordered, _section_of)]
+    return [
+        _adjusted(list(lines)) if adjusted else _section(corrects, project, list(lines))
+        for (adjusted, corrects, project, _), lines in groupby(ordered, _section_of)
+    ]
 
 
-def _section_of(row: Document) -> tuple[str, str, bool]:
-    return row["corrects"], row["project"], row["state"] not in _HELD
+def _section_of(row: Document) -> tuple[bool, str, str, bool]:
+    if row["kind"] in ADJUSTMENT_WORDS:
+        return True, "", "", False
+    return False, row["corrects"], row["project"], row["state"] not in _HELD
+
+
+def _adjusted(rows: Sequence[Document]) -> Section:
+    """Return the adjustments of an invoice; their time is that of other lines, and is not counted again."""
+    lines = [
+        Line(row["because"], ADJUSTMENT_WORDS[row["kind"]], _hours(row["gpu_hours"]), _amount(row["payable"]))
+        for row in rows
+    ]
+    payable = _amount(sum(Decimal(row["payable"]) for row in rows))
+    return Section("Adjustments", ("What for", "Kind"), tuple(lines), "", payable)
 
 
 def _section(corrects: str, project: str, rows: Sequence[Document]) -> Section:
@@ -118,7 +134,7 @@ def _section(corrects: str, project: str, rows: Sequence[Document]) -> Section:
     ordered = sorted(rows, key=lambda row: (-Decimal(row["payable"]), row["model"], row["mig_profile"]))
     return Section(
         title=f"Correction of {_month(corrects)}: {name}" if corrects else name,
-        total_title="Sum",
+        columns=("GPU", "State"),
         lines=tuple(map(_line, ordered)),
         gpu_hours=_hours(sum(row["gpu_hours"] for row in rows)),
         payable=_amount(sum(Decimal(row["payable"]) for row in rows)),

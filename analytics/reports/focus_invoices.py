@@ -20,6 +20,7 @@ from gpuledger.accounting.periods import parse_instant
 LINE_KEY: Final = (
     "organisation", "department", "team", "corrects", "project", "model", "mig_profile", "state_name",
 )  # fmt: skip
+HOURLY: Final = ("charge", "correction")  # lines that are sums of hours of devices
 _OWNER: Final = ("organisation", "department", "team")
 
 
@@ -35,7 +36,11 @@ def invoices_of(period: BillingPeriod, listing: Document) -> list[int]:
 
 def line_keys(documents: Sequence[Document]) -> pl.DataFrame:
     """Return by what a charge finds its line: owner, what it corrects, project, model, profile and state."""
-    rows = [{**_owner(document), **_charged(line), **_ids(document, line)} for document, line in _lines(documents)]
+    rows = [
+        {**_owner(document), **_charged(line), **_ids(document, line)}
+        for document, line in _lines(documents)
+        if line["kind"] in HOURLY
+    ]
     return pl.DataFrame(rows, schema={**dict.fromkeys(LINE_KEY, pl.String()), **_ID_TYPES})
 
 
@@ -121,6 +126,8 @@ def _corrected(head: Document, line: Document, listing: Document) -> int:
 
 
 def _words(line: Mapping[str, Any]) -> str:
+    if line["because"]:
+        return str(line["because"])
     what = f"{line['model']} {line['mig_profile']}".strip()
     words = f"{what}: {line['state'].replace('_', ' ')}"
     return f"{words}, correction of {line['corrects']}" if line["corrects"] else words

@@ -39,7 +39,7 @@ _INVOICE: Final[dict[str, pl.DataType]] = {
 _INVOICE_LINE: Final[dict[str, pl.DataType]] = {
     "invoice": pl.Int64(),
     "line": pl.Int64(),
-    **dict.fromkeys(("kind", "project", "model", "mig_profile", "state", "corrects"), pl.String()),
+    **dict.fromkeys(("kind", "project", "model", "mig_profile", "state", "corrects", "because"), pl.String()),
     "gpu_hours": HOURS,
     "cost": MONEY,
     "payable": CENTS,

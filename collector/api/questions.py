@@ -16,6 +16,7 @@ from collector.api.parameters import (
     parse_optional_period,
     parse_period_or_current,
 )
+from collector.queries.adjustments import adjustments
 from collector.queries.bill import KINDS, bill, bill_table
 from collector.queries.billing import invoice, invoices, periods
 from collector.queries.books import carbon, directory, owners, prices
@@ -96,6 +97,9 @@ QUESTIONS: Final[tuple[Question, ...]] = (
     Question("devices", "the devices that were ever seen", devices),
     Question("events", "what happened", events, (ANY_PERIOD, LIMIT)),
     Question("periods", "billing periods: open, closing and closed", periods, rated=True),
+    Question(
+        "adjustments", "what bills have beside charges and corrections, and why", adjustments, (PERIOD,), rated=True
+    ),
     Question("invoices", "all invoices and credit notes", invoices),
     Question("invoice", "one invoice, line by line", invoice, (NUMBER,)),
     Question("prices", "the newest price book", prices),

@@ -28,12 +28,14 @@ class ClosedPeriod(NamedTuple):
     unobserved_part_us: int
     correction_count: int
     correction_quanta: int
+    adjustment_count: int
+    adjustment_quanta: int
     digest: bytes
 
     @property
     def cost_quanta(self) -> int:
-        """Return what the period's bill comes to: its charges and the corrections of earlier periods on it."""
-        return self.charge_quanta + self.correction_quanta
+        """Return what the period's bill comes to: its charges, corrections of earlier periods, and adjustments."""
+        return self.charge_quanta + self.correction_quanta + self.adjustment_quanta
 
 
 def closed_periods(session: Session) -> list[ClosedPeriod]:
@@ -58,7 +60,7 @@ def all_closed(closed: Sequence[ClosedPeriod], period: Interval) -> bool:
 
 
 def digest_of(session: Session, period_id: int, from_us: int, to_us: int) -> bytes:
-    """Return the SHA-256 (hexadecimal) of the bill of a period as it stands: its charges and its corrections."""
+    """Return the SHA-256 (hexadecimal) of the bill of a period as it stands: all that is on it."""
     bounds = {"period_id": period_id, "from_us": from_us, "to_us": to_us}
     digest: str = session.execute("period_digest", bounds).to_pylist()[0]["digest"]
     return digest.encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -10,6 +11,7 @@ import pyarrow as pa
 
 from collector.ledger.database import Session
 from collector.ledger.store import Ledger
+from collector.periods.adjusting import ADJUSTERS, Adjuster, adjustments_of, store
 from collector.periods.closed import ClosedPeriod, closed_periods, digest_of
 from collector.periods.invoicing import Billed, Invoice, make_invoices
 from collector.pricing.stored import newest_owners, newest_prices
@@ -30,7 +32,7 @@ _INVOICES: Final = pa.schema([
 _LINES: Final = pa.schema([
     *((name, pa.int64()) for name in ("invoice_number", "line", "state", "cost_quanta", "payable_cents")),
     ("part_us", pa.decimal128(38, 0)),
-    *((name, pa.string()) for name in ("kind", "project", "model", "mig_profile", "corrects")),
+    *((name, pa.string()) for name in ("kind", "project", "model", "mig_profile", "corrects", "because")),
 ])  # fmt: skip
 
 
@@ -45,6 +47,7 @@ class CloseReport(msgspec.Struct, frozen=True):
     label: str
     charges: int
     corrections: int
+    adjustments: int
     invoices: int
     currency: str
     cost: str | None
@@ -60,9 +63,17 @@ class _Order(NamedTuple):
     closed_by: str
     exception: str
     at_us: int
+    adjusters: Sequence[Adjuster]
 
 
-def close_period(ledger: Ledger, period: Period, *, closed_by: str, exception: str = "") -> CloseReport:
+def close_period(
+    ledger: Ledger,
+    period: Period,
+    *,
+    closed_by: str,
+    exception: str = "",
+    adjusters: Sequence[Adjuster] = ADJUSTERS,
+) -> CloseReport:
     """Close a period: from now on its charges are final, and what is learned later becomes corrections.
 
     Raises PeriodError where it has not ended, overlaps a closed one, leaves earlier charges open, or is not clean
@@ -89,7 +100,8 @@ def close_period(ledger: Ledger, period: Period, *, closed_by: str, exception: s
                     f"{period.label} is not clean: {'; '.join(wrong)}",
                     hint="put that right, or close it with an exception that says who accepts it and why",
                 )
-            order = _Order(period, closed_by, "; ".join([exception, *wrong]) if wrong else "", ledger.now_us())
+            words = "; ".join([exception, *wrong]) if wrong else ""
+            order = _Order(period, closed_by, words, ledger.now_us(), adjusters)
             return _close(session, order, totals)
 
 
@@ -159,6 +171,8 @@ def _close(session: Session, order: _Order, totals: dict[str, Any]) -> CloseRepo
     period_id = len(closed_periods(session)) + 1
     session.execute("corrections_insert", {"period_id": period_id})
     corrected = integers(session.execute("corrections_totals", {"period_id": period_id}).to_pylist()[0])
+    adjustments = adjustments_of(session, period, order.adjusters)
+    store(session, period_id, adjustments)
     bounds = {"period_id": period_id, "from_us": period.start_us, "to_us": period.end_us}
     closed = ClosedPeriod(
         **bounds,
@@ -175,6 +189,8 @@ def _close(session: Session, order: _Order, totals: dict[str, Any]) -> CloseRepo
         unobserved_part_us=totals["unobserved_part_us"],
         correction_count=corrected["correction_count"],
         correction_quanta=corrected["correction_quanta"],
+        adjustment_count=len(adjustments),
+        adjustment_quanta=sum(each.cost_quanta for each in adjustments),
         digest=digest_of(session, period_id, period.start_us, period.end_us),
     )
     session.execute("period_insert", closed._asdict())
@@ -184,6 +200,7 @@ def _close(session: Session, order: _Order, totals: dict[str, Any]) -> CloseRepo
         label=period.label,
         charges=closed.charge_count,
         corrections=closed.correction_count,
+        adjustments=closed.adjustment_count,
         invoices=len(invoices),
         currency=closed.currency,
         cost=money(closed.cost_quanta),
@@ -229,7 +246,7 @@ def _document(invoice: Invoice, closed: ClosedPeriod) -> dict[str, Any]:
 
 
 def _lines(invoice: Invoice) -> list[dict[str, Any]]:
-    shown = ("kind", "project", "model", "mig_profile", "state", "corrects", "part_us", "cost_quanta")
+    shown = ("kind", "project", "model", "mig_profile", "state", "corrects", "because", "part_us", "cost_quanta")
     return [
         {
             "invoice_number": invoice.number,

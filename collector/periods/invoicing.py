@@ -14,6 +14,7 @@ from gpuledger.errors import ConservationError
 from gpuledger.model import UNWATCHED_STATES, State
 
 QUANTA_PER_CENT: Final = 10_000_000
+CHARGE: Final = "charge"
 CORRECTION: Final = "correction"
 
 
@@ -23,12 +24,13 @@ class Billed(NamedTuple):
     organisation: str
     department: str
     team: str
-    kind: str  # charge, correction
+    kind: str  # charge, correction, or the kind of an adjustment
     project: str
     model: str
     mig_profile: str
     state: int
-    corrects: str  # the label of the period that a correction is for
+    corrects: str  # the label of the closed period that a line is for, where it is another
+    because: str  # why an adjustment was made
     part_us: int
     cost_quanta: int
 
@@ -69,13 +71,14 @@ class Invoice(NamedTuple):
 
     @property
     def part_us(self) -> int:
-        """Return the time that the invoice is about."""
-        return sum(line.billed.part_us for line in self.lines)
+        """Return the time that the invoice is about; that of adjustments is in it already."""
+        counted = (CHARGE, CORRECTION)
+        return sum(line.billed.part_us for line in self.lines if line.billed.kind in counted)
 
     @property
     def observed_part_us(self) -> int:
         """Return the part of the period's own time in which somebody saw whether work was done; no corrections."""
-        own = [line.billed for line in self.lines if line.billed.kind != CORRECTION]
+        own = [line.billed for line in self.lines if line.billed.kind == CHARGE]
         return sum(billed.part_us for billed in own if State(billed.state) not in UNWATCHED_STATES)
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from collector.ledger.database import Session
 from collector.ledger.store import Ledger
+from collector.periods.adjusting import adjustments_of
 from collector.periods.closed import ClosedPeriod, closed_periods
 from collector.periods.closing import cents
 from collector.queries.figures import Span, cost_of, hours, instant, integers, money, ratio, span
@@ -23,7 +24,7 @@ CLOSED: Final = "closed"
 
 
 class PeriodRow(msgspec.Struct, frozen=True):
-    """A billing period. Of an open one the cost is provisional, and `corrections` are what it would be closed with."""
+    """A billing period. Of an open one all is provisional: what it would be closed with as things stand."""
 
     label: str
     state: str
@@ -34,6 +35,8 @@ class PeriodRow(msgspec.Struct, frozen=True):
     charge_cost: str | None
     corrections: int
     correction_cost: str | None
+    adjustments: int
+    adjustment_cost: str | None
     cost: str | None
     unpriced_gpu_hours: float
     unobserved_gpu_hours: float
@@ -76,7 +79,10 @@ class Invoices(msgspec.Struct, frozen=True):
 
 
 class InvoiceLineRow(msgspec.Struct, frozen=True):
-    """One line of an invoice; `corrects` names the period that a correction is for."""
+    """One line of an invoice; `corrects` names the period that it is for, where that is another.
+
+    `kind` is charge, correction or that of an adjustment, which says why; it has a state only where it is about one.
+    """
 
     line: int
     kind: str
@@ -85,6 +91,7 @@ class InvoiceLineRow(msgspec.Struct, frozen=True):
     mig_profile: str
     state: str
     corrects: str
+    because: str
     gpu_hours: float
     cost: str | None
     payable: str
@@ -106,7 +113,7 @@ def periods(ledger: Ledger) -> Periods:
         closed = closed_periods(session)
         rows = [_closed_row(period) for period in closed]
         waiting = [integers(row) for row in session.execute("corrections_waiting").to_pylist()]
-        found = _open_periods(session, closed)
+        found = open_periods(session, closed)
         if waiting and not found:  # all that is known is closed: they go onto the bill of what comes next
             found = [_following(closed)]
         for at, period in enumerate(found):
@@ -138,7 +145,7 @@ def invoice(ledger: Ledger, *, number: int) -> Invoice:
     )
 
 
-def _open_periods(session: Session, closed: list[ClosedPeriod]) -> list[Period]:
+def open_periods(session: Session, closed: list[ClosedPeriod]) -> list[Period]:
     """Return the months with data, cut to what of them is open, in order of time."""
     reach = session.execute("select_reach").to_pylist()
     if not reach:
@@ -171,6 +178,8 @@ def _open_row(session: Session, period: Period, now_us: int, waiting: list[dict[
     bounds = {"from_us": period.start_us, "to_us": period.end_us}
     totals = integers(session.execute("period_totals", bounds).to_pylist()[0])
     correction_quanta = sum(row["cost_quanta"] for row in waiting)
+    adjustments = adjustments_of(session, period)
+    adjusted_quanta = sum(each.cost_quanta for each in adjustments)
     charge_quanta = cost_of(totals["part_us"], totals["unpriced_part_us"], totals["charge_quanta"])
     return PeriodRow(
         label=period.label,
@@ -182,7 +191,11 @@ def _open_row(session: Session, period: Period, now_us: int, waiting: list[dict[
         charge_cost=money(charge_quanta),
         corrections=sum(row["correction_count"] for row in waiting),
         correction_cost=money(correction_quanta),
-        cost=money(totals["charge_quanta"] + correction_quanta if correction_quanta else charge_quanta),
+        adjustments=len(adjustments),
+        adjustment_cost=money(adjusted_quanta),
+        cost=money(
+            totals["charge_quanta"] + besides if (besides := correction_quanta + adjusted_quanta) else charge_quanta
+        ),
         unpriced_gpu_hours=hours(totals["unpriced_part_us"]),
         unobserved_gpu_hours=hours(totals["unobserved_part_us"]),
         closed_at=None,
@@ -205,6 +218,8 @@ def _closed_row(period: ClosedPeriod) -> PeriodRow:
         charge_cost=money(period.charge_quanta),
         corrections=period.correction_count,
         correction_cost=money(period.correction_quanta),
+        adjustments=period.adjustment_count,
+        adjustment_cost=money(period.adjustment_quanta),
         cost=money(period.cost_quanta),
         unpriced_gpu_hours=hours(period.unpriced_part_us),
         unobserved_gpu_hours=hours(period.unobserved_part_us),
@@ -241,8 +256,9 @@ def _line_row(row: dict[str, Any]) -> InvoiceLineRow:
         project=row["project"],
         model=row["model"],
         mig_profile=row["mig_profile"],
-        state=State(row["state"]).label,
+        state=State(row["state"]).label if row["state"] else "",
         corrects=row["corrects"],
+        because=row["because"],
         gpu_hours=hours(row["part_us"]),
         cost=money(row["cost_quanta"]),
         payable=cents(row["payable_cents"]),

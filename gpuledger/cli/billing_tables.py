@@ -25,6 +25,7 @@ def periods(answer: Answer) -> RenderableType:
                 row["state"],
                 _amount(row["charge_cost"]),
                 _amount(row["correction_cost"]) if row["corrections"] else wording.UNKNOWN,
+                _amount(row["adjustment_cost"]) if row["adjustments"] else wording.UNKNOWN,
                 _amount(row["cost"]),
                 wording.hours_column(row["unpriced_gpu_hours"]),
                 f"{wording.instant(row['closed_at'])}, {row['closed_by']}" if row["closed_at"] else "",
@@ -38,6 +39,7 @@ def periods(answer: Answer) -> RenderableType:
         words("State"),
         figures(f"Charges, {answer['currency']}"),
         figures("Corrections"),
+        figures("Adjustments"),
         figures("Bill"),
         figures("Unpriced GPU-hours"),
         words("Closed"),
@@ -55,8 +57,9 @@ def periods(answer: Answer) -> RenderableType:
 def closed(answer: Answer) -> RenderableType:
     """Say what a period was closed with."""
     payable = wording.money(Decimal(answer["payable"]), answer["currency"])
+    counts = ", ".join(f"{answer[name]:,} {name}" for name in ("charges", "corrections", "adjustments"))
     lines = [
-        f"{answer['label']} is closed: {answer['charges']:,} charges, {answer['corrections']:,} corrections.",
+        f"{answer['label']} is closed: {counts}.",
         f"Its {answer['invoices']:,} invoices come to {payable}.",
         f"Digest of its bill: {answer['digest']}",
     ]
@@ -102,7 +105,7 @@ def invoice(answer: Answer) -> RenderableType:
                 row["project"] or wording.UNKNOWN,
                 f"{row['model']} {row['mig_profile']}".strip(),
                 wording.STATE_WORDS.get(row["state"], row["state"]),
-                f"correction of {row['corrects']}" if row["corrects"] else "",
+                row["because"] or (f"correction of {row['corrects']}" if row["corrects"] else ""),
                 wording.hours_column(row["gpu_hours"]),
                 f"{Decimal(row['payable']):,}",
             )

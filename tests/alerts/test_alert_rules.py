@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 ALERTS = Path(__file__).parents[2] / "alerts"
 PROMTOOL = shutil.which("promtool")
@@ -42,7 +43,7 @@ def test_every_alert_has_a_unit_test_and_a_runbook(path: Path) -> None:
     """An alert without a test that sees it fire, or without its page, does not land."""
     tested = "".join(test.read_text() for test in (ALERTS / "tests").glob("*_test.yaml"))
     alerts = re.findall(r"- alert: (\w+)", path.read_text())
-    assert alerts
+    assert alerts, "a file of records alone belongs beside the alerts that use them"
     for alert in alerts:
         assert f"alertname: {alert}" in tested
         runbook = (ALERTS / "runbooks" / f"{alert}.md").read_text()
@@ -55,6 +56,18 @@ def test_every_metric_of_a_rule_exists(path: Path) -> None:
     """A rule on a name that nothing exports would never fire: names are those of the generated reference."""
     reference = (ALERTS.parent / "docs" / "reference" / "metrics.md").read_text()
     known = set(re.findall(r"^\| `(gpuledger_\w+)`", reference, re.MULTILINE))
-    used = set(re.findall(r"\bgpuledger_\w+", "".join(re.findall(r"expr: (.*)", path.read_text()))))
+    rules = [rule for group in yaml.safe_load(path.read_text())["groups"] for rule in group["rules"]]
+    used = set(re.findall(r"\bgpuledger_\w+", " ".join(rule["expr"] for rule in rules)))
     assert used
     assert used - known == set()
+
+
+def test_every_record_that_is_used_is_made() -> None:
+    """An alert on a recording rule that nobody records would never fire."""
+    rules = [
+        rule for path in RULE_FILES for group in yaml.safe_load(path.read_text())["groups"] for rule in group["rules"]
+    ]
+    made = {rule["record"] for rule in rules if "record" in rule}
+    used = set(re.findall(r"\bgpuledger:[\w:]+", " ".join(rule["expr"] for rule in rules)))
+    assert used
+    assert used <= made

@@ -55,13 +55,15 @@ def test_all_cards_of_a_workload_that_change_are_the_workload(fleet: Observation
     assert moved(shifted(fleet, TEAM, "power_w", times=0.75)) == {("workload-3", "power_w", "workload")}
 
 
-def test_a_card_that_was_given_other_work_is_not_failing(fleet: Observations) -> None:
+def test_a_card_that_was_given_other_work_is_not_failing() -> None:
     """Its power follows its activity as it does on its peers: only the load moved."""
-    current = fleet.current.with_columns(
+    alike = draw(np.random.default_rng(22), Law(shared=0.97))
+    current = alike.current.with_columns(
         pl.when(ONE).then(pl.col("active_ratio") * 0.3).otherwise("active_ratio").alias("active_ratio"),
         pl.when(ONE).then(pl.col("power_w") - 560 * pl.col("active_ratio") * 0.7).otherwise("power_w").alias("power_w"),
     )
-    assert moved(fleet._replace(current=current)) == {("GPU-3", "active_ratio", "load")}
+    power = Observations("device-day", alike.reference, current, ("active_ratio", "power_w"))
+    assert moved(power) == {("GPU-3", "active_ratio", "load")}
 
 
 def test_too_few_devices_to_tell_say_so(fleet: Observations) -> None:

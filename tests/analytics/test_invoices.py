@@ -14,7 +14,7 @@ from analytics.invoices import invoice_html
 def line(payable: str, **changes: Any) -> dict[str, Any]:
     fields = {
         "line": 1, "kind": "charge", "project": "captions", "model": "NVIDIA L40S", "mig_profile": "", "state": "active",
-        "corrects": "", "gpu_hours": 10.0, "cost": payable, "payable": payable,
+        "corrects": "", "because": "", "gpu_hours": 10.0, "cost": payable, "payable": payable,
     }  # fmt: skip
     return {**fields, **changes}
 
@@ -86,8 +86,18 @@ def test_an_exception_that_the_period_was_closed_with_is_on_the_page() -> None:
 
 def test_only_corrections_are_called_that() -> None:
     """Nothing is said of capacity where an invoice has no time of its own."""
-    page = invoice_html(answer(line("-3.00", corrects="2026-09"), kind="credit_note", payable="-3.00"))
+    page = invoice_html(answer(line("-3.00", kind="correction", corrects="2026-09"), payable="-3.00"))
     assert '<div class="muted">\N{MINUS SIGN}3.00 corrects earlier periods</div>' in page
+
+
+def test_adjustments_say_why_and_count_no_time_again() -> None:
+    """They have a table of their own, with their reasons and without a sum of hours."""
+    credit = line("-2.00", kind="fault_credit", because="GPU 3 <lost>", state="unavailable", gpu_hours=1.5)
+    page = invoice_html(answer(line("10.00"), credit))
+    assert "<bdi>Adjustments</bdi>" in page
+    assert "<bdi>GPU 3 &lt;lost&gt;</bdi></td><td>credit for a fault</td>" in page
+    assert "\N{MINUS SIGN}2.00 is adjustments" in page
+    assert '<td colspan="2">Sum</td><td class="figure"></td><td class="figure">\N{MINUS SIGN}2.00</td>' in page
 
 
 @pytest.mark.parametrize("field", ["team", "department", "organisation", "period"])

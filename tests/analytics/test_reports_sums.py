@@ -15,7 +15,7 @@ from collector.periods.closing import close_period
 from collector.queries.billing import invoices, periods
 from collector.queries.chargeback import chargeback
 from collector.rating import rate_dirty
-from gpuledger.accounting.periods import Period, iso
+from gpuledger.accounting.periods import Period, iso, parse_instant
 from gpuledger.cli.main import main
 from gpuledger.model import Device, UsageRecord
 from tests.analytics.focus_checks import by, check_cost_and_usage, read
@@ -79,9 +79,14 @@ def test_any_bill_is_exported_to_the_last_digit(
 
 
 def _costs(ledger: Ledger) -> dict[str, Decimal]:
-    """Return what each team is charged for the whole time; what no team owns is the platform's."""
+    """Return what each team is charged for the time that is exported; what no team owns is the platform's.
+
+    Of what is open that is the hours that are over and known.
+    """
     rate_dirty(ledger)
+    known_us = parse_instant(chargeback(ledger, ALL).as_of or iso(0)) // HOUR * HOUR
+    end_us = max([known_us, *(parse_instant(each.to) for each in periods(ledger).rows if each.state == "closed")])
     found: dict[str, Decimal] = defaultdict(Decimal)
-    for row in chargeback(ledger, Period(ALL.start_us, ALL.end_us, "all")).rows:
+    for row in chargeback(ledger, Period(ALL.start_us, min(end_us, ALL.end_us), "exported")).rows:
         found[row.key if row.kind == "owner" else "platform"] += Decimal(row.cost or 0)
     return dict(found)

@@ -21,7 +21,7 @@ from collector.ledger.migrate import Migration
 from collector.ledger.stages import STAGES
 from collector.ledger.statements import names, statement
 from collector.ledger.store import Ledger
-from collector.periods import closing
+from collector.periods import adjusting, closing
 from collector.pricing import carbon, stored
 from collector.queries import owner_moves
 from gpuledger.errors import LedgerError
@@ -156,6 +156,7 @@ RATING_STAGES: dict[str, pa.Schema] = {
     "owner_spells": owner_moves._SPELLS,
     "new_invoices": closing._INVOICES,
     "new_lines": closing._LINES,
+    "new_adjustments": adjusting._SCHEMA,
 }
 
 

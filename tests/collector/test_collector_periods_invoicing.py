@@ -16,7 +16,7 @@ CENT = QUANTA_PER_CENT
 def billed(
     team: str, cost_quanta: int, *, kind: str = "charge", state: State = State.ACTIVE, part_us: int = 9
 ) -> Billed:
-    return Billed("acme", "", team, kind, "", "H100", "", int(state), "", part_us, cost_quanta)
+    return Billed("acme", "", team, kind, "", "H100", "", int(state), "", "", part_us, cost_quanta)
 
 
 @given(st.lists(st.integers(-(10**15), 10**15), max_size=8))

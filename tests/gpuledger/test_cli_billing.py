@@ -38,7 +38,7 @@ def test_a_period_is_closed_and_its_invoice_read(folder: Path, capsys: pytest.Ca
     where = ("--ledger", str(folder))
     assert "closing" in run(capsys, "period", "list", *where, "--format", "table")
     said = run(capsys, "period", "close", PERIOD, "--by", "ann", *where, "--format", "table")
-    assert "is closed: 1 charges, 0 corrections." in said
+    assert "is closed: 1 charges, 0 corrections, 0 adjustments." in said
     assert "1 invoices come to €2.50" in said
     assert ", ann" in run(capsys, "period", "list", *where, "--format", "table")
     listed = json.loads(run(capsys, "invoice", "list", *where, "--format", "json"))["rows"]

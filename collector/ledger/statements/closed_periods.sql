@@ -16,6 +16,8 @@ SELECT
     p.unobserved_part_us,
     p.correction_count,
     p.correction_quanta,
+    p.adjustment_count,
+    p.adjustment_quanta,
     p.digest
 FROM closed_periods AS p
 ORDER BY p.from_us;

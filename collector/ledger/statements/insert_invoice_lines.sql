@@ -8,6 +8,7 @@ SELECT
     mig_profile,
     state,
     corrects,
+    because,
     part_us,
     cost_quanta,
     payable_cents

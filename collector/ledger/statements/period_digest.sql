@@ -1,4 +1,5 @@
--- The digest of a period's bill: every charge and every correction of it, in an order that follows from the rows alone.
+-- The digest of a period's bill: every charge, correction and adjustment of it, in an order that follows
+-- from the rows alone.
 WITH lines AS (
     SELECT
         c.hour_us,
@@ -33,6 +34,16 @@ WITH lines AS (
     LEFT JOIN reasons AS r ON k.reason_id = r.reason_id
     LEFT JOIN owners AS o ON k.owner_id = o.owner_id
     WHERE k.period_id = $period_id
+    UNION ALL
+    SELECT
+        a.from_us AS hour_us,
+        concat_ws(
+            chr(31), 'adjustment', a.adjustment::VARCHAR, a.kind, a.because, a.reference, a.corrects,
+            a.from_us::VARCHAR, a.to_us::VARCHAR, a.organisation, a.department, a.team, a.project, a.model,
+            a.mig_profile, a.state::VARCHAR, a.part_us::VARCHAR, a.cost_quanta::VARCHAR
+        ) AS row_text
+    FROM adjustments AS a
+    WHERE a.period_id = $period_id
 ),
 
 hours AS (

@@ -7,6 +7,7 @@ SELECT
     l.mig_profile,
     l.state,
     l.corrects,
+    l.because,
     l.part_us,
     l.cost_quanta,
     l.payable_cents

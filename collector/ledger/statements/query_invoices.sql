@@ -4,7 +4,7 @@ WITH own AS (
         l.invoice_number,
         sum(l.part_us)::HUGEINT AS own_part_us
     FROM invoice_lines AS l
-    WHERE l.kind <> 'correction'
+    WHERE l.kind = 'charge'
     GROUP BY l.invoice_number
 )
 

@@ -1,7 +1,8 @@
--- Where the invoices of a closed period are not its bill: a line that its charges and corrections do not sum to, cents
--- that lines and invoice disagree about, a total that was stored otherwise.
-WITH billed AS (
+-- Where the invoices of a closed period are not its bill: a line that its charges, corrections and adjustments do not
+-- sum to, cents that lines and invoice disagree about, a total that was stored otherwise.
+WITH hourly AS (
     SELECT
+        'charge' AS kind,
         c.device_id,
         c.owner_id,
         c.state,
@@ -12,6 +13,7 @@ WITH billed AS (
     WHERE c.hour_us >= $from_us AND c.hour_us < $to_us
     UNION ALL
     SELECT
+        'correction' AS kind,
         k.device_id,
         k.owner_id,
         k.state,
@@ -29,22 +31,42 @@ signed AS (
         coalesce(o.department, '') AS department,
         coalesce(o.team, '') AS team,
         coalesce(o.project, '') AS project,
+        h.kind,
+        '' AS because,
         d.model,
         d.mig_profile,
-        b.state,
-        b.corrects,
-        sum(b.held_us * d.parts)::HUGEINT AS part_us,
-        sum(b.cost_quanta)::HUGEINT AS cost_quanta
-    FROM billed AS b
-    INNER JOIN devices AS d ON b.device_id = d.device_id
-    LEFT JOIN owners AS o ON b.owner_id = o.owner_id
+        h.state,
+        h.corrects,
+        sum(h.held_us * d.parts)::HUGEINT AS part_us,
+        sum(h.cost_quanta)::HUGEINT AS cost_quanta
+    FROM hourly AS h
+    INNER JOIN devices AS d ON h.device_id = d.device_id
+    LEFT JOIN owners AS o ON h.owner_id = o.owner_id
     GROUP BY ALL
+    UNION ALL
+    SELECT
+        a.organisation,
+        a.department,
+        a.team,
+        a.project,
+        a.kind,
+        a.because,
+        a.model,
+        a.mig_profile,
+        a.state,
+        a.corrects,
+        a.part_us,
+        a.cost_quanta
+    FROM adjustments AS a
+    WHERE a.period_id = $period_id
     UNION ALL
     SELECT
         i.organisation,
         i.department,
         i.team,
         l.project,
+        l.kind,
+        coalesce(l.because, '') AS because,
         l.model,
         l.mig_profile,
         l.state,
@@ -63,7 +85,8 @@ off AS (
         s.team
     FROM signed AS s
     GROUP BY
-        s.organisation, s.department, s.team, s.project, s.model, s.mig_profile, s.state, s.corrects
+        s.organisation, s.department, s.team, s.project, s.kind, s.because, s.model, s.mig_profile, s.state,
+        s.corrects
     HAVING sum(s.part_us) <> 0 OR sum(s.cost_quanta) <> 0
 ),
 

@@ -1,0 +1,60 @@
+"""The adjustments of a billing period: made by a list of adjusters in order, each of which sees what came before it.
+
+The same functions say what an open period would have and what a closing one gets; a closed one keeps what was stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import pyarrow as pa
+
+from collector.ledger.database import Session
+from gpuledger.accounting.adjustments import KINDS, Adjustment, require_conserved
+from gpuledger.accounting.periods import Period
+from gpuledger.errors import ConservationError
+
+# From the charges of a period that are rated, and the adjustments so far: what else its bill has.
+Adjuster = Callable[[Session, Period, Sequence[Adjustment]], list[Adjustment]]
+
+ADJUSTERS: Final[tuple[Adjuster, ...]] = ()
+
+_SCHEMA: Final = pa.schema([
+    *((name, pa.int64()) for name in ("adjustment", "from_us", "to_us", "state", "cost_quanta")),
+    ("part_us", pa.decimal128(38, 0)),
+    *((name, pa.string()) for name in (
+        "kind", "because", "reference", "organisation", "department", "team", "project", "model", "mig_profile",
+        "corrects",
+    )),
+])  # fmt: skip
+
+
+def adjustments_of(
+    session: Session, period: Period, adjusters: Sequence[Adjuster] = ADJUSTERS
+) -> tuple[Adjustment, ...]:
+    """Return what a bill of `period` has beside its charges and corrections, as it is known now.
+
+    Raises ConservationError where an adjuster makes or loses money that it should move.
+    """
+    found: list[Adjustment] = []
+    for adjuster in adjusters:
+        found += adjuster(session, period, tuple(found))
+    require_conserved(found)
+    strange = {each.kind for each in found} - set(KINDS)
+    if strange:
+        raise ConservationError(f"adjustments of unknown kinds: {', '.join(sorted(strange))}")
+    return tuple(found)
+
+
+def store(session: Session, period_id: int, adjustments: Sequence[Adjustment]) -> None:
+    """Put adjustments onto the bill of a period that is being closed, numbered from 1."""
+    rows = [{"adjustment": number, **each._asdict()} for number, each in enumerate(adjustments, start=1)]
+    table = pa.Table.from_pylist(rows, schema=_SCHEMA)
+    session.execute("insert_adjustments", {"period_id": period_id}, {"new_adjustments": table})
+
+
+def stored(session: Session, period_id: int) -> tuple[Adjustment, ...]:
+    """Return the adjustments on the bill of a closed period, in their order."""
+    rows: list[dict[str, Any]] = session.execute("select_adjustments", {"period_id": period_id}).to_pylist()
+    return tuple(Adjustment(**row)._replace(part_us=int(row["part_us"])) for row in rows)
