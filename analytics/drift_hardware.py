@@ -26,6 +26,7 @@ from gpuledger.errors import AnalysisError
 Floats = samples.Floats
 LEAST_PEERS: Final = 3  # devices on a workload in a day, from which a median tells the odd one
 LEAST_DAYS: Final = 3
+UNEXPLAINED: Final = 0.25  # of a change of load: how a metric goes with activity is no better known far from the usual
 RESOLUTION: Final = 0.002  # of a value: meters are no better than that, however little they scatter
 _COHORT: Final = ["workload", "model"]
 
@@ -234,7 +235,7 @@ def _unknown(keys: pl.DataFrame, of: str, metric: str) -> pl.DataFrame:
 def _with_q(frame: pl.DataFrame) -> pl.DataFrame:
     due = frame["p"].is_not_null().to_numpy()
     q = np.full(len(frame), np.nan)
-    q[due] = tests.adjusted(frame["p"].to_numpy()[due])
+    q[due] = tests.adjusted(frame["p"].to_numpy()[due], any_dependence=False)
     return frame.with_columns(pl.Series("q", q).fill_nan(None))
 
 
@@ -246,16 +247,25 @@ def _matters(frame: pl.DataFrame, level: float) -> pl.Expr:
 
 
 def _name_devices(frame: pl.DataFrame, level: float) -> pl.DataFrame:
-    return frame.with_columns(
-        pl.when(pl.col("p").is_null())
-        .then(pl.lit(Cause.TOO_FEW.value))
-        .when(~_matters(frame, level))
-        .then(pl.lit(Cause.STEADY.value))
-        .when(pl.col("metric") == WORK)
-        .then(pl.lit(Cause.LOAD.value))
-        .otherwise(pl.lit(Cause.HARDWARE.value))
-        .alias("cause")
-    ).sort("q", "of", "metric", nulls_last=True)
+    """Name what moved a device: its load too, where other work changed it and little is left that work does not explain."""
+    changed = _matters(frame, level)
+    load = frame.filter(changed & (pl.col("metric") == WORK)).select("of", pl.col("shift_ratio").alias("load"))
+    left = pl.col("shift_ratio").abs() < UNEXPLAINED * pl.col("load").abs()
+    return (
+        frame.join(load, on="of", how="left")
+        .with_columns(
+            pl.when(pl.col("p").is_null())
+            .then(pl.lit(Cause.TOO_FEW.value))
+            .when(~changed)
+            .then(pl.lit(Cause.STEADY.value))
+            .when((pl.col("metric") == WORK) | left.fill_null(value=False))
+            .then(pl.lit(Cause.LOAD.value))
+            .otherwise(pl.lit(Cause.HARDWARE.value))
+            .alias("cause")
+        )
+        .select(SCHEMA.names())
+        .sort("q", "of", "metric", nulls_last=True)
+    )
 
 
 def _name_workloads(frame: pl.DataFrame, level: float) -> pl.DataFrame:
