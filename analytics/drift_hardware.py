@@ -247,7 +247,7 @@ def _matters(frame: pl.DataFrame, level: float) -> pl.Expr:
 
 
 def _name_devices(frame: pl.DataFrame, level: float) -> pl.DataFrame:
-    """Name what moved a device: its load too, where other work changed it and little is left that work does not explain."""
+    """Name what moved a device: its load too, where that changed and leaves little that it does not explain."""
     changed = _matters(frame, level)
     load = frame.filter(changed & (pl.col("metric") == WORK)).select("of", pl.col("shift_ratio").alias("load"))
     left = pl.col("shift_ratio").abs() < UNEXPLAINED * pl.col("load").abs()
