@@ -74,7 +74,9 @@ def test_jobs_that_are_two_of_six_decades_longer_are_found(jobs: pl.DataFrame) -
     work, daily = drawn(jobs, 3)
     lengths = find_drift([work, daily], "team").frame.filter(pl.col("metric") == "job_hours")
     regular = lengths.sort("current_effective")["group"][-1]
-    longer = pl.when(pl.col("team") == regular).then(pl.col("job_hours") * 100).otherwise("job_hours").alias("job_hours")
+    longer = (
+        pl.when(pl.col("team") == regular).then(pl.col("job_hours") * 100).otherwise("job_hours").alias("job_hours")
+    )
     changed = work._replace(current=work.current.with_columns(longer))
     found = find_drift([changed, daily], "team").findings(Verdict.DRIFT)
     assert [(row.group, row.metric) for row in found] == [(regular, "job_hours")]
