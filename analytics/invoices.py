@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from itertools import groupby
@@ -10,11 +9,10 @@ from typing import Any, Final, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from analytics.figures import amount, hours, month, percent
 from analytics.words import ADJUSTMENT_WORDS, PLATFORM, title
 
 Document = Mapping[str, Any]
-UNKNOWN: Final = "\N{EN DASH}"
-MINUS: Final = "\N{MINUS SIGN}"
 NO_PROJECT: Final = "GPUs that were held"
 _STATES: Final = {
     "active": "at work",
@@ -26,7 +24,7 @@ _STATES: Final = {
     "unobserved": "not observed",
 }
 _HELD: Final = ("active", "held_idle", "held_unobserved", "ungranted")
-_templates: Final = Environment(
+templates: Final = Environment(
     loader=PackageLoader("analytics"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
 
@@ -53,17 +51,17 @@ class Section(NamedTuple):
 def invoice_html(answer: Document) -> str:
     """Return the page of an invoice; `answer` is the collector's `/v1/invoice`. Text in it is escaped."""
     head = answer["invoice"]
-    return _templates.get_template("invoice.html.j2").render(
+    return templates.get_template("invoice.html.j2").render(
         kind=head["kind"].replace("_", " ").capitalize(),
         number=head["number"],
         owner=title(head["team"]) or PLATFORM,
         department=title(head["department"]),
         organisation=title(head["organisation"]),
-        period=_month(head["period"]),
+        period=month(head["period"]),
         issued=head["issued_at"][:10],
-        gpu_hours=_hours(head["gpu_hours"]),
-        complete=_percent(head["complete_ratio"]),
-        payable=_amount(head["payable"]),
+        gpu_hours=hours(head["gpu_hours"]),
+        complete=percent(head["complete_ratio"]),
+        payable=amount(head["payable"]),
         currency=head["currency"],
         finding=_finding(answer["rows"], platform=not head["team"]),
         exception=answer["exception"],
@@ -80,7 +78,7 @@ def _finding(rows: Sequence[Document], *, platform: bool) -> str:
     for kinds, does in ((("correction",), "corrects earlier periods"), (tuple(ADJUSTMENT_WORDS), "is adjustments")):
         besides = [Decimal(row["payable"]) for row in rows if row["kind"] in kinds]
         if besides:
-            found.append(f"{_amount(sum(besides))} {does}")
+            found.append(f"{amount(sum(besides))} {does}")
     return "; ".join(found)
 
 
@@ -90,7 +88,7 @@ def _unowned(own: Sequence[Document]) -> str:
     for row in own:
         what = "GPUs whose holder no rule names" if row["state"] in _HELD else _STATES[row["state"]]
         costs[what] = costs.get(what, Decimal(0)) + Decimal(row["payable"])
-    parts = [f"{_amount(cost)} {what}" for what, cost in sorted(costs.items(), key=lambda item: (-item[1], item[0]))]
+    parts = [f"{amount(cost)} {what}" for what, cost in sorted(costs.items(), key=lambda item: (-item[1], item[0]))]
     return f"for time that no team owns: {', '.join(parts)}"
 
 
@@ -100,7 +98,7 @@ def _wasted(own: Sequence[Document]) -> str:
     wasted = sum(Decimal(row["payable"]) for row in held if row["state"] == "held_idle")
     if not wasted or total <= 0:
         return "for GPUs that were held"
-    return f"{_amount(wasted)} ({float(wasted / total):.0%}) of it for GPUs that were held and did no work".replace(
+    return f"{amount(wasted)} ({float(wasted / total):.0%}) of it for GPUs that were held and did no work".replace(
         "%", " %"
     )
 
@@ -122,10 +120,10 @@ def _section_of(row: Document) -> tuple[bool, str, str, bool]:
 def _adjusted(rows: Sequence[Document]) -> Section:
     """Return the adjustments of an invoice; their time is that of other lines, and is not counted again."""
     lines = [
-        Line(row["because"], ADJUSTMENT_WORDS[row["kind"]], _hours(row["gpu_hours"]), _amount(row["payable"]))
+        Line(row["because"], ADJUSTMENT_WORDS[row["kind"]], hours(row["gpu_hours"]), amount(row["payable"]))
         for row in rows
     ]
-    payable = _amount(sum(Decimal(row["payable"]) for row in rows))
+    payable = amount(sum(Decimal(row["payable"]) for row in rows))
     return Section("Adjustments", ("What for", "Kind"), tuple(lines), "", payable)
 
 
@@ -133,33 +131,14 @@ def _section(corrects: str, project: str, rows: Sequence[Document]) -> Section:
     name = title(project) or (NO_PROJECT if rows[0]["state"] in _HELD else "Capacity that no team held")
     ordered = sorted(rows, key=lambda row: (-Decimal(row["payable"]), row["model"], row["mig_profile"]))
     return Section(
-        title=f"Correction of {_month(corrects)}: {name}" if corrects else name,
+        title=f"Correction of {month(corrects)}: {name}" if corrects else name,
         columns=("GPU", "State"),
         lines=tuple(map(_line, ordered)),
-        gpu_hours=_hours(sum(row["gpu_hours"] for row in rows)),
-        payable=_amount(sum(Decimal(row["payable"]) for row in rows)),
+        gpu_hours=hours(sum(row["gpu_hours"] for row in rows)),
+        payable=amount(sum(Decimal(row["payable"]) for row in rows)),
     )
 
 
 def _line(row: Document) -> Line:
     gpu = f"{row['model']} {row['mig_profile']}".strip()
-    return Line(gpu, _STATES[row["state"]], _hours(row["gpu_hours"]), _amount(row["payable"]))
-
-
-def _hours(value: float) -> str:
-    return f"{value + 0.0:,.1f}".replace("-0.0", "0.0").replace("-", MINUS)
-
-
-def _amount(value: str | Decimal | int) -> str:
-    return f"{Decimal(value):,.2f}".replace("-", MINUS)
-
-
-def _percent(ratio: float | None) -> str:
-    return UNKNOWN if ratio is None else f"{ratio * 100:.0f} %"
-
-
-def _month(label: str) -> str:
-    """Return `October 2026` for 2026-10; any other cut as it is called."""
-    year, _, month = label.partition("-")
-    named = len(label) == len("2026-10") and year.isdigit() and month.isdigit()
-    return f"{calendar.month_name[int(month)]} {year}" if named else label
+    return Line(gpu, _STATES[row["state"]], hours(row["gpu_hours"]), amount(row["payable"]))

@@ -38,9 +38,19 @@ class IngestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     queue_bytes: Annotated[int, Meta(ge=MIB, le=8_192 * MIB)] = 256 * MIB
 
 
+class AuditSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[audit]: the key that signs checkpoints of the audit log, and the second place that keeps them."""
+
+    key: Path | None = None  # PEM, or in the environment as GPULEDGER_AUDIT_KEY; without one nothing is signed
+    checkpoints: Path | None = None  # by default a folder beside the ledger; better one on another machine
+    every_s: Annotated[int, Meta(ge=10, le=86_400)] = 3_600
+    origin: Annotated[str, Meta(pattern=r"^[^\s+]+$")] = "gpuledger"  # what checkpoints call this log
+
+
 class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The collector's whole configuration."""
 
     server: ServerSettings = ServerSettings()
     ledger: LedgerSettings = LedgerSettings()
     ingest: IngestSettings = IngestSettings()
+    audit: AuditSettings = AuditSettings()

@@ -12,7 +12,10 @@ GpuLedgerError
 ├── PriceBookError         a price file or a look-up of a price
 ├── OwnerMappingError      an owner file or a rule
 ├── AnalysisError          figures that cannot be compared or added up as they are
-└── ImportFileError        a job log that cannot be read at all
+├── ShareBookError         a share file, or what shares are made from
+├── ImportFileError        a job log that cannot be read at all
+├── OutsideError           a bill or a job log that the ledger cannot be held against
+└── AuditError             an audit log, checkpoint or key that cannot be used
 
 `Transient` marks what may succeed when tried again, `Terminal` what will not.
 """
@@ -118,5 +121,17 @@ class AnalysisError(GpuLedgerError, Terminal):
     """Figures that cannot be compared or added up as they are: another grain, a column that is not there."""
 
 
+class ShareBookError(GpuLedgerError, Terminal):
+    """A share file, or what a scheduler says of quotas, cannot be used."""
+
+
 class ImportFileError(GpuLedgerError, Terminal):
     """A job log cannot be read at all (single bad lines are reported, not raised)."""
+
+
+class OutsideError(GpuLedgerError, Terminal):
+    """A bill or a job log of somebody else that the ledger cannot be held against."""
+
+
+class AuditError(GpuLedgerError, Terminal):
+    """An audit log, a checkpoint, a proof or a key that is not what it should be."""

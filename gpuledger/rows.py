@@ -26,6 +26,18 @@ def flat_rows(rows: Sequence[Row]) -> tuple[list[str], list[dict[str, Any]]]:
     return list(columns), [{name: row.get(name) for name in columns} for row in flat]
 
 
+def with_context(answer: Row, rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of an answer, each with the period and the currency that the answer is in, where it has both.
+
+    A table that leaves the program stands alone: in a folder of them nobody knows which month an amount is of.
+    """
+    period = answer.get("period")
+    if "currency" not in answer or not isinstance(period, Mapping):
+        return list(rows)
+    context = {"period": period["label"], "currency": answer["currency"]}
+    return [{**row, **{name: value for name, value in context.items() if name not in row}} for row in rows]
+
+
 def csv_bytes(columns: Sequence[str], rows: Sequence[Row]) -> bytes:
     """Return flat rows as CSV. Text that a spreadsheet would run as a formula gets an apostrophe before it."""
     text = io.StringIO(newline="")

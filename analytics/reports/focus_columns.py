@@ -35,7 +35,8 @@ OUR_SPLIT: Final = (
     "x_SplitOriginId",
 )  # what the split of an origin charge is checked by: 1.4 only
 OURS: Final = (
-    "x_ActiveCost", "x_ActiveHours", "x_CarbonGramsCo2e", "x_ChargeId", "x_Cluster", "x_CorrectsPeriod", "x_Department",
+    "x_ActiveCost", "x_ActiveHours", "x_AdjustmentKind", "x_AdjustmentReference",
+    "x_CarbonGramsCo2e", "x_ChargeId", "x_Cluster", "x_CorrectsPeriod", "x_Department",
     "x_EnergyKwh", "x_HolderId", "x_HolderKind", "x_Namespace", "x_Node", "x_OwnerVersion", "x_Pool", "x_PriceEntry",
     "x_PriceVersion", "x_Project", "x_Reason", "x_RunId", "x_State", "x_User", "x_Workload", "x_WorkloadSystem",
 )  # fmt: skip
@@ -49,6 +50,18 @@ INVOICE_DETAIL: Final = (
     "InvoiceDetailLastUpdated", "InvoiceId", "InvoiceIssueDate", "InvoiceIssueStatus", "InvoiceIssuerName",
     "PaymentDueDate", "PaymentTerms", "ReferenceInvoiceId",
     "x_ExactCost", "x_GpuHours",
+)  # fmt: skip
+CONTRACT_COMMITMENT: Final = (
+    "BillingCurrency", "ContractCommitmentApplicability", "ContractCommitmentBenefitCategory",
+    "ContractCommitmentCategory", "ContractCommitmentCost", "ContractCommitmentCreated",
+    "ContractCommitmentDescription", "ContractCommitmentDiscountPercentage", "ContractCommitmentDurationType",
+    "ContractCommitmentFulfillmentInterval", "ContractCommitmentId", "ContractCommitmentLastUpdated",
+    "ContractCommitmentLifecycleStatus", "ContractCommitmentModel", "ContractCommitmentOfferCategory",
+    "ContractCommitmentPaymentInterval", "ContractCommitmentPaymentModel",
+    "ContractCommitmentPaymentUpfrontPercentage", "ContractCommitmentPeriodEnd", "ContractCommitmentPeriodStart",
+    "ContractCommitmentQuantity", "ContractCommitmentType", "ContractCommitmentUnit", "ContractId",
+    "ContractPeriodEnd", "ContractPeriodStart", "InvoiceIssuerName", "PricingCurrency",
+    "PricingCurrencyContractCommitmentCost", "ServiceProviderName",
 )  # fmt: skip
 
 

@@ -15,12 +15,14 @@ import polars as pl
 from analytics.reports.focus_columns import INVOICE_DETAIL
 from analytics.reports.focus_names import account_id, sub_account_id
 from analytics.reports.focus_periods import BillingPeriod, Document, Issuer, second
+from gpuledger.accounting.adjustments import FAULT_CREDIT, FREE_TIER
 from gpuledger.accounting.periods import parse_instant
 
 LINE_KEY: Final = (
     "organisation", "department", "team", "corrects", "project", "model", "mig_profile", "state_name",
 )  # fmt: skip
 HOURLY: Final = ("charge", "correction")  # lines that are sums of hours of devices
+_CREDITS: Final = (FAULT_CREDIT, FREE_TIER)
 _OWNER: Final = ("organisation", "department", "team")
 
 
@@ -50,6 +52,18 @@ def invoice_detail_rows(
     """Return the Invoice Detail records of a closed period, from its invoices and the list of all of them."""
     rows = [_record(document, line, listing, period, issuer) for document, line in _lines(documents)]
     return pl.DataFrame(rows, schema=dict.fromkeys(INVOICE_DETAIL, pl.String()))
+
+
+def line_ids(documents: Sequence[Document]) -> list[tuple[Document, dict[str, str]]]:
+    """Return every line of invoices, with its owner, and the FOCUS names of its invoice and itself."""
+    return [({**line, **_owner(head)}, _ids(head, line)) for head, line in _lines(documents)]
+
+
+def charge_category(line: Document) -> str:
+    """Return what FOCUS calls a line: credits are what an owner gets, who bears them has an adjustment."""
+    if line["kind"] in HOURLY:
+        return "Usage"
+    return "Credit" if line["kind"] in _CREDITS and line["team"] else "Adjustment"
 
 
 _ID_TYPES: Final = {"InvoiceId": pl.String(), "InvoiceDetailId": pl.String()}
@@ -86,7 +100,7 @@ def _record(
         "BillingCurrency": head["currency"],
         "BillingPeriodEnd": second(period.to_us),
         "BillingPeriodStart": second(period.from_us),
-        "ChargeCategory": "Usage",
+        "ChargeCategory": charge_category({**line, **_owner(head)}),
         "InvoiceDetailCreated": issued,
         "InvoiceDetailDescription": _words(line),
         "InvoiceDetailGrain": msgspec.json.encode(_grain(head, line)).decode(),
@@ -109,6 +123,8 @@ def _grain(head: Document, line: Document) -> dict[str, Any]:
         "x_Project": line["project"],
         "x_State": line["state"],
         "x_CorrectsPeriod": line["corrects"],
+        "x_AdjustmentKind": "" if line["kind"] in HOURLY else line["kind"],
+        "x_AdjustmentReason": line["because"],
     }
     sub_account = sub_account_id(*(head[name] for name in _OWNER))
     return {"SubAccountId": sub_account, **{name: value for name, value in ours.items() if value}}

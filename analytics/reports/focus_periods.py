@@ -16,6 +16,7 @@ from gpuledger.errors import ConfigError
 
 Document = Mapping[str, Any]
 CLOSED: Final = "closed"
+SERVICE: Final = "GPU Compute"
 
 
 class Issuer(NamedTuple):
@@ -77,6 +78,25 @@ def billing_period_rows(periods: Sequence[BillingPeriod], issuer: Issuer) -> pl.
         for period in periods
     ]
     return pl.DataFrame(rows, schema=dict.fromkeys(BILLING_PERIOD, pl.String()))
+
+
+def issued(currency: str, period: BillingPeriod, issuer: Issuer) -> dict[str, str]:
+    """Return what all rows of Cost and Usage on one bill have in common: whose it is, of when, and of what service."""
+    return {
+        "BillingAccountType": "Organization",
+        "BillingCurrency": currency,
+        "BillingPeriodEnd": second(period.to_us),
+        "BillingPeriodStart": second(period.from_us),
+        "HostProviderName": issuer.name,
+        "InvoiceIssuerName": issuer.name,
+        "PricingCurrency": currency,
+        "ProviderName": issuer.name,
+        "PublisherName": issuer.name,
+        "ServiceCategory": "Compute",
+        "ServiceName": SERVICE,
+        "ServiceProviderName": issuer.name,
+        "ServiceSubcategory": "Other (Compute)",
+    }
 
 
 def second(at_us: int) -> str:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from gpuledger.rows import csv_bytes, flat_rows
+from gpuledger.rows import csv_bytes, flat_rows, with_context
 
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
@@ -70,10 +70,11 @@ def _table(answer: msgspec.Struct) -> tuple[list[str], list[Row]]:
     """Return an answer's rows flat; where it has none found, the columns of its row type; without rows, itself."""
     if not _has_rows(type(answer)):
         return flat_rows([msgspec.to_builtins(answer)])
-    columns, rows = flat_rows([msgspec.to_builtins(row) for row in answer.rows])  # type: ignore[attr-defined]
+    document = msgspec.to_builtins(answer)
+    columns, rows = flat_rows(with_context(document, document["rows"]))
     if not rows:
         [kind] = typing.get_args(typing.get_type_hints(type(answer))["rows"])[:1]
-        columns = list(getattr(kind, "__struct_encode_fields__", ()))
+        columns = list(with_context(document, [dict.fromkeys(getattr(kind, "__struct_encode_fields__", ()))])[0])
     return columns, rows
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -14,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from collector.api.answers import ARROW, JSON, negotiate, offered_for, render, render_table
+from collector.api.changes import Change, parse_request, read_number
 from collector.api.metrics import FiguresCollector
 from collector.api.parameters import Parameter, each_once, read_parameters
 from collector.api.problems import problem, refusal, respond
@@ -28,9 +27,10 @@ from collector.pricing.carbon import import_carbon
 from collector.pricing.files import parse_owner_map
 from collector.pricing.imports import import_directory, import_owners, import_prices
 from collector.pricing.records import file_format
+from collector.pricing.shares import import_shares
 from gpuledger.accounting.periods import parse_period
 from gpuledger.client import BatchReceipt
-from gpuledger.errors import ConfigError, LedgerError, WireError
+from gpuledger.errors import LedgerError, WireError
 from gpuledger.wire import MAX_FRAME_BYTES
 
 
@@ -104,6 +104,11 @@ def directory(services: Services) -> Handler:
     return _book(services, import_directory)
 
 
+def shares(services: Services) -> Handler:
+    """Import a share book."""
+    return _book(services, import_shares)
+
+
 def carbon(services: Services) -> Handler:
     """Import carbon intensities."""
     return _book(services, import_carbon)
@@ -156,16 +161,19 @@ def close(services: Services) -> Handler:
 
 def parse_close_request(body: bytes) -> CloseRequest:
     """Return what a body asks to close. Raises ConfigError where that is unclear: what is closed is closed for ever."""
-    hint = 'send {"period":"2026-11","by":"ann"}'
-    try:
-        asked = msgspec.json.decode(body, type=CloseRequest)
-        pairs = json.loads(body, object_pairs_hook=list)
-    except ValueError as error:  # msgspec's errors and those of text that is no Unicode are such
-        raise ConfigError(f"this does not ask for a period: {error}", hint=hint) from error
-    twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
-    if twice:
-        raise ConfigError(f'"{twice[0]}" is given twice', hint=f"say it once: {hint}")
-    return asked
+    return parse_request(body, CloseRequest, '{"period":"2026-11","by":"ann"}')
+
+
+def change(services: Services, asked: Change) -> Handler:
+    """Do what somebody decided about bills."""
+
+    async def handle(request: Request) -> Response:
+        number = read_number(request.path_params["number"]) if request.path_params else 0
+        body = parse_request(await _body(request, MAX_REQUEST_BYTES), asked.takes, asked.example)
+        report = await run_in_threadpool(asked.do, services.ledger, number, body)
+        return Response(msgspec.json.encode(report), media_type=JSON)
+
+    return handle
 
 
 def health(_services: Services) -> Handler:

@@ -10,6 +10,7 @@ import msgspec
 
 from collector.api import handlers
 from collector.api.answers import JSON, offered_for
+from collector.api.changes import CHANGES
 from collector.api.handlers import Handler
 from collector.api.parameters import Parameter
 from collector.api.questions import OWNER_CHECKS, QUESTIONS
@@ -64,6 +65,10 @@ def routes() -> Iterator[Route]:
         ImportReport, body_types=BOOKS, parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
     )  # fmt: skip
     yield Route(
+        "POST", "/v1/shares", "make this file the whole share book", handlers.shares,
+        ImportReport, body_types=BOOKS, parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
+    )  # fmt: skip
+    yield Route(
         "POST", "/v1/carbon", "add hours of a region's carbon intensity", handlers.carbon,
         ImportReport, body_types=("text/csv",), parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
     )  # fmt: skip
@@ -82,6 +87,11 @@ def routes() -> Iterator[Route]:
         "POST", "/v1/periods", "close a billing period", handlers.close,
         CloseReport, body_types=(JSON,), refusals=(400, 409, 413, 503),
     )  # fmt: skip
+    for change in CHANGES:
+        yield Route(
+            "POST", change.path, change.means, partial(handlers.change, asked=change),
+            change.answer, body_types=(JSON,), refusals=(400, 409, 413, 503),
+        )  # fmt: skip
     for asked in QUESTIONS:
         yield Route(
             "GET", asked.path, asked.means, partial(handlers.question, asked=asked),

@@ -39,6 +39,7 @@ class JobRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     state: str = ""
     pool: str = ""
     line: int = 0
+    raw: str = ""  # the scheduler's number of an array task or a component, where `job` is not it
 
     @property
     def key(self) -> str:

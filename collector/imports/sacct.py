@@ -86,6 +86,7 @@ class _SacctReader:
             partition=self._text(row, "partition"),
             name=self._text(row, "jobname"),
             line=row.line,
+            raw=self._text(row, "jobidraw"),
         )
 
     def _text(self, row: Row, name: str) -> str:
@@ -102,7 +103,7 @@ class _SacctReader:
 
 _USED: Final = (
     "cluster", "state", "start", "end", "submit", "elapsed", "elapsedraw", "alloctres", "account", "user", "partition",
-    "jobname",
+    "jobname", "jobidraw",
 )  # fmt: skip
 
 

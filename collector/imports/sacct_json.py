@@ -86,6 +86,7 @@ def _job(job: dict[str, Any], line: int, options: SlurmOptions, findings: Findin
         partition=text(job.get("partition")),
         name=text(job.get("name")),
         line=line,
+        raw=str(whole_number(job.get("job_id")) or ""),
     )
 
 

@@ -55,6 +55,7 @@ class SlurmJob(msgspec.Struct, frozen=True):
     partition: str = ""
     name: str = ""
     line: int = 0
+    raw: str = ""
 
 
 class SlurmOptions(msgspec.Struct, frozen=True):
@@ -115,6 +116,7 @@ def job_records(job: SlurmJob, findings: Findings) -> Iterator[JobRecord]:
             name=job.name,
             state=state,
             line=job.line,
+            raw=job.raw if job.raw != job.job else "",
         )
 
 

@@ -11,6 +11,10 @@ from typing import Any, Final
 import pyarrow as pa
 
 from collector.ledger.database import Session
+from collector.periods.lent import idle_of, loans_of
+from collector.periods.committing import commitments
+from collector.periods.manual import manual_adjustments
+from collector.periods.resolving import dispute_adjustments
 from gpuledger.accounting.adjustments import KINDS, Adjustment, require_conserved
 from gpuledger.accounting.periods import Period
 from gpuledger.errors import ConservationError
@@ -18,7 +22,8 @@ from gpuledger.errors import ConservationError
 # From the charges of a period that are rated, and the adjustments so far: what else its bill has.
 Adjuster = Callable[[Session, Period, Sequence[Adjustment]], list[Adjustment]]
 
-ADJUSTERS: Final[tuple[Adjuster, ...]] = ()
+# Who has moved idle time before idle_of has the say; what was decided comes last.
+ADJUSTERS: Final[tuple[Adjuster, ...]] = (loans_of, commitments, idle_of, dispute_adjustments, manual_adjustments)
 
 _SCHEMA: Final = pa.schema([
     *((name, pa.int64()) for name in ("adjustment", "from_us", "to_us", "state", "cost_quanta")),

@@ -5,6 +5,8 @@ from collector.queries.books import owners, prices
 from collector.queries.chargeback import chargeback
 from collector.queries.facts import charges, devices, events, quarantine, usage
 from collector.queries.idle import idle
+from collector.queries.job_time import job_time
+from collector.queries.node_costs import node_costs
 from collector.queries.reconcile import reconcile
 from collector.queries.status import status
 from collector.queries.timeline import timeline
@@ -17,6 +19,8 @@ __all__ = [
     "devices",
     "events",
     "idle",
+    "job_time",
+    "node_costs",
     "owners",
     "prices",
     "quarantine",

@@ -45,6 +45,7 @@ class PeriodRow(msgspec.Struct, frozen=True):
     exception: str
     price_version: int | None
     owner_version: int | None
+    share_version: int | None
     digest: str
 
 
@@ -95,6 +96,7 @@ class InvoiceLineRow(msgspec.Struct, frozen=True):
     gpu_hours: float
     cost: str | None
     payable: str
+    disputed: str  # the disputes about it, as things stand; an invoice itself never changes
 
 
 class Invoice(msgspec.Struct, frozen=True):
@@ -114,8 +116,9 @@ def periods(ledger: Ledger) -> Periods:
         rows = [_closed_row(period) for period in closed]
         waiting = [integers(row) for row in session.execute("corrections_waiting").to_pylist()]
         found = open_periods(session, closed)
-        if waiting and not found:  # all that is known is closed: they go onto the bill of what comes next
-            found = [_following(closed)]
+        if closed and not found:  # all that is known is closed: what waits goes onto the bill of what comes next
+            after = _following(closed)
+            found = [after] if waiting or adjustments_of(session, after) else []
         for at, period in enumerate(found):
             rows.append(_open_row(session, period, ledger.now_us(), waiting if not at else []))
         books = session.execute("price_newest").to_pylist()
@@ -135,13 +138,16 @@ def invoice(ledger: Ledger, *, number: int) -> Invoice:
         if not found:
             raise ConfigError(f"there is no invoice {number}", hint="gpuledger invoice list shows all of them")
         lines = session.execute("query_invoice_lines", {"invoice_number": number}).to_pylist()
+        disputed: dict[int, list[str]] = {}
+        for row in session.execute("invoice_disputes", {"invoice_number": number}).to_pylist():
+            disputed.setdefault(row["line"], []).append(f"{row['dispute_id']} {row['decision'] or row['ended']}")
     head = integers(found[0])
     return Invoice(
         invoice=_invoice_row(head),
         period=span(Period(head["from_us"], head["to_us"], head["label"])),
         period_digest=head["digest"].decode(),
         exception=head["exception"],
-        rows=[_line_row(integers(row)) for row in lines],
+        rows=[_line_row(integers(row), ", ".join(disputed.get(row["line"], []))) for row in lines],
     )
 
 
@@ -203,6 +209,7 @@ def _open_row(session: Session, period: Period, now_us: int, waiting: list[dict[
         exception="",
         price_version=None,
         owner_version=None,
+        share_version=None,
         digest="",
     )
 
@@ -228,6 +235,7 @@ def _closed_row(period: ClosedPeriod) -> PeriodRow:
         exception=period.exception,
         price_version=period.price_version,
         owner_version=period.owner_version,
+        share_version=period.share_version,
         digest=period.digest.decode(),
     )
 
@@ -249,7 +257,7 @@ def _invoice_row(row: dict[str, Any]) -> InvoiceRow:
     )
 
 
-def _line_row(row: dict[str, Any]) -> InvoiceLineRow:
+def _line_row(row: dict[str, Any], disputed: str) -> InvoiceLineRow:
     return InvoiceLineRow(
         line=row["line"],
         kind=row["kind"],
@@ -262,4 +270,5 @@ def _line_row(row: dict[str, Any]) -> InvoiceLineRow:
         gpu_hours=hours(row["part_us"]),
         cost=money(row["cost_quanta"]),
         payable=cents(row["payable_cents"]),
+        disputed=disputed,
     )

@@ -105,7 +105,7 @@ def invoice(answer: Answer) -> RenderableType:
                 row["project"] or wording.UNKNOWN,
                 f"{row['model']} {row['mig_profile']}".strip(),
                 wording.STATE_WORDS.get(row["state"], row["state"]),
-                row["because"] or (f"correction of {row['corrects']}" if row["corrects"] else ""),
+                _what_for(row),
                 wording.hours_column(row["gpu_hours"]),
                 f"{Decimal(row['payable']):,}",
             )
@@ -160,7 +160,18 @@ def explained(answer: Answer) -> RenderableType:
         f"! corrected on {row['period']}: {row['held_us'] / 1e6:,.3f} s, {row['cost']} {currency}"
         for row in answer["corrections"]
     ]
+    notes += [
+        f"! dispute {row['dispute']} by {row['opened_by']} ({row['state']}): {row['why']}" for row in answer["disputes"]
+    ]
+    notes += [f"adjusted on {row['period']}: {row['because']} ({row['reference']})" for row in answer["adjustments"]]
     return draw(f"{answer['charge']} cost {cost}", columns, lines, notes)
+
+
+def _what_for(row: Answer) -> str:
+    """Return why a line is there, and which disputes are about it."""
+    why = row["because"] or (f"correction of {row['corrects']}" if row["corrects"] else "")
+    disputed = f"! dispute {row['disputed']}" if row["disputed"] else ""
+    return " ".join(filter(None, (why, disputed)))
 
 
 def _owner(row: Answer) -> str:

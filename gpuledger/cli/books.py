@@ -7,23 +7,32 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from gpuledger.cli import owner_checks, owner_tables, price_lists, tables
+from gpuledger.cli import contracts, owner_checks, owner_tables, price_lists, share_tables, shares, tables
 from gpuledger.cli.arguments import Commands, Parser, add_command, add_output, add_period, add_source
 from gpuledger.cli.exits import DONE
 from gpuledger.cli.output import emit
 from gpuledger.cli.sources import open_source, read_book
 
-DRAWN: Final = {"prices": tables.prices, "owners": tables.owners, "directory": owner_tables.directory}
+DRAWN: Final = {
+    "prices": tables.prices,
+    "owners": tables.owners,
+    "directory": owner_tables.directory,
+    "shares": share_tables.shares,
+}
 
 
 def register(commands: Commands) -> None:
     """Add the commands."""
     prices = _register_book(commands, "price", "prices", "the price book: what a GPU-hour costs, and since when")
     price_lists.register(prices)
+    contracts.register(prices)
     owners = _register_book(commands, "owner", "owners", "the owner mapping: which team pays for which holder")
     owner_checks.register(owners)
     _register_book(
         owners, "directory", "directory", "the directory of people: which team each user is in, and since when"
+    )
+    shares.register_convert(
+        _register_book(commands, "share", "shares", "the share book: how many GPUs each team has, and since when")
     )
     rate = add_command(commands, "rate", "rate again what is open; shows what would change, applies it with --apply")
     add_period(rate)

@@ -72,7 +72,7 @@ def _run_once(directory: Path, plan: DemoPlan, say: Console) -> int:
     say.print(
         f"\n{plan.days:.0f} days of {len(_nodes(plan)[0])} nodes in {time.monotonic() - started:.0f} s. Look closer:"
     )
-    for command in ("chargeback", "utilization", "idle", "reconcile"):
+    for command in ("chargeback", "utilization", "idle", "loans", "reconcile"):
         say.print(f"  gpuledger {command} --ledger {directory} --period {demo_plan.months(plan)[-1]}", soft_wrap=True)
     for command in ("period", "invoice"):
         say.print(f"  gpuledger {command} list --ledger {directory}", soft_wrap=True)

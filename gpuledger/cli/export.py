@@ -1,4 +1,4 @@
-"""`export`: a bill as FOCUS datasets, or as flat tables in CSV, Parquet or Excel."""
+"""`export`: a bill as FOCUS datasets, as flat tables in CSV, Parquet or Excel, or as a page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ TABLES = {
 
 def register(commands: Commands) -> None:
     """Add the commands."""
-    export = add_command(commands, "export", "bills for other programs: FOCUS datasets, CSV, Parquet, Excel")
+    export = add_command(
+        commands, "export", "bills for other programs and for people: FOCUS datasets, CSV, Parquet, Excel, a page"
+    )
     kinds = export.add_subparsers(metavar="KIND", parser_class=Parser, required=True)
     focus = add_command(
         kinds, "focus", "the FOCUS datasets of the billing periods in PERIOD (FinOps Open Cost and Usage)"
@@ -41,6 +43,9 @@ def register(commands: Commands) -> None:
         tables = add_command(kinds, name, summary)
         tables.set_defaults(run=run_tables, kind=name)
         parsers.append(tables)
+    page = add_command(kinds, "html", "the bill as one page that prints well: teams, states, invoices")
+    page.set_defaults(run=run_html)
+    parsers.append(page)
     for parser in parsers:
         add_period(parser)
         parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder for the files")
@@ -64,5 +69,15 @@ def run_tables(args: argparse.Namespace) -> int:
         from gpuledger.cli.export_tables import export_tables
     with open_source(args) as source:
         answer = export_tables(source, args)
+    emit(args, answer, export_drawing.tables)
+    return DONE
+
+
+def run_html(args: argparse.Namespace) -> int:
+    """Write the bill as a page; say what is on it."""
+    with needs("analytics", "export html"):
+        from gpuledger.cli.export_html import export_html
+    with open_source(args) as source:
+        answer = export_html(source, args)
     emit(args, answer, export_drawing.tables)
     return DONE

@@ -18,7 +18,12 @@ def focus(answer: Answer) -> RenderableType:
     """Draw the billing periods of a FOCUS export, and name its files."""
     lines = [
         Line(
-            (row["label"], row["status"], f"{row['rows']:,}", f"{row['corrections']:,}", f"{Decimal(row['cost']):,.2f}")
+            (
+                row["label"],
+                row["status"],
+                *(f"{row[name]:,}" for name in ("rows", "corrections", "adjustments")),
+                f"{Decimal(row['cost']):,.2f}",
+            )
         )
         for row in answer["rows"]
     ]
@@ -27,6 +32,7 @@ def focus(answer: Answer) -> RenderableType:
         words("State"),
         figures("Rows"),
         figures("Corrections"),
+        figures("Adjustments"),
         figures(f"Billed, {answer['currency']}"),
     )
     notes = [_file(each) for each in answer["files"]]

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 import polars as pl
 
 from analytics.reports.files import CsvFile
+from analytics.reports.focus_adjustments import adjusted_quanta, adjustment_rows
 from analytics.reports.focus_charges import charge_rows
 from analytics.reports.focus_columns import cost_and_usage
 from analytics.reports.focus_invoices import invoice_detail_rows, invoices_of, line_keys
@@ -43,6 +44,7 @@ class _Sum(NamedTuple):
 
     rows: int = 0
     corrections: int = 0
+    adjustments: int = 0
     cost_quanta: int = 0
     unpriced_rows: int = 0
     unpriced_part_us: int = 0
@@ -109,6 +111,8 @@ class _Export:
         found = _Sum()
         for lines in self._lines(period):
             found = found.plus(self._write(lines, bill))
+        if period.closed:
+            found = found.plus(self._write_adjustments(documents, bill))
         self._hold_against_bill(period, found)
         self.total = self.total.plus(found)
         return {
@@ -118,6 +122,7 @@ class _Export:
             "to": iso(period.end_us),
             "rows": found.rows,
             "corrections": found.corrections,
+            "adjustments": found.adjustments,
             "cost": _amount(found.cost_quanta),
         }
 
@@ -160,6 +165,22 @@ class _Export:
             unpriced_rows=len(unpriced),
             unpriced_part_us=_part_us(unpriced),
         )
+
+    def _write_adjustments(self, documents: list[Document], bill: _Bill) -> _Sum:
+        """Write what the bill has beside charges and corrections; of an open period nothing is final, and none is."""
+        answer = self._source.query("adjustments", {"period": bill.period.whole.label})
+        found = [row for row in answer["rows"] if row["final"]]
+        if found:
+            rows = adjustment_rows(
+                found,
+                documents,
+                spec=self._args.spec,
+                currency=bill.currency,
+                period=bill.period,
+                issuer=self._issuer,
+            )
+            self._charges.write(rows)
+        return _Sum(rows=len(found), adjustments=len(found), cost_quanta=adjusted_quanta(found))
 
     def _hold_against_bill(self, period: BillingPeriod, found: _Sum) -> None:
         bill = period.cost

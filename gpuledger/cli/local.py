@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -9,8 +11,10 @@ from typing import Any, Final, Literal
 import msgspec
 import pyarrow as pa
 
+from collector.api.changes import find_change, parse_request
 from collector.api.parameters import read_parameters
 from collector.api.questions import OWNER_CHECKS, QUESTIONS
+from collector.audit.actor import act_as
 from collector.imports.apply import apply_import
 from collector.imports.payload import Applied, JobImport
 from collector.ledger.store import Ledger
@@ -18,6 +22,7 @@ from collector.periods.closing import close_period
 from collector.pricing.carbon import import_carbon
 from collector.pricing.files import parse_owner_map
 from collector.pricing.imports import ImportReport, import_directory, import_owners, import_prices
+from collector.pricing.shares import import_shares
 from collector.rating import rate_dirty
 from gpuledger.accounting.periods import parse_period
 from gpuledger.cli.sources import Document, media_type, read_book
@@ -28,6 +33,7 @@ _IMPORTS: Final[dict[str, Callable[..., ImportReport]]] = {
     "owners": import_owners,
     "directory": import_directory,
     "carbon": import_carbon,
+    "shares": import_shares,
 }
 _CHECKS: Final = {check.name: check for check in OWNER_CHECKS}
 _QUESTIONS: Final = {question.name: question for question in QUESTIONS}
@@ -38,6 +44,7 @@ class LocalSource:
 
     def __init__(self, directory: Path) -> None:
         self._ledger = Ledger.open(directory)
+        act_as(_user())
         self._rated = False
 
     def query(self, name: str, params: Mapping[str, str]) -> Document:
@@ -90,6 +97,13 @@ class LocalSource:
         self._rated = False
         return _plain(close_period(self._ledger, parse_period(period), closed_by=by, exception=exception))
 
+    def change(self, path: str, asked: Document) -> Document:
+        """Dispute, decide or adjust."""
+        self._rated = False
+        found, number = find_change(path)
+        body = parse_request(msgspec.json.encode(asked), found.takes, found.example)
+        return _plain(found.do(self._ledger, number, body))
+
     def import_jobs(self, chunk: JobImport) -> Applied:
         """Book one chunk."""
         self._rated = False
@@ -112,3 +126,11 @@ class LocalSource:
 def _plain(answer: msgspec.Struct) -> dict[str, Any]:
     document: dict[str, Any] = msgspec.to_builtins(answer)
     return document
+
+
+def _user() -> str:
+    """Return who runs this, as the audit log names them."""
+    try:
+        return getpass.getuser()
+    except OSError:
+        return f"user {os.getuid()}"  # an account that has no name

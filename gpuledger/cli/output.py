@@ -14,7 +14,7 @@ from rich.console import Console, RenderableType
 
 from gpuledger.cli.extras import needs
 from gpuledger.errors import ConfigError, GpuLedgerError
-from gpuledger.rows import Row, csv_bytes, flat_rows
+from gpuledger.rows import Row, csv_bytes, flat_rows, with_context
 
 Answer = Mapping[str, Any]
 PLAIN_WIDTH: Final = 120
@@ -52,7 +52,7 @@ def _default_format(output: Path | None) -> str:
 
 def _rows_of(answer: Answer) -> Sequence[Row]:
     rows = answer.get("rows")
-    return rows if isinstance(rows, list) else [answer]
+    return with_context(answer, rows) if isinstance(rows, list) else [answer]
 
 
 def _json(answer: Answer) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from gpuledger.accounting.idle_policy import PLATFORM, POLICIES
-from gpuledger.cli import tables
+from gpuledger.cli import outside, tables
 from gpuledger.cli.arguments import Commands, add_command, add_dimension, add_output, add_period, add_source
 from gpuledger.cli.exits import DONE, VIOLATION
 from gpuledger.cli.output import emit
@@ -31,7 +31,12 @@ def register(commands: Commands) -> None:
     utilization = add_command(commands, "utilization", "what GPU time was spent as")
     add_dimension(utilization)
     idle = add_command(commands, "idle", "what was held and did nothing, the most expensive first")
-    reconcile = add_command(commands, "reconcile", "prove that time, energy and money add up; exit code 3 if not")
+    reconcile = add_command(
+        commands,
+        "reconcile",
+        "prove that time, energy and money add up, or hold them against a bill or sacct; exit code 3 if not",
+    )
+    outside.add_flags(reconcile)
     for parser, run in (
         (chargeback, run_chargeback),
         (utilization, run_utilization),
@@ -72,7 +77,9 @@ def run_idle(args: argparse.Namespace) -> int:
 
 
 def run_reconcile(args: argparse.Namespace) -> int:
-    """Print the proof; its exit code says whether it holds."""
+    """Print the proof, or what differs from a document of others; the exit code says whether it holds."""
+    if outside.is_asked(args):
+        return outside.run(args)
     with open_source(args) as source:
         answer = source.query("reconcile", {"period": args.period})
     emit(args, answer, tables.reconcile)

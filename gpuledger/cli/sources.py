@@ -52,6 +52,10 @@ class Source(Protocol):
         """Close a billing period for ever; return what it was closed with."""
         ...
 
+    def change(self, path: str, asked: Document) -> Document:
+        """Dispute, decide or adjust, as `POST path` does; return what that made."""
+        ...
+
     def import_jobs(self, chunk: JobImport) -> Applied:
         """Book jobs of a scheduler's log; return what became of them."""
         ...
@@ -117,6 +121,12 @@ class HttpSource:
         body = msgspec.json.encode({"period": period, "by": by, "exception": exception})
         with self._explained():
             answer: Document = self._client.post("/v1/periods", body, "application/json")
+        return answer
+
+    def change(self, path: str, asked: Document) -> Document:
+        """Ask the collector to do it."""
+        with self._explained():
+            answer: Document = self._client.post(path, msgspec.json.encode(asked), "application/json")
         return answer
 
     def import_jobs(self, chunk: JobImport) -> Applied:

@@ -35,6 +35,7 @@ ONLY = {
     "ServiceCategory": {"Compute"},
     "ServiceSubcategory": {"Other (Compute)"},
 }
+_CUT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:")  # the name of a charge that begins within its hour
 ROUNDING = Decimal("0.0000000015")  # of a charge: half a quantum of its hour's cost, and less than one of its split
 TWELFTH = Decimal("0.000000000001")  # of its quantity
 
@@ -63,11 +64,14 @@ def check_cost_and_usage(rows: list[Row], spec: str) -> None:
     with localcontext(prec=60):
         for row in rows:
             assert tuple(row) == cost_and_usage(spec)
+            if row["x_AdjustmentKind"]:
+                _check_adjustment(row, spec)
+                continue
             _check_values(row)
             _check_figures(row)
             _check_times(row)
         if spec == "1.4":
-            _check_splits(rows)
+            _check_splits([row for row in rows if not row["x_AdjustmentKind"]])
 
 
 def _check_values(row: Row) -> None:
@@ -98,9 +102,31 @@ def _check_times(row: Row) -> None:
     for name in INSTANTS:
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", row[name])
     start, end = (datetime.fromisoformat(row[f"ChargePeriod{name}"]) for name in ("Start", "End"))
-    assert end - start == timedelta(hours=1)
+    assert start < end <= start.replace(minute=0, second=0) + timedelta(hours=1)
+    if not _CUT.match(row["x_ChargeId"]):
+        assert (start.minute, start.second) == (0, 0)
     inside = row["BillingPeriodStart"] <= row["ChargePeriodStart"] < row["BillingPeriodEnd"]
     assert inside == (row["ChargeClass"] == ""), "a correction is of an earlier period, a charge of its own"
+
+
+def _check_adjustment(row: Row, spec: str) -> None:
+    """Hold a row of no device to what it is: no split, no consumption, no price."""
+    costs = {row[name] for name in ("BilledCost", "EffectiveCost", "ListCost", "ContractedCost")}
+    assert len(costs) == 1
+    assert re.fullmatch(r"-?\d+\.\d+", row["BilledCost"])
+    assert row["ChargeCategory"] in {"Credit", "Adjustment"}
+    assert row["ChargeFrequency"] != "Usage-Based"
+    absent = (
+        "PricingQuantity", "PricingUnit", "ListUnitPrice", "ContractedUnitPrice", "SkuPriceId", "PricingCategory",
+        "ConsumedQuantity", "ConsumedUnit", "ResourceId", "CapacityReservationStatus",
+    )  # fmt: skip
+    assert not [name for name in absent if row[name]]
+    assert row["InvoiceId"]
+    assert row["ChargeDescription"]
+    inside = row["BillingPeriodStart"] <= row["ChargePeriodStart"] < row["BillingPeriodEnd"]
+    assert inside == (row["ChargeClass"] == ""), "a correction is of an earlier period"
+    if spec == "1.4":
+        assert not any(row[name] for name in ("x_SplitOriginId", "AllocatedMethodId", "AllocatedResourceId"))
 
 
 def _check_splits(rows: list[Row]) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from collector.ledger.database import Session
 from collector.ledger.store import Ledger
 from collector.periods.closing import close_period
+from gpuledger.accounting.adjustments import COMMITMENT, DISPUTE, MANUAL, MOVES, Adjustment
 from gpuledger.accounting.periods import Period, iso
 from gpuledger.accounting.units import US_PER_HOUR
 from gpuledger.cli.main import main
@@ -70,6 +73,35 @@ def billed_ledger(folder: Path) -> Path:
         late(ledger)
         close(ledger, hours(2, 4))
     return folder
+
+
+def adjusted_ledger(folder: Path) -> Path:
+    """Make a ledger with two closed periods, whose bills have adjustments of every kind beside charges."""
+    with open_ledger(folder) as ledger:
+        fill(ledger)
+        close(ledger, hours(0, 2))
+        late(ledger)
+        close_period(ledger, hours(2, 4), closed_by="ann", adjusters=[every_kind])
+    return folder
+
+
+def every_kind(_session: Session, period: Period, _before: Sequence[Adjustment]) -> list[Adjustment]:
+    """Return adjustments of every kind: those that move cost from the platform to vision, two of one reason among them."""
+    vision = {"organisation": "acme", "department": "research", "team": "vision", "project": "captions"}
+    found = []
+    for number, kind in enumerate(MOVES, start=1):
+        for owner, sign in ((vision, -1), ({}, 1)):
+            made = Adjustment(
+                kind, f'because of {kind}, "1"', f"policy {number}", *period[:2], sign * (10**9 + number), **owner
+            )
+            found += [made, made]
+    before = hours(0, 1)
+    dispute = Adjustment(
+        DISPUTE, "hours counted twice", "dispute 4", *before[:2], -333_333_333, **vision, corrects=hours(0, 2).label
+    )
+    manual = Adjustment(MANUAL, "=HYPERLINK", "ann", *period[:2], 7, team="speech")
+    commitment = Adjustment(COMMITMENT, "2 GPUs short", 'contract lease "a"', *period[:2], 5_000_000_001)
+    return [*found, dispute, manual, commitment]
 
 
 def export(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:

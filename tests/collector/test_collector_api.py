@@ -266,7 +266,9 @@ def test_rows_come_as_json_csv_and_arrow(filled: Site, asked: Any) -> None:
 def test_an_answer_without_rows_is_still_a_table(site: Site) -> None:
     """Nothing found is a header without lines in CSV, and a table with columns in Arrow."""
     path = f"/v1/chargeback?period={PERIOD}"
-    assert site.get(path, accept="text/csv").body.decode().startswith("key,kind,gpu_hours")
+    header = site.get(path, accept="text/csv").body.decode().strip()
+    assert header.startswith("key,kind,gpu_hours")
+    assert header.endswith("period,currency")
     assert "key" in pa.ipc.open_stream(site.get(path, accept=answers.ARROW).body).read_all().column_names
 
 
@@ -335,6 +337,18 @@ def test_openapi_lists_exactly_the_routes(filled: Site) -> None:
             assert filled.get(path).status == (400 if path in needs else 200), path
     references = {part.split('"')[0] for part in msgspec.json.encode(found).decode().split("#/components/schemas/")[1:]}
     assert references <= found["components"]["schemas"].keys()
+
+
+def test_shares_are_imported_over_http(site: Site) -> None:
+    """A share file is a book like the others; what is wrong with it is a problem with its place and the next step."""
+    shares = b'[[share]]\nteam = "vision"\ngpus = 4\n'
+    assert site.ask("POST", "/v1/shares", shares, **{"Content-Type": "application/toml"}).json["version"] == 1
+    assert [row["gpus"] for row in site.get("/v1/shares").json["rows"]] == [4.0]
+    refused = site.ask("POST", "/v1/shares?source=s.toml", shares * 2, **{"Content-Type": "application/toml"})
+    assert (refused.status, refused.json["code"]) == (422, "share_book")
+    assert refused.json["detail"].startswith("s.toml: shares 1 and 2 overlap")
+    assert site.get("/v1/loans?period=2026-10").json["share_versions"] == [1]
+    assert site.get("/v1/quotas?period=2026-10", Accept="text/csv").body.startswith(b"cluster,pool,model")
 
 
 def test_health_and_readiness(site: Site) -> None:

@@ -1,7 +1,7 @@
 """The invariants of a correct ledger, one test each, on one ledger of a mixed fleet.
 
-Not here, because the ledger cannot promise them yet: I4's "as known on date D" (charges of open periods are replaced, and
-a closed bill is the only date that can be rebuilt), and I12 (there are no loans of quota).
+Not here, because the ledger cannot promise it yet: I4's "as known on date D" (charges of open periods are replaced, and
+a closed bill is the only date that can be rebuilt).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
@@ -18,11 +19,15 @@ from analytics.invoices import invoice_html
 from collector.ledger.store import Ledger
 from collector.periods.closing import PeriodError, close_period
 from collector.pricing.carbon import import_carbon
+from collector.pricing.shares import import_shares
+from collector.queries.adjustments import adjustments
 from collector.queries.bill import bill
 from collector.queries.billing import invoice, invoices, periods
 from collector.queries.chargeback import chargeback
+from collector.queries.quotas import quotas
 from collector.queries.reconcile import reconcile
 from collector.rating import rate_dirty
+from gpuledger.accounting.adjustments import LOAN
 from gpuledger.accounting.money import cost_quanta
 from gpuledger.accounting.periods import Period, iso, parse_period
 from gpuledger.accounting.units import GPU_PARTS, US_PER_HOUR
@@ -252,19 +257,56 @@ def test_i11_what_mig_leaves_over_is_a_cost_of_its_own(ledger: Ledger) -> None:
     assert abs(sum(hour) - 2_491_500_007) <= len(hour), "each rounded once"
 
 
+def test_i12_what_is_borrowed_is_lent_and_what_is_paid_is_credited(ledger: Ledger) -> None:
+    """Each part of a share is used, lent, or idle, once; borrowers pay their usage as before, and lenders get the rest."""
+    before = {row.key: row.cost for row in chargeback(ledger, FIRST).rows}
+    shares = 'loan_percent = "33.333333"\n' + "".join(
+        f'[[share]]\nteam = "t{number}"\ngpus = "{gpus}"\n' for number, gpus in ((1, "1/7"), (2, "13/14"))
+    )
+    import_shares(ledger, shares.encode(), "toml", source="shares.toml", imported_us=NOW_US)
+    found = quotas(ledger, FIRST).rows
+    for row in found:
+        used = row.own_gpu_hours + row.borrowed_gpu_hours + row.unowned_gpu_hours + row.unlent_gpu_hours
+        share = row.own_gpu_hours + row.lent_gpu_hours + row.taken_gpu_hours + row.idle_gpu_hours
+        assert (round(used, 5), round(share, 5)) == (round(row.used_gpu_hours, 5), round(row.available_gpu_hours, 5))
+    held = sum(row.gpu_hours for row in chargeback(ledger, FIRST).rows if row.kind in {"owner", "unattributed"})
+    assert sum(row.used_gpu_hours for row in found) == pytest.approx(held)
+    assert sum(row.borrowed_gpu_hours for row in found) == pytest.approx(sum(row.lent_gpu_hours for row in found))
+    close_period(ledger, FIRST, closed_by="ann")
+    lines = [row for row in adjustments(ledger, FIRST).rows if row.kind == LOAN]
+    assert lines
+    assert sum(Decimal(row.cost or "0") for row in lines) == 0
+    for paid, credited in zip(lines[::2], lines[1::2], strict=True):
+        assert Decimal(paid.cost or "0") == -Decimal(credited.cost or "0") > 0
+    assert {row.key: row.cost for row in chargeback(ledger, FIRST).rows} == before
+
+
 def test_i13_hours_are_utc_and_cut_where_a_price_changes(ledger: Ledger) -> None:
-    """A month has its hours whatever clocks do in it, a price turns on the hour, and a record crosses none."""
+    """A month has its hours whatever clocks do in it, an hour is cut at the second where a price turns, none is crossed."""
     october = parse_period("2026-10")
     assert october.end_us - october.start_us == 31 * 24 * HOUR
     with pytest.raises(ConfigError, match="not in UTC"):
         parse_period("2026-10-25T02:00+02:00..2026-10-26")
-    with pytest.raises(PriceBookError, match="on the hour"):
-        prices(ledger, f'{BOOK}from = "{iso(START_US + THIRD)}"\n')
-    turn = f'to = "{iso(SECOND.start_us)}"\n[[price]]\nmodel = "*"\nrate = "5"\nfrom = "{iso(SECOND.start_us)}"\n'
-    prices(ledger, BOOK + turn)
+    with pytest.raises(PriceBookError, match="not a whole second"):
+        prices(ledger, f'{BOOK}from = "{iso(START_US + THIRD + 1)}"\n')
+    odd_us = 17 * 60_000_000 + 23_000_000
+    at = iso(SECOND.start_us + odd_us)
+    prices(ledger, f'{BOOK}to = "{at}"\n[[price]]\nmodel = "*"\nrate = "5"\nfrom = "{at}"\n')
     rate_dirty(ledger)
     whole = [row for row in charges(ledger) if row["device"] == "GPU-0002"]
-    assert [row["rate_quanta"] for row in whole] == [2_491_500_007] * 2 + [5_000_000_000] * 2
+    assert [(row["offset_us"], row["held_us"], row["rate_quanta"]) for row in whole] == [
+        (0, HOUR, 2_491_500_007),
+        (0, HOUR, 2_491_500_007),
+        (0, odd_us, 2_491_500_007),
+        (odd_us, HOUR - odd_us, 5_000_000_000),
+        (0, HOUR, 5_000_000_000),
+    ]
+    of_shared = [row for row in charges(ledger) if row["device"] == "GPU-0001" and row["hour_us"] == SECOND.start_us]
+    for offset_us, length_us, rate in ((0, odd_us, 2_491_500_007), (odd_us, HOUR - odd_us, 5_000_000_000)):
+        mine = [row for row in of_shared if row["offset_us"] == offset_us]
+        assert sum(row["held_us"] for row in mine) == length_us
+        assert sum(row["cost_quanta"] for row in mine) == cost_quanta(rate, length_us)
+    assert reconcile(ledger, BOTH).ok
     minute = records("GPU-0001", START_US, START_US + HOUR)[0]
     crossing = msgspec.structs.replace(minute, start_us=BOTH.end_us - 1, end_us=BOTH.end_us + 1, held_us=2, active_us=0)
     [refused] = ledger.ingest([frame(11, [crossing])])

@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from gpuledger.rows import csv_bytes, flat_rows
+from gpuledger.rows import csv_bytes, flat_rows, with_context
 
 
 def test_what_a_row_holds_by_name_becomes_columns_of_its_field() -> None:
@@ -40,3 +40,13 @@ def test_everything_else_is_written_as_it_is(value: object) -> None:
     """Money below zero is text that is a number, and stays one."""
     [row] = csv.DictReader(io.StringIO(csv_bytes(["key", "z"], [{"key": value, "z": 1}]).decode(), newline=""))
     assert row["key"] == ("" if value is None else str(value))
+
+
+def test_rows_of_money_say_their_period_and_currency() -> None:
+    """A table leaves alone, so that each row says what it is of; a row that says so itself keeps its own."""
+    answer = {"period": {"label": "2026-10"}, "currency": "EUR"}
+    assert with_context(answer, [{"key": "a"}, {"key": "b", "period": "2026-09"}]) == [
+        {"key": "a", "period": "2026-10", "currency": "EUR"},
+        {"key": "b", "period": "2026-09", "currency": "EUR"},
+    ]
+    assert with_context({"period": {"label": "2026-10"}}, [{"key": "a"}]) == [{"key": "a"}]

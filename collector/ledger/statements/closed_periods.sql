@@ -10,6 +10,7 @@ SELECT
     p.currency,
     p.price_version,
     p.owner_version,
+    p.share_version,
     p.charge_count,
     p.charge_quanta,
     p.unpriced_part_us,

@@ -10,6 +10,7 @@ WITH own AS (
 
 SELECT
     i.invoice_number,
+    i.period_id,
     i.kind,
     i.organisation,
     i.department,

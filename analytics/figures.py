@@ -1,0 +1,32 @@
+"""Figures on pages that are printed: hours, amounts, shares and months, with a true minus."""
+
+from __future__ import annotations
+
+import calendar
+from decimal import Decimal
+from typing import Final
+
+UNKNOWN: Final = "\N{EN DASH}"
+MINUS: Final = "\N{MINUS SIGN}"
+
+
+def hours(value: float) -> str:
+    """Return GPU-hours to a tenth."""
+    return f"{value + 0.0:,.1f}".replace("-0.0", "0.0").replace("-", MINUS)
+
+
+def amount(value: str | Decimal | int) -> str:
+    """Return money to the cent."""
+    return f"{Decimal(value):,.2f}".replace("-", MINUS)
+
+
+def percent(ratio: float | None) -> str:
+    """Return a share in whole percent; a dash where there is none."""
+    return UNKNOWN if ratio is None else f"{ratio * 100:.0f} %"
+
+
+def month(label: str) -> str:
+    """Return `October 2026` for 2026-10; any other cut as it is called."""
+    year, _, number = label.partition("-")
+    named = len(label) == len("2026-10") and year.isdigit() and number.isdigit()
+    return f"{calendar.month_name[int(number)]} {year}" if named else label

@@ -1,0 +1,1 @@
+"""Documents of others that the ledger is held against."""
