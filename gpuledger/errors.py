@@ -12,6 +12,7 @@ GpuLedgerError
 ├── PriceBookError         a price file or a look-up of a price
 ├── OwnerMappingError      an owner file or a rule
 ├── PolicyBookError        a policy file or an entry of it
+├── AnalysisError          figures that cannot be compared or added up as they are
 ├── ShareBookError         a share file, or what shares are made from
 ├── ImportFileError        a job log that cannot be read at all
 ├── OutsideError           a bill or a job log that the ledger cannot be held against
@@ -115,6 +116,10 @@ class PriceBookError(GpuLedgerError, Terminal):
 
 class OwnerMappingError(GpuLedgerError, Terminal):
     """An owner file or one of its rules cannot be used."""
+
+
+class AnalysisError(GpuLedgerError, Terminal):
+    """Figures that cannot be compared or added up as they are: another grain, a column that is not there."""
 
 
 class ShareBookError(GpuLedgerError, Terminal):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from datetime import tzinfo
 from typing import NamedTuple
 
 import msgspec
@@ -77,12 +78,12 @@ def try_book(ledger: Ledger, importing: Importing, content: bytes, as_format: Fi
     rate_dirty(ledger)
     with trial(ledger) as trying:
         with trying.snapshot() as session:
-            before = _bills(session)
+            before = _bills(session, ledger.calendar.days)
         report = importing(trying, content, as_format, source=source, imported_us=ledger.now_us())
         if report.changed:
             rate_dirty(trying)
         with trying.snapshot() as session:
-            after = _bills(session) if report.changed else before
+            after = _bills(session, ledger.calendar.days) if report.changed else before
             books = session.execute("price_newest").to_pylist()
     rows = [
         _change(key, before.get(key, _Bill()), after.get(key, _Bill()))
@@ -100,10 +101,10 @@ def try_book(ledger: Ledger, importing: Importing, content: bytes, as_format: Fi
     )
 
 
-def _bills(session: Session) -> dict[_Key, _Bill]:
+def _bills(session: Session, zone: tzinfo) -> dict[_Key, _Bill]:
     """Return what each team would be billed for each open period: charges and adjustments."""
     found: defaultdict[_Key, _Bill] = defaultdict(_Bill)
-    for period in open_periods(session, closed_periods(session)):
+    for period in open_periods(session, closed_periods(session), zone):
         bounds = {"from_us": period.start_us, "to_us": period.end_us}
         for row in session.execute("bills_charged", bounds).to_pylist():
             key = (period.label, row["organisation"], row["department"], row["team"])
