@@ -28,6 +28,7 @@ known AS (
 
 SELECT
     k.hour_us,
+    k.offset_us,
     d.cluster,
     d.node,
     d.device_key AS device,
