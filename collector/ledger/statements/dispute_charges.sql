@@ -9,6 +9,7 @@ WITH asked AS (
 known AS (
     SELECT
         c.hour_us,
+        c.offset_us,
         c.device_id,
         c.holder_id,
         c.state,
