@@ -9,7 +9,6 @@ WITH asked AS (
 known AS (
     SELECT
         c.hour_us,
-        c.offset_us,
         c.device_id,
         c.holder_id,
         c.state,
@@ -29,13 +28,13 @@ known AS (
 
 SELECT
     k.hour_us,
-    k.offset_us,
     d.cluster,
     d.node,
     d.device_key AS device,
     h.holder_key AS holder,
     k.state,
     coalesce(r.reason, '') AS reason,
+    0 AS offset_us,  -- a dispute is about whole hours, also where one is cut
     coalesce(sum(c.held_us), 0)::BIGINT AS held_us,
     coalesce(sum(c.cost_quanta), 0)::BIGINT AS cost_quanta
 FROM disputed_charges AS k
