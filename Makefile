@@ -44,8 +44,8 @@ check: $(STAMP) ## format, lint, types, imports, SQL
 	$(BIN)/lint-imports
 	$(BIN)/sqlfluff lint --processes 2 $(SQL)
 
-bench: $(STAMP) ## every figure the README quotes, as ratios to a baseline in the same run
-	$(BIN)/python -m benchmarks
+bench: $(STAMP) ## every figure the README quotes, as ratios to a baseline in the same run; BENCH_GPUS=10000 for that size
+	BENCH_GPUS=$(BENCH_GPUS) $(BIN)/python -m benchmarks $(BENCH)
 
 format: $(STAMP) ## format the code
 	$(BIN)/ruff format .

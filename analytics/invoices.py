@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from itertools import groupby
 from typing import Any, Final, NamedTuple
@@ -11,8 +12,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from analytics.figures import amount, hours, month, percent
 from analytics.words import ADJUSTMENT_WORDS, PLATFORM, title
+from gpuledger.zones import find_zone
 
 Document = Mapping[str, Any]
+NO_PRICE: Final = "no price"
 NO_PROJECT: Final = "GPUs that were held"
 _STATES: Final = {
     "active": "at work",
@@ -58,7 +61,10 @@ def invoice_html(answer: Document) -> str:
         department=title(head["department"]),
         organisation=title(head["organisation"]),
         period=month(head["period"]),
-        issued=head["issued_at"][:10],
+        zone=head["zone"],
+        issued=_day(head["issued_at"], head["zone"]),
+        created=head["issued_at"],
+        unpriced=hours(head["unpriced_gpu_hours"]) if head["unpriced_gpu_hours"] else "",
         gpu_hours=hours(head["gpu_hours"]),
         complete=percent(head["complete_ratio"]),
         payable=amount(head["payable"]),
@@ -120,11 +126,17 @@ def _section_of(row: Document) -> tuple[bool, str, str, bool]:
 def _adjusted(rows: Sequence[Document]) -> Section:
     """Return the adjustments of an invoice; their time is that of other lines, and is not counted again."""
     lines = [
-        Line(row["because"], ADJUSTMENT_WORDS[row["kind"]], hours(row["gpu_hours"]), amount(row["payable"]))
+        Line(_reason(row), ADJUSTMENT_WORDS[row["kind"]], hours(row["gpu_hours"]), amount(row["payable"]))
         for row in rows
     ]
     payable = amount(sum(Decimal(row["payable"]) for row in rows))
     return Section("Adjustments", ("What for", "Kind"), tuple(lines), "", payable)
+
+
+def _reason(row: Document) -> str:
+    """Return what an adjustment is for, with the GPUs that it is about where it names none itself."""
+    gpu = f"{row['model']} {row['mig_profile']}".strip()
+    return f"{row['because']} ({gpu})" if gpu else str(row["because"])
 
 
 def _section(corrects: str, project: str, rows: Sequence[Document]) -> Section:
@@ -141,4 +153,11 @@ def _section(corrects: str, project: str, rows: Sequence[Document]) -> Section:
 
 def _line(row: Document) -> Line:
     gpu = f"{row['model']} {row['mig_profile']}".strip()
-    return Line(gpu, _STATES[row["state"]], hours(row["gpu_hours"]), amount(row["payable"]))
+    unpriced = row["unpriced_gpu_hours"] and row["unpriced_gpu_hours"] == row["gpu_hours"]
+    payable = NO_PRICE if unpriced else amount(row["payable"])
+    return Line(gpu, _STATES[row["state"]], hours(row["gpu_hours"]), payable)
+
+
+def _day(at: str, zone: str) -> str:
+    """Return the date of an instant by the days of a zone."""
+    return f"{datetime.fromisoformat(at).astimezone(find_zone(zone)):%Y-%m-%d}"

@@ -6,13 +6,14 @@ Pure: documents in, frames out. Money is Decimal(38, 9), hours and energy Float6
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
 import polars as pl
 
 from gpuledger.model import UNWATCHED_STATES
+from gpuledger.zones import find_zone
 
 Document = Mapping[str, Any]
 
@@ -75,7 +76,7 @@ def chargeback_frame(answer: Document) -> pl.DataFrame:
 def timeline_states(answer: Document) -> pl.DataFrame:
     """Return GPU-hours for each step and state of a timeline answer."""
     rows = [
-        {"at": instant(step["at"]), "state": state, "gpu_hours": hours}
+        {"at": _step(answer, step["at"]), "state": state, "gpu_hours": hours}
         for step in answer["rows"]
         for state, hours in step["states"].items()
     ]
@@ -85,11 +86,18 @@ def timeline_states(answer: Document) -> pl.DataFrame:
 def timeline_costs(answer: Document) -> pl.DataFrame:
     """Return the cost for each step and team (or what nobody is billed for) of a timeline answer."""
     rows = [
-        {"at": instant(step["at"]), "key": key, "cost": money(cost)}
+        {"at": _step(answer, step["at"]), "key": key, "cost": money(cost)}
         for step in answer["rows"]
         for key, cost in step["costs"].items()
     ]
     return pl.DataFrame(rows, schema=COSTS_SCHEMA)
+
+
+def _step(answer: Document, at: str) -> datetime:
+    """Return when a step begins: an hour in UTC, a day as the midnight that its zone calls it by."""
+    if answer["grain"] == "hour":
+        return instant(at)
+    return instant(at).astimezone(find_zone(answer["period"]["zone"])).replace(tzinfo=UTC)
 
 
 def idle_frame(answer: Document) -> pl.DataFrame:

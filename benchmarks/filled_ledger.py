@@ -30,13 +30,28 @@ INSERT INTO price_entries BY NAME
         1 AS price_version, 0 AS entry, '' AS cluster, '' AS pool, '*' AS model, '' AS mig_profile,
         2490000000 AS rate_quanta, 118 AS carbon_g_per_kwh;
 INSERT INTO batches VALUES (1, 'a', 'b', 0, 'c', 'n', 'x', 1, {start}, {end}, 0, 0, '');
-INSERT INTO charges
+INSERT INTO charges BY NAME
+    WITH hours AS (
+        SELECT
+            {start} + h * 3600000000 AS hour_us, d AS device_id,
+            CASE WHEN (d + h) % 3 = 0 THEN 600000000 + (hash(d, h) % 2400000000)::BIGINT ELSE 3600000000 END AS used_us,
+            (d + h // 24) % {holders} AS who, (d + h // 24) % 9 AS team, (hash(h, d) % 1800000)::BIGINT AS energy_mj
+        FROM range(744) t(h), range({gpus}) u(d)
+    ),
+    parts AS (
+        SELECT *, part, CASE WHEN part = 0 THEN used_us ELSE 3600000000 - used_us END AS held_us
+        FROM hours, range(2) v(part)
+        WHERE part = 0 OR used_us < 3600000000
+    )
     SELECT
-        {start} + h * 3600000000, d, CASE WHEN part = 0 THEN (d + h // 24) % {holders} END, 1 + 2 * part, part,
-        CASE WHEN part = 0 THEN (d + h // 24) % 9 END, 1200000000 * (2 - part), 300000000, 0, 1000000, 0, 1, 0, 1,
-        2490000000, 830000000 * (2 - part), 207500000
-    FROM range(744) t(h), range({gpus}) u(d), range(2) v(part)
-    WHERE part = 0 OR (d + h) % 3 = 0;
+        hour_us, device_id, CASE WHEN part = 0 THEN who END AS holder_id, 1 + 2 * part AS state, part AS reason_id,
+        CASE WHEN part = 0 THEN team END AS owner_id, held_us,
+        CASE WHEN part = 0 THEN held_us // 4 ELSE 0 END AS active_us,
+        CASE WHEN part = 0 AND device_id % 50 = 0 THEN held_us // 8 ELSE 0 END AS active_unknown_us, energy_mj,
+        0 AS energy_unknown_us, 1 AS price_version, 0 AS price_entry, 1 AS owner_version, 2490000000 AS rate_quanta,
+        held_us * 249 // 360 AS cost_quanta,
+        CASE WHEN part = 0 THEN held_us // 4 ELSE 0 END * 249 // 360 AS active_cost_quanta
+    FROM parts;
 """
 
 

@@ -1,11 +1,16 @@
-"""CPU and memory of a process and those that it started, from /proc."""
+"""CPU and memory of a process and those that it started, from /proc; work in a process of its own, with its peak."""
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import resource
 import socket
 import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 _CPUCLOCK_SCHED: Final = 2  # as in clock_getcpuclockid(3)
 
@@ -37,6 +42,34 @@ def usage_of(pids: list[int]) -> Usage:
         sum(private for _, private in memory) / 1024,
         len(pids),
     )
+
+
+class Measured(NamedTuple):
+    """What work in a process of its own returned, and what it took."""
+
+    result: Any
+    seconds: float
+    cpu_s: float  # of all its threads: what neighbours do to a machine moves it less
+    peak_mib: float
+
+
+def apart(work: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401 - whatever the work returns
+    """Return what `work`, a function of a module, returns in a process of its own; this one has no ledger open."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
+        return pool.submit(work, *arguments).result()
+
+
+def measured(work: Callable[[], Any]) -> Measured:
+    """Do work in this process, which should be a fresh one: the peak is that of all that it has done."""
+    began, used = time.perf_counter(), time.process_time()
+    result = work()
+    seconds, cpu_s = time.perf_counter() - began, time.process_time() - used
+    return Measured(result, seconds, cpu_s, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def gpus(default: int) -> int:
+    """Return how many GPUs to measure with: BENCH_GPUS, or the size that a benchmark takes by itself."""
+    return int(os.environ.get("BENCH_GPUS") or default)
 
 
 def free_port() -> int:

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -20,11 +21,14 @@ from starlette.applications import Starlette
 from collector.api.application import build
 from collector.api.metrics import CollectorMetrics
 from collector.api.services import Figures, Rater, Services
+from collector.audit.heads import make_checkpoint
+from collector.audit.keys import load_private
 from collector.commit import GroupCommit
 from collector.config import CollectorSettings
+from collector.ledger.calendar import CalendarChange
 from collector.ledger.store import Ledger, LedgerOptions
 from gpuledger.clock import Clock, WallClock
-from gpuledger.errors import LedgerError
+from gpuledger.errors import AuditError, LedgerError
 
 GRACE_S: Final = 20
 OnReady = Callable[[str], None]
@@ -114,7 +118,8 @@ class _Server(uvicorn.Server):
 
 @contextmanager
 def _open(settings: CollectorSettings, clock: Clock) -> Iterator[Ledger]:
-    options = LedgerOptions(threads=settings.ledger.threads)
+    calendar = CalendarChange(settings.billing.zone, settings.billing.grace_hours)
+    options = LedgerOptions(threads=settings.ledger.threads, calendar=calendar)
     with Ledger.open(settings.ledger.directory, clock=clock, options=options) as ledger:
         yield ledger
 
@@ -139,21 +144,44 @@ def _application(settings: CollectorSettings, ledger: Ledger, clock: Clock) -> S
     metrics = CollectorMetrics()
     rater = Rater(ledger)
     commit = GroupCommit(ledger, settings.ingest, metrics.committed)
+    signing = _signing(settings, ledger)
     services = Services(ledger, commit, rater, Figures(ledger, rater, clock), metrics, clock)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         commit.start()
-        idle = asyncio.create_task(checkpoint_when_idle(ledger, settings.ledger.checkpoint_idle_s))
+        tasks = [asyncio.create_task(checkpoint_when_idle(ledger, settings.ledger.checkpoint_idle_s))]
+        if signing:
+            tasks.append(asyncio.create_task(sign_heads(signing, settings.audit.every_s)))
         try:
             yield
         finally:
-            idle.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await idle
+            for task in tasks:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
             await commit.stop()
 
     return build(services, lifespan)
+
+
+def _signing(settings: CollectorSettings, ledger: Ledger) -> Callable[[], object] | None:
+    """Return what signs the head of the audit log, where there is a key to do it with."""
+    key = load_private(settings.audit.key)
+    if key is None:
+        return None
+    place = settings.audit.checkpoints or settings.ledger.directory / "checkpoints"
+    return partial(make_checkpoint, ledger, settings.audit.origin, key, place)
+
+
+async def sign_heads(sign: Callable[[], object], every_s: float) -> None:
+    """Sign the head of the audit log now and every `every_s` seconds, also where nothing was added."""
+    while True:
+        try:
+            await asyncio.to_thread(sign)
+        except (AuditError, LedgerError) as error:
+            _log.error("the audit log has no new checkpoint: %s", error)
+        await asyncio.sleep(every_s)
 
 
 class Folding(Protocol):

@@ -8,6 +8,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from collector.ledger.calendar import MAX_GRACE_HOURS
+
 MIB = 1024 * 1024
 
 
@@ -38,9 +40,27 @@ class IngestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     queue_bytes: Annotated[int, Meta(ge=MIB, le=8_192 * MIB)] = 256 * MIB
 
 
+class AuditSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[audit]: the key that signs checkpoints of the audit log, and the second place that keeps them."""
+
+    key: Path | None = None  # PEM, or in the environment as GPULEDGER_AUDIT_KEY; without one nothing is signed
+    checkpoints: Path | None = None  # by default a folder beside the ledger; better one on another machine
+    every_s: Annotated[int, Meta(ge=10, le=86_400)] = 3_600
+    origin: Annotated[str, Meta(pattern=r"^[^\s+]+$")] = "gpuledger"  # what checkpoints call this log
+
+
+class BillingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[billing]: whose days a month means, and how long late data is waited for; absent: as the ledger has it."""
+
+    zone: Annotated[str, Meta(min_length=1)] | None = None  # of the IANA database; a new ledger has UTC
+    grace_hours: Annotated[int, Meta(ge=0, le=MAX_GRACE_HOURS)] | None = None  # a new ledger has none
+
+
 class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The collector's whole configuration."""
 
     server: ServerSettings = ServerSettings()
     ledger: LedgerSettings = LedgerSettings()
     ingest: IngestSettings = IngestSettings()
+    audit: AuditSettings = AuditSettings()
+    billing: BillingSettings = BillingSettings()

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import pyarrow as pa
 
+from collector.cut_usage import usage_of_segments
 from collector.ledger.database import Session
 from collector.ledger.store import Ledger
 from collector.periods.closed import ClosedPeriod, closed_periods, period_of
@@ -24,17 +25,14 @@ from collector.pricing.stored import (
     owners_of_version,
     prices_of_version,
 )
+from collector.rated_prices import find_rates
 from gpuledger.accounting.intervals import Interval
 from gpuledger.accounting.ownership import Owner
-from gpuledger.accounting.pricebook import Price, Priced
 from gpuledger.accounting.units import US_PER_HOUR
 from gpuledger.accounting.validity import segments
 
 HOURS_PER_PASS: Final = 744  # a month of one cluster in one transaction; ingest waits for no more than one pass
 
-_PRICE_SCHEMA: Final = pa.schema(
-    [(name, pa.int64()) for name in ("device_id", "from_us", "to_us", "price_entry", "rate_quanta")]
-)
 _OWNER_SCHEMA: Final = pa.schema(
     [
         ("holder_id", pa.int64()),
@@ -90,11 +88,10 @@ def _rate_pass(session: Session, limit: int) -> RatingReport:
     hours = pending["hour_us"].to_pylist()  # in ascending order
     current = _Pass(session, pending, Interval(hours[0], hours[-1] + US_PER_HOUR))
     prices, owners = _books(session, closed)
-    staged = {
-        "rate_pass": pending,
-        "rate_prices": _price_segments(current, prices),
-        "rate_owners": _owner_segments(current, owners),
-    }
+    staged = {"rate_pass": pending, "rate_owners": _owner_segments(current, owners)}
+    rates = find_rates(session, pending, current.span, prices.book if prices else None)
+    staged |= {"rate_prices": rates.prices, "rate_payers": rates.payers, "rate_segments": rates.segments}
+    staged["rate_pieces"] = usage_of_segments(session, rates.segments, current.first_and_last)
     params = {
         **current.first_and_last,
         "price_version": prices.version.number if prices else None,
@@ -128,32 +125,6 @@ def _books(session: Session, closed: ClosedPeriod | None) -> tuple[StoredPrices 
         None if prices is None else prices_of_version(session, prices),
         None if owners is None else owners_of_version(session, owners),
     )
-
-
-def _price_segments(current: _Pass, prices: StoredPrices | None) -> pa.Table:
-    """Return which rate applies to each device from when until when; unpriced time has no row."""
-    if prices is None:
-        return _PRICE_SCHEMA.empty_table()
-    rows: list[dict[str, int]] = []
-    known: dict[tuple[Priced, int], Price | None] = {}
-    devices = current.session.execute("rate_devices", tables={"rate_pass": current.hours}).to_pylist()
-    for start_us, end_us in segments(current.span, prices.book.entries):
-        for device in devices:
-            asked = Priced(**{name: device[name] for name in Priced._fields})
-            if (asked, start_us) not in known:
-                known[asked, start_us] = prices.book.price(asked, start_us)
-            price = known[asked, start_us]
-            if price is not None:
-                rows.append(
-                    {
-                        "device_id": device["device_id"],
-                        "from_us": start_us,
-                        "to_us": end_us,
-                        "price_entry": price.entry,
-                        "rate_quanta": price.rate_quanta,
-                    }
-                )
-    return pa.Table.from_pylist(rows, schema=_PRICE_SCHEMA)
 
 
 def _owner_segments(current: _Pass, owners: StoredOwners | None) -> pa.Table:

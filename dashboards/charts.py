@@ -133,7 +133,7 @@ def _over_time(frame: pl.DataFrame, measure: _Measure, colours: Mapping[str, str
             ),
             order=alt.Order("order:Q"),
             tooltip=[
-                alt.Tooltip("at:T", title="UTC", timeUnit=unit, format=when),
+                alt.Tooltip("at:T", title="UTC" if step == "hour" else "Day", timeUnit=unit, format=when),
                 alt.Tooltip("label:N", title="Of"),
                 alt.Tooltip(f"{measure.field}:Q", title=measure.name, format=",.2f"),
             ],

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import polars as pl
 
 from analytics.overview import total_cost, unwatched_hours
+from analytics.words import ADJUSTMENT_WORDS
 from dashboards import wording
 
 Document = Mapping[str, Any]
@@ -22,7 +24,9 @@ class Note(NamedTuple):
     serious: bool = False
 
 
-def notes(frame: pl.DataFrame, chargeback: Document, status: Document) -> tuple[Note, ...]:
+def notes(
+    frame: pl.DataFrame, chargeback: Document, status: Document, adjustments: Document | None = None
+) -> tuple[Note, ...]:
     """Return what the figures leave out, the gravest first, each with the next step."""
     hours = float(frame["gpu_hours"].sum())
     found = [
@@ -32,6 +36,7 @@ def notes(frame: pl.DataFrame, chargeback: Document, status: Document) -> tuple[
         _unattributed(frame, chargeback["currency"] or ""),
         _quarantined(status.get("quarantined") or 0),
         _pending(chargeback.get("pending_hours") or 0),
+        _adjusted(adjustments["rows"] if adjustments else (), chargeback["currency"] or ""),
         _finality(chargeback, status),
     ]
     return tuple(note for note in found if note)
@@ -84,6 +89,19 @@ def _pending(hours: int) -> Note | None:
     if not hours:
         return None
     return Note(f"{hours:,} h", "wait to be rated again: reload in a moment for the newest figures.", serious=True)
+
+
+def _adjusted(rows: Sequence[Document], currency: str) -> Note | None:
+    """Say what bills have beside charges: of teams, since what the platform has is the other side of it."""
+    sums: dict[str, Decimal] = {}
+    for row in rows:
+        if row["team"] and row["cost"] is not None:
+            sums[row["kind"]] = sums.get(row["kind"], Decimal(0)) + Decimal(row["cost"])
+    if not sums:
+        return None
+    kinds = ", ".join(f"{ADJUSTMENT_WORDS[kind]} {wording.money(amount, currency)}" for kind, amount in sums.items())
+    text = f"adjustments of teams' bills, which these charges are without: {kinds}."
+    return Note(wording.money(sum(sums.values(), Decimal(0)), currency), text, "gpuledger invoice list")
 
 
 def _finality(chargeback: Document, status: Document) -> Note:

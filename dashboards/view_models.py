@@ -78,6 +78,7 @@ class Answers(NamedTuple):
     spoken: str  # in November so far
     before: Document | None = None
     before_name: str = ""
+    adjustments: Document | None = None
 
 
 def overview(answers: Answers) -> Overview:
@@ -90,7 +91,7 @@ def overview(answers: Answers) -> Overview:
         lead=findings.lead(frame, waste, currency),
         kpis=kpis(frame, waste, answers),
         waste=waste,
-        notes=find_notes(frame, answers.chargeback, answers.status),
+        notes=find_notes(frame, answers.chargeback, answers.status, answers.adjustments),
     )
 
 

@@ -11,8 +11,12 @@ GpuLedgerError
 ├── ConservationError      shares, energy or money do not add up
 ├── PriceBookError         a price file or a look-up of a price
 ├── OwnerMappingError      an owner file or a rule
+├── PolicyBookError        a policy file or an entry of it
+├── AnalysisError          figures that cannot be compared or added up as they are
+├── ShareBookError         a share file, or what shares are made from
 ├── ImportFileError        a job log that cannot be read at all
-└── OutsideError           a bill or a job log that the ledger cannot be held against
+├── OutsideError           a bill or a job log that the ledger cannot be held against
+└── AuditError             an audit log, checkpoint or key that cannot be used
 
 `Transient` marks what may succeed when tried again, `Terminal` what will not.
 """
@@ -114,9 +118,25 @@ class OwnerMappingError(GpuLedgerError, Terminal):
     """An owner file or one of its rules cannot be used."""
 
 
+class AnalysisError(GpuLedgerError, Terminal):
+    """Figures that cannot be compared or added up as they are: another grain, a column that is not there."""
+
+
+class ShareBookError(GpuLedgerError, Terminal):
+    """A share file, or what a scheduler says of quotas, cannot be used."""
+
+
+class PolicyBookError(GpuLedgerError, Terminal):
+    """A policy file or one of its entries cannot be used."""
+
+
 class ImportFileError(GpuLedgerError, Terminal):
     """A job log cannot be read at all (single bad lines are reported, not raised)."""
 
 
 class OutsideError(GpuLedgerError, Terminal):
     """A bill or a job log of somebody else that the ledger cannot be held against."""
+
+
+class AuditError(GpuLedgerError, Terminal):
+    """An audit log, a checkpoint, a proof or a key that is not what it should be."""

@@ -18,7 +18,7 @@ from analytics.reports.exact import QUANTA_PLACES, decimal_text, money_text, or_
 from analytics.reports.focus_columns import cost_and_usage
 from analytics.reports.focus_invoices import LINE_KEY
 from analytics.reports.focus_periods import BillingPeriod, Issuer, issued
-from analytics.reports.focus_split import METHOD, PLACES, method_details, with_shares
+from analytics.reports.focus_split import METHOD, PLACES, method_details, with_ends, with_shares
 from gpuledger.accounting.units import GPU_PARTS, MJ_PER_KWH, US_PER_HOUR
 from gpuledger.model import HELD_STATES, State
 
@@ -34,7 +34,7 @@ def charge_rows(
     Lines of a device's hour belong together: the split needs all of them. Lines without a price are for the caller to
     refuse or to leave out: no cost is not zero.
     """
-    split = with_shares(names.with_tags(lines)).with_columns(
+    split = with_shares(names.with_tags(with_ends(lines))).with_columns(
         names.state().alias("state_name"), pl.col("corrects").fill_null("")
     )
     owners = _accounts(split, issuer)
@@ -97,13 +97,13 @@ def _costs() -> dict[str, pl.Expr]:
 
 
 def _quantities() -> dict[str, pl.Expr]:
-    hour = pl.from_epoch("hour_us", time_unit="us")
+    begins = pl.from_epoch(pl.col("hour_us") + pl.col("offset_us"), time_unit="us")
     return {
         "PricingQuantity": decimal_text(pl.col("hours"), PLACES),
         "PricingUnit": names.pricing_unit(),
         "ConsumedQuantity": decimal_text(pl.col("part_hours"), PLACES),
-        "ChargePeriodStart": hour.dt.strftime("%FT%TZ"),
-        "ChargePeriodEnd": hour.dt.offset_by("1h").dt.strftime("%FT%TZ"),
+        "ChargePeriodStart": begins.dt.strftime("%FT%TZ"),
+        "ChargePeriodEnd": pl.from_epoch("end_us", time_unit="us").dt.strftime("%FT%TZ"),
         "ChargeClass": pl.when(pl.col("corrects") != "").then(pl.lit("Correction")),
         "ChargeDescription": names.description(),
     }

@@ -9,7 +9,7 @@ import msgspec
 import polars as pl
 
 from analytics.reports.exact import or_null
-from gpuledger.accounting.units import GPU_PARTS
+from gpuledger.accounting.units import GPU_PARTS, US_PER_SECOND
 from gpuledger.model import State
 
 STATE_NAMES: Final = {int(state): state.label for state in State}
@@ -83,7 +83,13 @@ def use_id(origin: str) -> pl.Expr:
 
 def charge_id() -> pl.Expr:
     """Return what the ledger calls the charge of a line (of a correction: the one that it corrects)."""
-    hour = pl.from_epoch("hour_us", time_unit="us").dt.strftime("%FT%H")
+    begins = pl.from_epoch(pl.col("hour_us") + pl.col("offset_us"), time_unit="us")
+    within = pl.when(pl.col("offset_us") % US_PER_SECOND == 0).then(begins.dt.strftime("%FT%T"))
+    hour = (
+        pl.when(pl.col("offset_us") == 0)
+        .then(begins.dt.strftime("%FT%H"))
+        .otherwise(within.otherwise(begins.dt.strftime("%FT%T%.6f")))
+    )
     names = [
         pl.col(name).fill_null("").str.replace_all("%", "%25", literal=True).str.replace_all("@", "%40", literal=True)
         for name in ("cluster", "node", "device", "holder")

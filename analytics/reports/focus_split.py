@@ -53,10 +53,26 @@ def method_details(ratio: pl.Expr, hours: pl.Expr, unit: pl.Expr) -> pl.Expr:
     )
 
 
+def with_ends(lines: pl.DataFrame) -> pl.DataFrame:
+    """Add `end_us`: the end of each line's hour, or where a price turned in it of its segment."""
+    segment = ["period_id", "hour_us", "device_id", "offset_us"]
+    within = ["period_id", "hour_us", "device_id"]
+    following = pl.col("offset_us").shift(-1).over(within, order_by="offset_us").fill_null(US_PER_HOUR)
+    ends = lines.select(segment).unique().with_columns((pl.col("hour_us") + following).alias("end_us"))
+    return lines.join(ends, on=segment, how="left", maintain_order="left", nulls_equal=True)
+
+
 def _origin_id() -> pl.Expr:
-    place = pl.format(
-        "{}/{}/{}@{}", "cluster", "device", "device_id", pl.from_epoch("hour_us", "us").dt.strftime("%FT%HZ")
+    hour = pl.from_epoch("hour_us", "us").dt.strftime("%FT%HZ")
+    turned = pl.when(pl.col("offset_us") == 0).then(pl.lit("")).otherwise(pl.format("+{}us", "offset_us"))
+    # holders may have prices of their own: what is split is the time at one price
+    prices = pl.col("price_entry").n_unique().over("period_id", "hour_us", "device_id", "offset_us")
+    priced = (
+        pl.when(prices == 1)
+        .then(pl.lit(""))
+        .otherwise(pl.format("/entry {}", pl.col("price_entry").cast(pl.String).fill_null("none")))
     )
+    place = pl.format("{}/{}/{}@{}{}{}", "cluster", "device", "device_id", hour, turned, priced)
     correction = pl.format("correction/{}/{}/{}", "period_id", "row", place)
     return pl.when(pl.col("period_id").is_null()).then(place).otherwise(correction)
 

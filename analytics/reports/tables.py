@@ -30,6 +30,7 @@ _INVOICE: Final[dict[str, pl.DataType]] = {
     "period": pl.String(),
     **dict.fromkeys(_OWNER[:3], pl.String()),
     "gpu_hours": HOURS,
+    "unpriced_gpu_hours": HOURS,
     "complete_ratio": pl.Decimal(38, 6),
     "currency": pl.String(),
     "cost": MONEY,
@@ -41,6 +42,7 @@ _INVOICE_LINE: Final[dict[str, pl.DataType]] = {
     "line": pl.Int64(),
     **dict.fromkeys(("kind", "project", "model", "mig_profile", "state", "corrects", "because"), pl.String()),
     "gpu_hours": HOURS,
+    "unpriced_gpu_hours": HOURS,
     "cost": MONEY,
     "payable": CENTS,
 }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -14,6 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from collector.api.answers import ARROW, JSON, negotiate, offered_for, render, render_table
+from collector.api.asking import ask
+from collector.api.changes import Change, parse_request, read_number
 from collector.api.metrics import FiguresCollector
 from collector.api.parameters import Parameter, each_once, read_parameters
 from collector.api.problems import problem, refusal, respond
@@ -24,13 +24,16 @@ from collector.imports.apply import apply_import
 from collector.imports.payload import decode_import
 from collector.ledger.intake import BatchResult
 from collector.periods.closing import close_period
+from collector.policies.imports import import_policies
 from collector.pricing.carbon import import_carbon
 from collector.pricing.files import parse_owner_map
-from collector.pricing.imports import import_directory, import_owners, import_prices
+from collector.pricing.imports import ImportReport, import_directory, import_owners, import_prices
 from collector.pricing.records import file_format
+from collector.pricing.shares import import_shares
+from collector.queries.book_trials import try_book
 from gpuledger.accounting.periods import parse_period
 from gpuledger.client import BatchReceipt
-from gpuledger.errors import ConfigError, LedgerError, WireError
+from gpuledger.errors import LedgerError, WireError
 from gpuledger.wire import MAX_FRAME_BYTES
 
 
@@ -45,6 +48,12 @@ class CloseRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 Handler = Callable[[Request], Awaitable[Response]]
 MAX_DOCUMENT_BYTES: Final = 64 * 1024 * 1024
 MAX_REQUEST_BYTES: Final = 64 * 1024
+BOOKS: Final[dict[str, Callable[..., ImportReport]]] = {
+    "prices": import_prices,
+    "owners": import_owners,
+    "directory": import_directory,
+    "policies": import_policies,
+}
 SOURCE: Final = Parameter("source", "the name of the file, for messages and the history", default="")
 
 
@@ -75,14 +84,14 @@ def question(services: Services, asked: Question) -> Handler:
 
     async def handle(request: Request) -> Response:
         media_type = negotiate(request.headers.get("accept", "*/*"), offered)
-        values = read_parameters(asked.parameters, each_once(request.query_params.multi_items()))
+        given = each_once(request.query_params.multi_items())
+        values = read_parameters(asked.parameters, given, services.ledger.calendar.days)
 
         def answer() -> Response:
-            if asked.rated:
-                services.rater.rate()
             if asked.table and media_type == ARROW:
+                services.rater.rate()
                 return render_table(asked.table(services.ledger, **values))
-            return render(asked.ask(services.ledger, **values), media_type)
+            return render(ask(services.ledger, asked, values, services.rater.rate), media_type)
 
         return await run_in_threadpool(answer)
 
@@ -99,9 +108,19 @@ def owners(services: Services) -> Handler:
     return _book(services, import_owners)
 
 
+def policies(services: Services) -> Handler:
+    """Import a policy book."""
+    return _book(services, import_policies)
+
+
 def directory(services: Services) -> Handler:
     """Import a directory of people."""
     return _book(services, import_directory)
+
+
+def shares(services: Services) -> Handler:
+    """Import a share book."""
+    return _book(services, import_shares)
 
 
 def carbon(services: Services) -> Handler:
@@ -113,7 +132,8 @@ def try_mapping(services: Services, asked: Question) -> Handler:
     """Hold an owner mapping against the ledger without storing it."""
 
     async def handle(request: Request) -> Response:
-        values = read_parameters((SOURCE, *asked.parameters), each_once(request.query_params.multi_items()))
+        given = each_once(request.query_params.multi_items())
+        values = read_parameters((SOURCE, *asked.parameters), given, services.ledger.calendar.days)
         as_format = file_format(request.headers.get("content-type", ""))
         content = await _body(request, MAX_DOCUMENT_BYTES)
         source = values.pop("source") or f"upload.{as_format}"
@@ -124,6 +144,21 @@ def try_mapping(services: Services, asked: Question) -> Handler:
             return asked.ask(services.ledger, parse_owner_map(content, as_format, source), **values)
 
         return Response(msgspec.json.encode(await run_in_threadpool(answer)), media_type=JSON)
+
+    return handle
+
+
+def book_trial(services: Services, kind: str) -> Handler:
+    """Say what a book would change; nothing is stored."""
+
+    async def handle(request: Request) -> Response:
+        source = read_parameters((SOURCE,), each_once(request.query_params.multi_items()))["source"]
+        as_format = file_format(request.headers.get("content-type", ""))
+        content = await _body(request, MAX_DOCUMENT_BYTES)
+        report = await run_in_threadpool(
+            try_book, services.ledger, BOOKS[kind], content, as_format, source=source or f"upload.{as_format}"
+        )
+        return Response(msgspec.json.encode(report), media_type=JSON)
 
     return handle
 
@@ -144,7 +179,7 @@ def close(services: Services) -> Handler:
 
     async def handle(request: Request) -> Response:
         asked = parse_close_request(await _body(request, MAX_REQUEST_BYTES))
-        period = parse_period(asked.period)
+        period = parse_period(asked.period, services.ledger.calendar.days)
         report = await run_in_threadpool(
             close_period, services.ledger, period, closed_by=asked.by, exception=asked.exception
         )
@@ -156,16 +191,19 @@ def close(services: Services) -> Handler:
 
 def parse_close_request(body: bytes) -> CloseRequest:
     """Return what a body asks to close. Raises ConfigError where that is unclear: what is closed is closed for ever."""
-    hint = 'send {"period":"2026-11","by":"ann"}'
-    try:
-        asked = msgspec.json.decode(body, type=CloseRequest)
-        pairs = json.loads(body, object_pairs_hook=list)
-    except ValueError as error:  # msgspec's errors and those of text that is no Unicode are such
-        raise ConfigError(f"this does not ask for a period: {error}", hint=hint) from error
-    twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
-    if twice:
-        raise ConfigError(f'"{twice[0]}" is given twice', hint=f"say it once: {hint}")
-    return asked
+    return parse_request(body, CloseRequest, '{"period":"2026-11","by":"ann"}')
+
+
+def change(services: Services, asked: Change) -> Handler:
+    """Do what somebody decided about bills."""
+
+    async def handle(request: Request) -> Response:
+        number = read_number(request.path_params["number"]) if request.path_params else 0
+        body = parse_request(await _body(request, MAX_REQUEST_BYTES), asked.takes, asked.example)
+        report = await run_in_threadpool(asked.do, services.ledger, number, body)
+        return Response(msgspec.json.encode(report), media_type=JSON)
+
+    return handle
 
 
 def health(_services: Services) -> Handler:

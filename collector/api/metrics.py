@@ -23,6 +23,18 @@ class TeamFigures(NamedTuple):
     gpu_seconds: dict[str, float]  # by state
 
 
+class ShareFigures(NamedTuple):
+    """One team's share of some devices in the newest whole hour, what it held and borrowed: GPUs, the hour's mean."""
+
+    team: str
+    cluster: str
+    pool: str
+    model: str
+    share: float
+    used: float
+    borrowed: float
+
+
 class LedgerFigures(NamedTuple):
     """What the ledger holds, as metrics show it."""
 
@@ -31,6 +43,7 @@ class LedgerFigures(NamedTuple):
     unpriced_gpu_seconds: float = 0.0
     unobserved_gpu_seconds: float = 0.0
     watermarks_us: dict[str, int] = {}  # by cluster  # noqa: RUF012 - never changed
+    shares: tuple[ShareFigures, ...] = ()
 
 
 class CollectorMetrics:
@@ -119,3 +132,22 @@ class FiguresCollector(Collector):
         yield CounterMetricFamily(
             "gpuledger_unobserved_gpu_seconds", "GPU-seconds without telemetry", value=figures.unobserved_gpu_seconds
         )
+        yield from _share_families(figures.shares)
+
+
+def _share_families(shares: Iterable[ShareFigures]) -> Iterable[Metric]:
+    """Yield what teams have of their shares: nothing where nobody has one."""
+    labels = ["team", "cluster", "pool", "model"]
+    families = {
+        "share": GaugeMetricFamily("gpuledger_share_gpus", "GPUs that are a team's share", labels=labels),
+        "used": GaugeMetricFamily(
+            "gpuledger_share_used_gpus", "GPUs that a team with a share held in the newest whole hour", labels=labels
+        ),
+        "borrowed": GaugeMetricFamily(
+            "gpuledger_share_borrowed_gpus", "GPUs of those that were on loan to the team", labels=labels
+        ),
+    }
+    for each in shares:
+        for name, family in families.items():
+            family.add_metric([each.team, each.cluster, each.pool, each.model], getattr(each, name))
+    yield from families.values()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import http
+import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -16,6 +17,7 @@ from collector.api.routes import Route
 
 Document = dict[str, Any]
 PATH = "/openapi.json"
+_IN_PATH: Final = re.compile(r"{(\w+)}")
 
 
 def document(routes: Sequence[Route], version: str) -> Document:
@@ -45,7 +47,7 @@ def document(routes: Sequence[Route], version: str) -> Document:
 
 
 def _operation(route: Route, schemas: dict[type[msgspec.Struct], Document]) -> Document:
-    name = route.path.removeprefix("/v1").strip("/").replace("/", "_")
+    name = route.path.removeprefix("/v1").strip("/").replace("/", "_").translate({ord("{"): None, ord("}"): None})
     answers = {
         media_type: {"schema": schemas[route.answer]} if route.answer and media_type == JSON else {}
         for media_type in route.media_types
@@ -58,8 +60,9 @@ def _operation(route: Route, schemas: dict[type[msgspec.Struct], Document]) -> D
             **{str(status): _refusal(status, schemas[Problem]) for status in route.refusals},
         },
     }
-    if route.parameters:
-        found["parameters"] = [_parameter(parameter) for parameter in route.parameters]
+    in_path = [_path_parameter(name) for name in _IN_PATH.findall(route.path)]
+    if route.parameters or in_path:
+        found["parameters"] = [*in_path, *(_parameter(parameter) for parameter in route.parameters)]
     if route.body_types:
         found["requestBody"] = {"required": True, "content": {media_type: {} for media_type in route.body_types}}
     return found
@@ -78,6 +81,10 @@ def _parameter(parameter: Parameter) -> Document:
         "required": parameter.default is None,
         "schema": schema,
     }
+
+
+def _path_parameter(name: str) -> Document:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1}}
 
 
 def _refusal(status: int, schema: Document) -> Document:

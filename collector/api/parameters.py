@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, tzinfo
 from typing import Any, NamedTuple
 
 from gpuledger.accounting.periods import Period, month_of, parse_instant, parse_period
@@ -12,15 +13,19 @@ from gpuledger.errors import ConfigError
 
 
 class Parameter(NamedTuple):
-    """One parameter of a request. `parse` raises ConfigError; without a `default` it is required."""
+    """One parameter of a request. `parse` raises ConfigError; without a `default` it is required.
+
+    `by_days`: `parse` takes the zone whose days the text means.
+    """
 
     name: str
     means: str
-    parse: Callable[[str], Any] = str
+    parse: Callable[..., Any] = str
     default: str | None = None
     choices: tuple[str, ...] = ()
+    by_days: bool = False
 
-    def read(self, text: str | None) -> Any:  # noqa: ANN401 - whatever the question takes
+    def read(self, text: str | None, zone: tzinfo = UTC) -> Any:  # noqa: ANN401 - whatever the question takes
         """Return the value of the parameter's text, or of its default."""
         given = self.default if text is None else text
         if given is None:
@@ -30,11 +35,14 @@ class Parameter(NamedTuple):
                 f'{self.name} "{given}" is not known',
                 hint=_near(given, self.choices, "one of: " + ", ".join(self.choices)),
             )
-        return self.parse(given)
+        return self.parse(given, zone) if self.by_days else self.parse(given)
 
 
-def read_parameters(known: Iterable[Parameter], given: Mapping[str, str]) -> dict[str, Any]:
-    """Return the values of all `known` parameters; raises ConfigError where one is wrong or another is given."""
+def read_parameters(known: Iterable[Parameter], given: Mapping[str, str], zone: tzinfo = UTC) -> dict[str, Any]:
+    """Return the values of all `known` parameters; raises ConfigError where one is wrong or another is given.
+
+    Periods mean the days of `zone`.
+    """
     names = [parameter.name for parameter in known]
     for name in given:
         if name not in names:
@@ -42,7 +50,7 @@ def read_parameters(known: Iterable[Parameter], given: Mapping[str, str]) -> dic
                 f'there is no parameter "{name}" here',
                 hint=_near(name, names, "there are: " + (", ".join(names) or "none")),
             )
-    return {parameter.name: parameter.read(given.get(parameter.name)) for parameter in known}
+    return {parameter.name: parameter.read(given.get(parameter.name), zone) for parameter in known}
 
 
 def each_once(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -66,19 +74,19 @@ def bounded(low: int, high: int) -> Callable[[str], int]:
     return read
 
 
-def parse_period_or_current(text: str) -> Period:
+def parse_period_or_current(text: str, zone: tzinfo) -> Period:
     """Return the period that `text` names; the current month where it is empty."""
-    return parse_period(text) if text else month_of(WallClock().now_us())
+    return parse_period(text, zone) if text else month_of(WallClock().now_us(), zone)
 
 
-def parse_optional_period(text: str) -> Period | None:
+def parse_optional_period(text: str, zone: tzinfo) -> Period | None:
     """Return the period that `text` names; None where it is empty."""
-    return parse_period(text) if text else None
+    return parse_period(text, zone) if text else None
 
 
-def parse_optional_instant(text: str) -> int | None:
+def parse_optional_instant(text: str, zone: tzinfo = UTC) -> int | None:
     """Return the instant that `text` names; None where it is empty."""
-    return parse_instant(text) if text else None
+    return parse_instant(text, zone) if text else None
 
 
 def _near(name: str, known: Iterable[str], otherwise: str) -> str:

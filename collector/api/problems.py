@@ -14,13 +14,16 @@ from starlette.responses import Response
 from collector.commit import RETRY_AFTER_S, OverloadError
 from collector.ledger.intake import BatchResult
 from collector.periods.closing import PeriodError
+from collector.periods.entries import EntryError
 from gpuledger.errors import (
     ConfigError,
     GpuLedgerError,
     ImportFileError,
     LedgerError,
     OwnerMappingError,
+    PolicyBookError,
     PriceBookError,
+    ShareBookError,
     WireError,
 )
 
@@ -31,10 +34,13 @@ _WIRE_STATUS: Final = {"too_large": 413, "conflict": 409}  # any other code is 4
 _STATUS: Final[tuple[tuple[type[GpuLedgerError], int, str], ...]] = (
     (OverloadError, 503, "overload"),
     (PeriodError, 409, "period"),
+    (EntryError, 409, "entry"),
     (LedgerError, 503, "ledger"),
     (ConfigError, 400, "parameter"),
     (PriceBookError, 422, "price_book"),
     (OwnerMappingError, 422, "owner_mapping"),
+    (ShareBookError, 422, "share_book"),
+    (PolicyBookError, 422, "policy_book"),
     (ImportFileError, 422, "import"),
 )
 

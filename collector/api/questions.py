@@ -16,25 +16,36 @@ from collector.api.parameters import (
     parse_optional_period,
     parse_period_or_current,
 )
+from collector.periods.verifying import verify_period
 from collector.queries.adjustments import adjustments
+from collector.queries.audit import audit, audit_checkpoints, audit_entries
 from collector.queries.bill import KINDS, bill, bill_table
 from collector.queries.billing import invoice, invoices, periods
 from collector.queries.books import carbon, directory, owners, prices
 from collector.queries.charge_id import parse_charge_id
 from collector.queries.chargeback import chargeback
+from collector.queries.contracts import contracts
+from collector.queries.disputes import dispute, disputes
+from collector.queries.entered import entered
 from collector.queries.explain import explain
 from collector.queries.facts import DEFAULT_LIMIT, charges, devices, events, quarantine, usage
+from collector.queries.gap import gap
 from collector.queries.grouping import BY, VIEWS
 from collector.queries.idle import idle
 from collector.queries.job_time import ASPECTS, job_time, job_time_table
+from collector.queries.loans import loans
 from collector.queries.node_costs import node_costs
 from collector.queries.owner_moves import owner_moves
 from collector.queries.owner_trials import owner, try_owner
+from collector.queries.policies import policies
+from collector.queries.quotas import quotas
 from collector.queries.reconcile import reconcile
+from collector.queries.shares import shares
 from collector.queries.status import status
 from collector.queries.timeline import GRAINS, timeline
 from collector.queries.utilization import utilization
 from gpuledger.accounting.idle_policy import POLICIES
+from gpuledger.accounting.periods import parse_period
 
 MAX_LIMIT: Final = 1_000_000
 
@@ -64,15 +75,19 @@ class Question(NamedTuple):
         return found
 
 
-_WORDS: Final = "YYYY-MM, or FROM..TO in ISO 8601 (UTC; TO itself is not included)"
-PERIOD: Final = Parameter("period", f"{_WORDS}; absent: this month", parse_period_or_current, default="")
-ANY_PERIOD: Final = Parameter("period", f"{_WORDS}; absent: ever", parse_optional_period, default="")
+_WORDS: Final = (
+    "YYYY-MM, YYYY-Qn, YYYY-Wnn, or FROM..TO in ISO 8601, by the days of the billing zone, or in UTC with a Z"
+    " (TO itself is not included)"
+)
+PERIOD: Final = Parameter("period", f"{_WORDS}; absent: this month", parse_period_or_current, default="", by_days=True)
+ANY_PERIOD: Final = Parameter("period", f"{_WORDS}; absent: ever", parse_optional_period, default="", by_days=True)
+CLOSED: Final = Parameter("period", f"a closed one: {_WORDS}", parse_period, by_days=True)
 GROUP: Final = Parameter("by", "what to group by", default="team", choices=BY)
 VIEW: Final = Parameter("view", "charge what was held, or what was active", default="allocation", choices=VIEWS)
 IDLE_POLICY: Final = Parameter(
     "idle_policy", "who pays for time that nobody held", default=POLICIES[0], choices=POLICIES
 )
-GRAIN: Final = Parameter("grain", "the length of a step", default="hour", choices=tuple(GRAINS))
+GRAIN: Final = Parameter("grain", "the length of a step", default="hour", choices=GRAINS)
 DEVICE: Final = Parameter("device", "the key of one device; absent: all", default="")
 CHARGE: Final = Parameter("charge", "the name of a charge, as /v1/charges has it", parse_charge_id)
 KIND: Final = Parameter("kind", "charges of hours, or corrections of closed periods", default="charge", choices=KINDS)
@@ -83,17 +98,29 @@ HOLDER: Final = Parameter("holder", "the key of a holder, as /v1/usage has it")
 AT: Final = Parameter(
     "at", "an instant in ISO 8601 (UTC); absent: when it last held a device", parse_optional_instant, default=""
 )
+DISPUTE: Final = Parameter("id", "the number of a dispute", bounded(1, 2**31 - 1))
+AS_KNOWN: Final = Parameter(
+    "as_known", "answer with what was known at this instant; absent: now", parse_optional_instant, "", by_days=True
+)
 NUMBER: Final = Parameter("number", "the number of an invoice", bounded(1, 2**31 - 1))
+ACT: Final = Parameter("act", "only acts of this name, such as price.import; absent: all", default="")
+ACTOR: Final = Parameter("actor", "only what this one did; absent: all", default="")
+FIRST: Final = Parameter("first", "the sequence to begin with", bounded(0, 2**53 - 1), default="0")
 LIMIT: Final = Parameter("limit", "the most rows to return", bounded(1, MAX_LIMIT), default=str(DEFAULT_LIMIT))
 
 QUESTIONS: Final[tuple[Question, ...]] = (
     Question("status", "what the ledger holds and how far it is known", status),
     Question(
-        "chargeback", "what each group held, used and cost", chargeback, (PERIOD, GROUP, VIEW, IDLE_POLICY), rated=True
+        "chargeback",
+        "what each group held, used and cost",
+        chargeback,
+        (PERIOD, GROUP, VIEW, IDLE_POLICY, AS_KNOWN),
+        rated=True,
     ),
-    Question("utilization", "time in each state, by group", utilization, (PERIOD, GROUP), rated=True),
-    Question("idle", "who held devices without work, the dearest first", idle, (PERIOD,), rated=True),
-    Question("reconcile", "the conservation proof of a period", reconcile, (PERIOD,), rated=True),
+    Question("gap", "what each team held and did not use, by cause", gap, (PERIOD,), rated=True),
+    Question("utilization", "time in each state, by group", utilization, (PERIOD, GROUP, AS_KNOWN), rated=True),
+    Question("idle", "who held devices without work, the dearest first", idle, (PERIOD, AS_KNOWN), rated=True),
+    Question("reconcile", "the conservation proof of a period", reconcile, (PERIOD, AS_KNOWN), rated=True),
     Question(
         "node_costs",
         "what each node's devices cost and how long they existed, by day",
@@ -101,7 +128,7 @@ QUESTIONS: Final[tuple[Question, ...]] = (
         (PERIOD,),
         rated=True,
     ),
-    Question("timeline", "states and costs over time", timeline, (PERIOD, GRAIN), rated=True),
+    Question("timeline", "states and costs over time", timeline, (PERIOD, GRAIN, AS_KNOWN), rated=True),
     Question("charges", "charges, hour by hour", charges, (PERIOD, DEVICE, LIMIT), rated=True),
     Question("explain", "one charge down to its evidence", explain, (CHARGE,), rated=True),
     Question("bill", "lines of bills, whole, for exports", bill, (PERIOD, KIND), rated=True, table=bill_table),
@@ -109,17 +136,29 @@ QUESTIONS: Final[tuple[Question, ...]] = (
     Question("usage", "usage records as reported", usage, (PERIOD, DEVICE, LIMIT)),
     Question("devices", "the devices that were ever seen", devices),
     Question("events", "what happened", events, (ANY_PERIOD, LIMIT)),
-    Question("periods", "billing periods: open, closing and closed", periods, rated=True),
+    Question("periods", "billing periods: open, closing and closed", periods, (AS_KNOWN,), rated=True),
+    Question("verification", "a closed bill made again from its inputs, and compared", verify_period, (CLOSED,)),
     Question(
         "adjustments", "what bills have beside charges and corrections, and why", adjustments, (PERIOD,), rated=True
     ),
-    Question("invoices", "all invoices and credit notes", invoices),
+    Question("disputes", "all disputes: what is in question, decided and billed", disputes, rated=True),
+    Question("dispute", "one dispute, its history and its charges", dispute, (DISPUTE,), rated=True),
+    Question("entered", "adjustments that people entered, and whose bill has them", entered),
+    Question("invoices", "all invoices and credit notes", invoices, (AS_KNOWN,)),
     Question("invoice", "one invoice, line by line", invoice, (NUMBER,)),
     Question("prices", "the newest price book", prices),
+    Question("contracts", "what contracts committed, what of it was covered and what was short", contracts, (PERIOD,)),
     Question("owners", "the newest owner mapping", owners),
+    Question("policies", "the newest policy book", policies),
     Question("owner", "which owner rule applies to a holder, and why not the others", owner, (HOLDER, AT)),
+    Question("shares", "the newest share book", shares),
+    Question("loans", "what teams had of the idle shares of others, and what that cost", loans, (PERIOD,), rated=True),
+    Question("quotas", "use against shares: borrowed, lent, idle", quotas, (PERIOD,), rated=True),
     Question("directory", "the newest directory of people", directory),
     Question("carbon", "regions whose carbon intensity is known by the hour", carbon),
+    Question("audit", "what was done, and by whom, the newest first", audit, (ANY_PERIOD, ACT, ACTOR, LIMIT)),
+    Question("audit/entries", "the audit log as it is kept, for a verifier", audit_entries, (FIRST,)),
+    Question("audit/checkpoints", "signed heads of the audit log", audit_checkpoints),
     Question("quarantine", "batches that were refused and kept", quarantine, (LIMIT,)),
 )
 

@@ -10,6 +10,7 @@ import msgspec
 
 from collector.api import handlers
 from collector.api.answers import JSON, offered_for
+from collector.api.changes import CHANGES
 from collector.api.handlers import Handler
 from collector.api.parameters import Parameter
 from collector.api.questions import OWNER_CHECKS, QUESTIONS
@@ -18,6 +19,7 @@ from collector.imports.payload import MEDIA_TYPE as JOB_IMPORT
 from collector.imports.payload import Applied
 from collector.periods.closing import CloseReport
 from collector.pricing.imports import ImportReport
+from collector.queries.book_trials import BookTrial
 from gpuledger.client import BatchReceipt
 from gpuledger.wire import MEDIA_TYPE as BATCH
 
@@ -64,6 +66,20 @@ def routes() -> Iterator[Route]:
         ImportReport, body_types=BOOKS, parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
     )  # fmt: skip
     yield Route(
+        "POST", "/v1/shares", "make this file the whole share book", handlers.shares,
+        ImportReport, body_types=BOOKS, parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
+    )  # fmt: skip
+    yield Route(
+        "POST", "/v1/policies", "make this file the whole policy book", handlers.policies,
+        ImportReport, body_types=("application/toml",), parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
+    )  # fmt: skip
+    for kind in handlers.BOOKS:
+        yield Route(
+            "POST", f"/v1/{kind}/trial", f"what this file would change of open bills as the {kind}; stores nothing",
+            partial(handlers.book_trial, kind=kind),
+            BookTrial, body_types=BOOKS, parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
+        )  # fmt: skip
+    yield Route(
         "POST", "/v1/carbon", "add hours of a region's carbon intensity", handlers.carbon,
         ImportReport, body_types=("text/csv",), parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
     )  # fmt: skip
@@ -82,6 +98,11 @@ def routes() -> Iterator[Route]:
         "POST", "/v1/periods", "close a billing period", handlers.close,
         CloseReport, body_types=(JSON,), refusals=(400, 409, 413, 503),
     )  # fmt: skip
+    for change in CHANGES:
+        yield Route(
+            "POST", change.path, change.means, partial(handlers.change, asked=change),
+            change.answer, body_types=(JSON,), refusals=(400, 409, 413, 503),
+        )  # fmt: skip
     for asked in QUESTIONS:
         yield Route(
             "GET", asked.path, asked.means, partial(handlers.question, asked=asked),

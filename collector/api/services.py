@@ -6,10 +6,11 @@ import threading
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from collector.api.metrics import CollectorMetrics, LedgerFigures, TeamFigures
+from collector.api.metrics import CollectorMetrics, LedgerFigures, ShareFigures, TeamFigures
 from collector.commit import GroupCommit
 from collector.ledger.store import Ledger
 from collector.queries.chargeback import ChargebackRow, chargeback
+from collector.queries.quotas import quotas
 from collector.rating import rate_dirty
 from gpuledger.accounting.periods import Period
 from gpuledger.accounting.units import US_PER_HOUR
@@ -91,6 +92,19 @@ def ledger_figures(ledger: Ledger) -> LedgerFigures:
         unpriced_gpu_seconds=whole.unpriced_gpu_hours * _SECONDS_PER_HOUR,
         unobserved_gpu_seconds=whole.unobserved_gpu_hours * _SECONDS_PER_HOUR,
         watermarks_us=watermarks_us,
+        shares=_shares(ledger, max(watermarks_us.values()) // US_PER_HOUR * US_PER_HOUR),
+    )
+
+
+def _shares(ledger: Ledger, until_us: int) -> tuple[ShareFigures, ...]:
+    """Return how teams stand to their shares in the hour before `until_us`."""
+    hour = quotas(ledger, Period(until_us - US_PER_HOUR, until_us, "newest whole hour"))
+    return tuple(
+        ShareFigures(
+            row.team, row.cluster, row.pool, row.model, row.share_gpus, row.used_gpu_hours, row.borrowed_gpu_hours
+        )
+        for row in hour.rows
+        if row.share_gpus is not None
     )
 
 

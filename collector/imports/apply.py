@@ -6,6 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from collector.audit.canonical import Value
+from collector.audit.log import record as audit
 from collector.imports.batches import Booked, build_batches
 from collector.imports.booking import BookedRun, Booking, Outcome, decide_booking
 from collector.imports.findings import Problem
@@ -14,6 +16,7 @@ from collector.imports.jobs import JobRecord
 from collector.imports.payload import Applied, JobImport
 from collector.imports.pools import check_capacity, find_pools
 from collector.imports.report import ImportReport, Tally
+from collector.imports.shifted import require_same_zone
 from collector.ledger.database import Session
 from collector.ledger.stages import staged
 from collector.ledger.store import Ledger
@@ -57,7 +60,9 @@ def apply_import(ledger: Ledger, chunk: JobImport) -> Applied:
     if not chunk.records:
         return Applied()
     with ledger.alone():
-        plan = _Plan(chunk, _known_runs(ledger, chunk.records), ledger.now_us())
+        known = _known_runs(ledger, chunk.records)
+        require_same_zone(chunk.records, known)
+        plan = _Plan(chunk, known, ledger.now_us())
         _book(ledger, chunk, plan)
     return plan.applied()
 
@@ -147,5 +152,7 @@ def _book(ledger: Ledger, chunk: JobImport, plan: _Plan) -> None:
 
     def keep_runs(session: Session) -> None:
         session.execute("import_keep_runs", tables={"incoming_runs": runs})
+        booked: dict[str, Value] = {"runs": len(plan.runs), "import": chunk.import_id}
+        audit(session, plan.now_us, "jobs.import", chunk.import_id, booked)
 
     ledger.store(intakes, also=keep_runs)

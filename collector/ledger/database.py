@@ -116,6 +116,17 @@ class Session:
         """Return a second connection to the same database."""
         return Session(self._connection.cursor())
 
+    def copy_to(self, path: Path) -> None:
+        """Write the whole database, as it is now, into a new file."""
+        quoted = str(path).replace("'", "''")
+        self._call(f"ATTACH '{quoted}' AS replica")
+        try:
+            with self.transaction(), self._naming("copy of the ledger", hint=DISK_HINT):
+                [[name]] = self._connection.execute("SELECT current_database()").fetchall()
+                self._connection.execute(f'COPY FROM DATABASE "{name}" TO replica')
+        finally:
+            self._call("DETACH replica")
+
     def checkpoint(self) -> None:
         """Write the log of changes into the database file."""
         self._call("CHECKPOINT")

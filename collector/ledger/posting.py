@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from collector.audit.events import Act
+from collector.audit.log import append
 from collector.ledger.database import Session
 from collector.ledger.dimensions import Place, device_row, evidence_row, holder_row
 from collector.ledger.incoming import IncomingUsage
@@ -18,6 +20,7 @@ from collector.ledger.stages import staged
 from collector.ledger.state import State
 from gpuledger import wire
 from gpuledger.accounting.intervals import Interval
+from gpuledger.accounting.periods import iso
 from gpuledger.accounting.units import US_PER_HOUR
 from gpuledger.errors import WireError
 from gpuledger.model import Event
@@ -41,6 +44,7 @@ class Posting:
         self._batches: Rows = []
         self._energy: Rows = []
         self._events: Rows = []
+        self._acts: list[Act] = []
         self._touched: set[Place] = set()
         self._dirty: set[tuple[str, int]] = set()
         self._unused: dict[int, int] = {}
@@ -68,6 +72,7 @@ class Posting:
         """Write everything that was taken; call it inside a transaction."""
         self._write_dimensions(session)
         self._write_facts(session)
+        append(session, self._received_us, self._acts)
         if self._quarantine:
             self._quarantine.write(session)
 
@@ -99,6 +104,10 @@ class Posting:
         batch_id = state.next_batch_id
         state.next_batch_id += 1
         state.taken.add((batch.agent, batch.boot), batch.sequence, batch.sequence + 1)
+        if batch.agent not in state.agents:
+            state.agents.add(batch.agent)
+            where = {"cluster": batch.cluster, "node": batch.node}
+            self._acts.append(Act("agent.new", batch.agent, batch.agent, where))
         self._digests[batch.id] = digest
         self._batches.append(_batch_row(batch, batch_id, digest, self._received_us))
         devices = [self._device(batch, index, spans) for index in range(len(batch.devices))]
@@ -145,6 +154,9 @@ class Posting:
                 "details": msgspec.json.encode(event.details).decode(),
             }
         )
+        if event.severity == "error":
+            said = {"device": event.device, "holder": event.holder, "message": event.message, "at": iso(event.at_us)}
+            self._acts.append(Act(f"event.{event.kind}", batch.agent, f"{batch.cluster}/{batch.node}", said))
         if event.kind == "device_retired":
             place = Place(batch.cluster, batch.node, event.device)
             self._state.retired[place].add(event.at_us)
@@ -164,11 +176,7 @@ class Posting:
         changed: dict[int, list[Life]] = {}
         for place in self._touched:
             changed |= state.relive(place)
-        if changed:
-            rows = [{"device_id": key, **life._asdict()} for key, found in changed.items() for life in found]
-            lives = {"incoming_lives": staged("incoming_lives", rows)}
-            for name in ("delete_lives", "insert_lives", "update_device_lives"):
-                session.execute(name, tables=lives)
+        write_lives(session, changed)
 
     def _write_facts(self, session: Session) -> None:
         _insert(session, "batches", self._batches)
@@ -182,6 +190,15 @@ class Posting:
         session.execute("merge_usage_hourly", {"first_hour_us": min(hours), "last_hour_us": max(hours)}, usage)
         dirty: Rows = [{"cluster": cluster, "hour_us": hour_us} for cluster, hour_us in sorted(self._dirty)]
         _insert(session, "dirty_hours", dirty, stage="incoming_dirty")
+
+
+def write_lives(session: Session, changed: Mapping[int, list[Life]]) -> None:
+    """Write the lives of devices that are not what they were."""
+    if changed:
+        rows = [{"device_id": key, **life._asdict()} for key, found in changed.items() for life in found]
+        lives = {"incoming_lives": staged("incoming_lives", rows)}
+        for name in ("delete_lives", "insert_lives", "update_device_lives"):
+            session.execute(name, tables=lives)
 
 
 def identities(intakes: Iterable[Intake], state: State) -> Rows:

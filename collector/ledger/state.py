@@ -40,6 +40,7 @@ class State:
         self.taken: Covered[tuple[str, str]] = Covered(
             ((row["agent"], row["boot"]), row["begins"], row["past"]) for row in rows("select_sequences")
         )
+        self.agents = {row["agent"] for row in rows("select_sequences")}
         self.covered: Covered[int] = Covered(
             (row["device_id"], row["start_us"], row["end_us"])
             for name in ("select_covered_hours", "select_covered_parts")

@@ -11,6 +11,7 @@ from typing import NamedTuple, Self
 import pyarrow as pa
 
 from collector.ledger import intake, migrate
+from collector.ledger.calendar import Calendar, CalendarChange, apply_change, stored_calendar
 from collector.ledger.database import FILE, DirectoryLock, Parameters, Session, Tables, connect
 from collector.ledger.intake import BatchResult, Intake
 from collector.ledger.posting import Posting, identities
@@ -27,6 +28,7 @@ class LedgerOptions(NamedTuple):
 
     threads: int = 2  # of the database
     quarantine: QuarantineLimits = DEFAULT_LIMITS
+    calendar: CalendarChange = CalendarChange()
 
 
 class Ledger:
@@ -52,6 +54,7 @@ class Ledger:
         self._writing = threading.RLock()
         self._opening = threading.Lock()
         self._state: State | None = None
+        self._calendar = Calendar()
 
     @classmethod
     def open(
@@ -124,6 +127,16 @@ class Ledger:
         with self._writing:
             yield
 
+    @property
+    def calendar(self) -> Calendar:
+        """Return by which days it is billed."""
+        return self._calendar
+
+    def change_calendar(self, change: CalendarChange) -> None:
+        """Keep a new billing calendar. Raises ConfigError where it is none that charges by the hour can follow."""
+        with self.transaction() as session:
+            self._calendar = apply_change(session, change, self.now_us())
+
     def now_us(self) -> int:
         """Return the collector's clock: nothing that it books lies after it."""
         return self._clock.now_us()
@@ -157,6 +170,15 @@ class Ledger:
                 raise
             return results
 
+    def copy_to(self, path: Path) -> None:
+        """Write the whole ledger, as it is now, into a new database file; nobody waits for that."""
+        with self._opening:
+            session = self._writer.another()
+        try:
+            session.copy_to(path)
+        finally:
+            session.close()
+
     def probe(self) -> None:
         """Raise LedgerError where a transaction would not commit."""
         with self._writing, self._writer.transaction() as session:
@@ -172,11 +194,14 @@ class Ledger:
         if not self.read_only:
             migrate.migrate(self._writer, steps, self._clock.now_us())
             self._load_state()
-        elif migrate.pending(self._writer, steps):
+            self.change_calendar(self._options.calendar)
+            return
+        if migrate.pending(self._writer, steps):
             raise LedgerError(
                 f"the ledger in {self.directory} was made by an older version",
                 hint="open it once for writing (gpuledger collector) to bring it up to date",
             )
+        self._calendar = stored_calendar(self._writer)
 
     def _load_state(self) -> State:
         self._state = State(self._writer)

@@ -11,6 +11,11 @@ from typing import Any, Final
 import pyarrow as pa
 
 from collector.ledger.database import Session
+from collector.periods.committing import commitments
+from collector.periods.lent import idle_of, loans_of
+from collector.periods.manual import manual_adjustments
+from collector.periods.resolving import dispute_adjustments
+from collector.policies import adjusters as policies
 from gpuledger.accounting.adjustments import KINDS, Adjustment, require_conserved
 from gpuledger.accounting.periods import Period
 from gpuledger.errors import ConservationError
@@ -18,7 +23,17 @@ from gpuledger.errors import ConservationError
 # From the charges of a period that are rated, and the adjustments so far: what else its bill has.
 Adjuster = Callable[[Session, Period, Sequence[Adjustment]], list[Adjustment]]
 
-ADJUSTERS: Final[tuple[Adjuster, ...]] = ()
+# Basis, free tier, fault credit, loans, commitments, idle share, then what was decided; why: docs/guides/policies.md.
+# Idle time is moved once: idle_of stands back where a policy has moved it.
+ADJUSTERS: Final[tuple[Adjuster, ...]] = (
+    policies.own_time,  # basis, free tier, fault credit
+    loans_of,
+    commitments,
+    policies.idle_share,
+    idle_of,
+    dispute_adjustments,
+    manual_adjustments,
+)
 
 _SCHEMA: Final = pa.schema([
     *((name, pa.int64()) for name in ("adjustment", "from_us", "to_us", "state", "cost_quanta")),

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from collector.ledger.database import Session
+from collector.ledger.slices import slices
 from gpuledger.accounting.intervals import Interval, gaps
+
+HourDigests = list[tuple[int, str]]
+
+_SEPARATOR: Final = chr(30)
 
 
 class ClosedPeriod(NamedTuple):
@@ -22,6 +28,8 @@ class ClosedPeriod(NamedTuple):
     currency: str
     price_version: int | None
     owner_version: int | None
+    share_version: int | None
+    policy_version: int | None
     charge_count: int
     charge_quanta: int
     unpriced_part_us: int
@@ -31,6 +39,8 @@ class ClosedPeriod(NamedTuple):
     adjustment_count: int
     adjustment_quanta: int
     digest: bytes
+    zone: str
+    last_batch_id: int  # the newest batch that its bill knows of; 0: none
 
     @property
     def cost_quanta(self) -> int:
@@ -59,8 +69,28 @@ def all_closed(closed: Sequence[ClosedPeriod], period: Interval) -> bool:
     return not gaps([Interval(each.from_us, each.to_us) for each in closed], period)
 
 
+def charge_digests(session: Session, from_us: int, to_us: int) -> HourDigests:
+    """Return the digest of every hour's charges in `[from_us, to_us)`."""
+    found: HourDigests = []
+    for part in slices(session, from_us, to_us):
+        bounds = {"from_us": part.start_us, "to_us": part.end_us}
+        rows = session.execute("period_digest_charges", bounds).to_pylist()
+        found += [(row["hour_us"], row["digest"]) for row in rows]
+    return found
+
+
+def seal(session: Session, period_id: int, charges: HourDigests) -> bytes:
+    """Return the SHA-256 (hexadecimal) of a bill: the digests of its charges, then what else is on it.
+
+    Charges and corrections go in the order of their hours (which no two of them share), adjustments after them.
+    """
+    rows = session.execute("period_digest_rest", {"period_id": period_id}).to_pylist()
+    corrections = [(row["hour_us"], row["digest"]) for row in rows if row["kind"] == "correction"]
+    adjustments = [(row["hour_us"], row["digest"]) for row in rows if row["kind"] == "adjustment"]
+    lines = [f"{hour_us}:{digest}" for hour_us, digest in [*sorted([*charges, *corrections]), *adjustments]]
+    return hashlib.sha256(_SEPARATOR.join(lines).encode()).hexdigest().encode()
+
+
 def digest_of(session: Session, period_id: int, from_us: int, to_us: int) -> bytes:
-    """Return the SHA-256 (hexadecimal) of the bill of a period as it stands: all that is on it."""
-    bounds = {"period_id": period_id, "from_us": from_us, "to_us": to_us}
-    digest: str = session.execute("period_digest", bounds).to_pylist()[0]["digest"]
-    return digest.encode()
+    """Return the digest of the bill of a period as it stands: all that is on it."""
+    return seal(session, period_id, charge_digests(session, from_us, to_us))

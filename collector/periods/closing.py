@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
 import pyarrow as pa
 
+from collector.audit.log import record
 from collector.ledger.database import Session
 from collector.ledger.store import Ledger
 from collector.periods.adjusting import ADJUSTERS, Adjuster, adjustments_of, store
-from collector.periods.closed import ClosedPeriod, closed_periods, digest_of
+from collector.periods.closed import ClosedPeriod, HourDigests, charge_digests, closed_periods, seal
+from collector.periods.entries import words
 from collector.periods.invoicing import Billed, Invoice, make_invoices
+from collector.policies.stored import newest_policies
+from collector.pricing.shares import newest_shares
 from collector.pricing.stored import newest_owners, newest_prices
 from collector.queries.figures import hours, integers, money
 from collector.queries.reconcile import Reconciliation, reconcile
 from collector.rating import rate_dirty
-from gpuledger.accounting.periods import Period, iso, require_hours
+from gpuledger.accounting.periods import Period, iso, month_of, require_hours
 from gpuledger.errors import ConfigError, LedgerError, Terminal
+from gpuledger.zones import find_zone
 
-MAX_WORDS: Final = 1_000
-_UNPRINTED: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control characters, halves of characters, breaks
-
+_CORRECTIONS: Final = pa.schema([
+    *((name, pa.int64()) for name in ("hour_us", "offset_us", "rate_quanta", "held_us", "cost_quanta")),
+    *((name, pa.int32()) for name in ("corrects_period_id", "device_id", "holder_id", "reason_id", "owner_id")),
+    *((name, pa.int32()) for name in ("price_version", "price_entry", "owner_version", "state")),
+])  # fmt: skip
 _INVOICES: Final = pa.schema([
     *((name, pa.int64()) for name in ("invoice_number", "period_id", "cost_quanta", "payable_cents", "issued_us")),
     *((name, pa.decimal128(38, 0)) for name in ("part_us", "observed_part_us")),
@@ -31,7 +37,7 @@ _INVOICES: Final = pa.schema([
 ])  # fmt: skip
 _LINES: Final = pa.schema([
     *((name, pa.int64()) for name in ("invoice_number", "line", "state", "cost_quanta", "payable_cents")),
-    ("part_us", pa.decimal128(38, 0)),
+    *((name, pa.decimal128(38, 0)) for name in ("part_us", "unpriced_part_us")),
     *((name, pa.string()) for name in ("kind", "project", "model", "mig_profile", "corrects", "because")),
 ])  # fmt: skip
 
@@ -66,6 +72,15 @@ class _Order(NamedTuple):
     adjusters: Sequence[Adjuster]
 
 
+class _Proven(NamedTuple):
+    """What was worked out before the lock, and the state of what it follows from: as long as that stays, it holds."""
+
+    proof: Reconciliation
+    state: list[dict[str, Any]]
+    charges: HourDigests
+    corrections: pa.Table
+
+
 def close_period(
     ledger: Ledger,
     period: Period,
@@ -81,51 +96,55 @@ def close_period(
     hour, or where `closed_by` and `exception` are not what a bill can show.
     """
     require_hours(period)
-    closed_by, exception = _words("who closes it", closed_by), _words("the exception", exception)
+    closed_by, exception = words("who closes it", closed_by), words("the exception", exception)
     if not closed_by:
         raise ConfigError(f"nobody closes {period.label}", hint='say who does: --by NAME, or "by"')
     with ledger.snapshot() as session:
         _check(session, period, ledger.now_us())
-    proof, proven = _prove(ledger, period)  # which takes long, and keeps nobody from writing
+    proven = _prove(ledger, period)  # which takes long, and keeps nobody from writing
     with ledger.alone():
-        rate_dirty(ledger)
-        if _state(ledger, period) != proven:  # data arrived meanwhile
-            proof, _ = _prove(ledger, period)
+        _rate(ledger, period)
+        with ledger.snapshot() as session:
+            moved = _state(session, period) != proven.state
+        if moved:  # data arrived meanwhile
+            proven = _prove(ledger, period)
         with ledger.transaction() as session:
             totals = integers(_one(session, "period_totals", period))
             _check(session, period, ledger.now_us())
-            wrong = _unclean(session, period, totals, proof)
+            wrong = [*_early(ledger, period), *_unclean(session, period, totals, proven.proof)]
             if wrong and not exception:
                 raise PeriodError(
                     f"{period.label} is not clean: {'; '.join(wrong)}",
                     hint="put that right, or close it with an exception that says who accepts it and why",
                 )
-            words = "; ".join([exception, *wrong]) if wrong else ""
-            order = _Order(period, closed_by, words, ledger.now_us(), adjusters)
-            return _close(session, order, totals)
+            accepted = "; ".join([exception, *wrong]) if wrong else ""
+            order = _Order(period, closed_by, accepted, ledger.now_us(), adjusters)
+            return _close(session, order, totals, proven)
 
 
-def _words(what: str, text: str) -> str:
-    """Return a line that stands on a bill for ever. Raises ConfigError where it is too long or is not one line."""
-    words = text.strip()
-    if len(words) > MAX_WORDS or any(unicodedata.category(each) in _UNPRINTED for each in words):
-        raise ConfigError(
-            f"{what} is not a line of at most {MAX_WORDS:,} characters",
-            hint="be brief; name a ticket for the rest",
-        )
-    return words
-
-
-def _prove(ledger: Ledger, period: Period) -> tuple[Reconciliation, dict[str, Any]]:
-    """Return the proof of a period, and the state of its charges before it: as long as that stays, the proof holds."""
+def _rate(ledger: Ledger, period: Period) -> None:
+    """Rate what waits, and whatever older versions rated: a bill follows from the versions that it pins alone."""
+    with ledger.transaction() as session:
+        prices, owners = newest_prices(session), newest_owners(session)
+        versions = {
+            "newest_prices": prices.version.number if prices else None,
+            "newest_owners": owners.version.number if owners else None,
+        }
+        session.execute("rate_mark_stale", {"from_us": period.start_us, "to_us": period.end_us, **versions})
     rate_dirty(ledger)
-    state = _state(ledger, period)
-    return reconcile(ledger, period), state
 
 
-def _state(ledger: Ledger, period: Period) -> dict[str, Any]:
+def _prove(ledger: Ledger, period: Period) -> _Proven:
+    _rate(ledger, period)
     with ledger.snapshot() as session:
-        return _one(session, "period_state", period)
+        state = _state(session, period)
+        charges = charge_digests(session, period.start_us, period.end_us)
+        corrections = session.execute("corrections_pending")
+    return _Proven(reconcile(ledger, period), state, charges, corrections)
+
+
+def _state(session: Session, period: Period) -> list[dict[str, Any]]:
+    return [_one(session, "period_state", period), *session.execute("corrections_state").to_pylist()]
 
 
 def _check(session: Session, period: Period, now_us: int) -> None:
@@ -140,10 +159,25 @@ def _check(session: Session, period: Period, now_us: int) -> None:
     if earliest is not None and earliest < period.start_us:
         raise PeriodError(
             f"charges from {iso(earliest)} on, before {period.label}, are still open",
-            hint="close the earlier period first, or begin this one there (FROM..TO)",
+            hint=f"close them first: gpuledger period close {_open_around(closed, earliest, period)}",
         )
     if now_us < period.end_us:
         raise PeriodError(f"{period.label} ends at {iso(period.end_us)}, which is not yet", hint="close it after that")
+
+
+def _open_around(closed: Sequence[ClosedPeriod], at_us: int, before: Period) -> str:
+    """Return the month in which `at_us` lies, or what is open of it before another period begins."""
+    month = month_of(at_us, find_zone(before.zone))
+    start_us = max([month.start_us, *(each.to_us for each in closed if each.to_us <= at_us)])
+    end_us = min([month.end_us, before.start_us, *(each.from_us for each in closed if each.from_us > at_us)])
+    whole = (start_us, end_us) == (month.start_us, month.end_us)
+    return month.label if whole else f"{iso(start_us)}..{iso(end_us)}"
+
+
+def _early(ledger: Ledger, period: Period) -> list[str]:
+    """Return that late data is still waited for, while it is."""
+    until_us = period.end_us + ledger.calendar.grace_us
+    return [f"late data is waited for until {iso(until_us)}"] if ledger.now_us() < until_us else []
 
 
 def _unclean(session: Session, period: Period, totals: dict[str, Any], proof: Reconciliation) -> list[str]:
@@ -165,11 +199,12 @@ def _unclean(session: Session, period: Period, totals: dict[str, Any], proof: Re
     return wrong
 
 
-def _close(session: Session, order: _Order, totals: dict[str, Any]) -> CloseReport:
+def _close(session: Session, order: _Order, totals: dict[str, Any], proven: _Proven) -> CloseReport:
     period = order.period
     prices, owners = newest_prices(session), newest_owners(session)
+    shares, policies = newest_shares(session), newest_policies(session)
     period_id = len(closed_periods(session)) + 1
-    session.execute("corrections_insert", {"period_id": period_id})
+    session.execute("corrections_insert", {"period_id": period_id}, {"new_corrections": proven.corrections})
     corrected = integers(session.execute("corrections_totals", {"period_id": period_id}).to_pylist()[0])
     adjustments = adjustments_of(session, period, order.adjusters)
     store(session, period_id, adjustments)
@@ -183,6 +218,8 @@ def _close(session: Session, order: _Order, totals: dict[str, Any]) -> CloseRepo
         currency=prices.book.currency if prices else "",
         price_version=prices.version.number if prices else None,
         owner_version=owners.version.number if owners else None,
+        share_version=shares.version.number if shares else None,
+        policy_version=policies.version.number if policies else None,
         charge_count=totals["charge_count"],
         charge_quanta=totals["charge_quanta"],
         unpriced_part_us=totals["unpriced_part_us"],
@@ -191,10 +228,14 @@ def _close(session: Session, order: _Order, totals: dict[str, Any]) -> CloseRepo
         correction_quanta=corrected["correction_quanta"],
         adjustment_count=len(adjustments),
         adjustment_quanta=sum(each.cost_quanta for each in adjustments),
-        digest=digest_of(session, period_id, period.start_us, period.end_us),
+        digest=seal(session, period_id, proven.charges),
+        zone=period.zone,
+        last_batch_id=session.execute("select_heads").to_pylist()[0]["next_batch_id"] - 1,
     )
     session.execute("period_insert", closed._asdict())
     invoices = _invoice(session, closed, bounds)
+    sealed = {"digest": closed.digest.decode(), "closed_by": closed.closed_by, "exception": closed.exception}
+    record(session, order.at_us, "period.close", closed.label, {**sealed, "invoices": len(invoices)})
     return CloseReport(
         period_id=period_id,
         label=period.label,
@@ -246,13 +287,14 @@ def _document(invoice: Invoice, closed: ClosedPeriod) -> dict[str, Any]:
 
 
 def _lines(invoice: Invoice) -> list[dict[str, Any]]:
-    shown = ("kind", "project", "model", "mig_profile", "state", "corrects", "because", "part_us", "cost_quanta")
+    names = ("kind", "project", "model", "mig_profile", "state", "corrects", "because")
+    amounts = ("part_us", "unpriced_part_us", "cost_quanta")
     return [
         {
             "invoice_number": invoice.number,
             "line": number,
             "payable_cents": line.payable_cents,
-            **{name: getattr(line.billed, name) for name in shown},
+            **{name: getattr(line.billed, name) for name in (*names, *amounts)},
         }
         for number, line in enumerate(invoice.lines, start=1)
     ]

@@ -33,6 +33,7 @@ class Billed(NamedTuple):
     because: str  # why an adjustment was made
     part_us: int
     cost_quanta: int
+    unpriced_part_us: int = 0  # of part_us, what has no price
 
     @property
     def owner(self) -> tuple[str, str, str]:

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 import pyarrow as pa
 
+from collector.audit.log import record as audit
 from collector.ledger.store import Ledger
 from collector.pricing.fields import MAX_CARBON, decimal_field, instant_field, required_text
 from collector.pricing.imports import ImportReport
@@ -90,6 +91,7 @@ def import_carbon(
         session.execute("carbon_insert", facts)
         rows = pa.Table.from_pylist([hour._asdict() for hour in hours], schema=_SCHEMA)
         session.execute("carbon_insert_hours", {"carbon_version": number}, {"new_hours": rows})
+        audit(session, imported_us, "carbon.import", f"carbon {number}", {"source": source, "sha256": digest.hex()})
     return ImportReport(number, len(hours), changed=True, warnings=warnings)
 
 

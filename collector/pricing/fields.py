@@ -94,9 +94,9 @@ def carbon_field(record: Record, key: str, kind: FileKind) -> Decimal | None:
     return carbon
 
 
-def validity_fields(record: Record, kind: FileKind) -> tuple[int | None, int | None]:
-    """Return `from` and `to`, which stand on the hour and in this order."""
-    from_us, to_us_ = (_hour(record, key, kind) for key in ("from", "to"))
+def validity_fields(record: Record, kind: FileKind, step_us: int = US_PER_HOUR) -> tuple[int | None, int | None]:
+    """Return `from` and `to` in this order, which stand on the hour, or on a whole second where that is `step_us`."""
+    from_us, to_us_ = (_whole(record, key, kind, step_us) for key in ("from", "to"))
     if from_us is not None and to_us_ is not None and to_us_ <= from_us:
         raise kind.error(
             f"{record.where}: it ends ({iso(to_us_)}) before or where it starts ({iso(from_us)})",
@@ -127,11 +127,11 @@ def instant_field(record: Record, key: str, kind: FileKind) -> int | None:
     return at_us
 
 
-def _hour(record: Record, key: str, kind: FileKind) -> int | None:
+def _whole(record: Record, key: str, kind: FileKind, step_us: int) -> int | None:
     at_us = instant_field(record, key, kind)
-    if at_us is not None and at_us % US_PER_HOUR:
+    if at_us is not None and at_us % step_us:
+        why = "on the hour, and charges are hourly" if step_us == US_PER_HOUR else "a whole second"
         raise kind.error(
-            f"{record.where}: {key} {iso(at_us)} is not on the hour, and charges are hourly",
-            hint=f"write {iso(at_us // US_PER_HOUR * US_PER_HOUR)}",
+            f"{record.where}: {key} {iso(at_us)} is not {why}", hint=f"write {iso(at_us // step_us * step_us)}"
         )
     return at_us

@@ -1,14 +1,16 @@
 """The two files that people write: the price book and the owner mapping, as TOML or CSV.
 
-A price file holds `currency` and `[[price]]` tables; as CSV, one line an entry with a `currency` column, in which lines
-with an exchange rate have a currency of their own. An owner file holds `[[owner]]` tables with `match.*` keys; as CSV,
-the same keys are columns. A file is the whole book, not a change to it.
+A price file holds `currency`, `[[price]]` tables and, where GPUs are leased, `[[contract]]` tables; as CSV, one line an
+entry with a `currency` column, in which lines with an exchange rate have a currency of their own, and no contracts. An
+owner file holds `[[owner]]` tables with `match.*` keys; as CSV, the same keys are columns. A file is the whole book,
+not a change to it.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
+from collector.pricing.contracts import parse_contracts
 from collector.pricing.fields import (
     MAX_MODEL,
     carbon_field,
@@ -31,10 +33,12 @@ from gpuledger.accounting.ownership import (
     placeholders,
 )
 from gpuledger.accounting.pricebook import PriceBook, PriceEntry
+from gpuledger.accounting.units import US_PER_SECOND
 from gpuledger.errors import OwnerMappingError, PriceBookError
 
 CARBON_KEYS: Final = ("carbon_g_per_kwh", "carbon_region")
-PRICE_KEYS: Final = ("model", "mig_profile", "pool", "cluster", *RATE_KEYS, *CARBON_KEYS, "from", "to")
+SCOPE_KEYS: Final = ("model", "mig_profile", "pool", "cluster", *OWNER_FIELDS, "contract")
+PRICE_KEYS: Final = (*SCOPE_KEYS, *RATE_KEYS, *CARBON_KEYS, "from", "to")
 OWNER_KEYS: Final = (*OWNER_FIELDS, "from", "to")
 MATCH_PREFIX: Final = "match."
 _PRICES: Final = FileKind(
@@ -56,8 +60,9 @@ def parse_price_book(content: bytes, as_format: FileFormat, source: str) -> Pric
     document = read_document(content, as_format, source, _PRICES)
     currency = _csv_currency(document, source) if as_format == "csv" else _toml_currency(document, source)
     entries = [_price_entry(record, currency) for record in document.records]
+    contracts = parse_contracts(document.settings.get("contract", []), currency, source)
     try:
-        return PriceBook(currency, entries)
+        return PriceBook(currency, entries, contracts)
     except PriceBookError as error:
         raise PriceBookError(f"{source}: {error.message}", hint=error.hint) from error
 
@@ -74,7 +79,7 @@ def parse_owner_map(content: bytes, as_format: FileFormat, source: str) -> Owner
 
 
 def _toml_currency(document: Document, source: str) -> str:
-    refuse_unknown(document.settings, ("currency", "price"), source, _PRICES)
+    refuse_unknown(document.settings, ("currency", "price", "contract"), source, _PRICES)
     if "currency" not in document.settings:
         raise PriceBookError(f"{source}: currency is missing", hint='start the file with currency = "EUR"')
     return currency_code(document.settings["currency"], f"{source}: currency", _PRICES)
@@ -109,7 +114,7 @@ def _csv_currency(document: Document, source: str) -> str:
 
 def _price_entry(record: Record, book_currency: str) -> PriceEntry:
     refuse_unknown(record.values, PRICE_KEYS, record.where, _PRICES)
-    from_us, to_us = validity_fields(record, _PRICES)
+    from_us, to_us = validity_fields(record, _PRICES, US_PER_SECOND)
     model = required_text(record, "model", _PRICES, most=MAX_MODEL)
     rate = stated_rate(record, book_currency, _PRICES)
     return PriceEntry(
@@ -124,6 +129,7 @@ def _price_entry(record: Record, book_currency: str) -> PriceEntry:
         terms=rate.terms,
         list_rate_quanta=rate.list_rate_quanta,
         carbon_region=text_field(record, "carbon_region", _PRICES),
+        **{key: text_field(record, key, _PRICES) for key in (*OWNER_FIELDS, "contract")},
     )
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from collector.audit.log import record
 from collector.ledger.database import Session
 from collector.ledger.store import Ledger
 from collector.pricing.files import parse_owner_map, parse_price_book
@@ -21,6 +22,7 @@ from collector.pricing.stored import (
     newest_prices,
     rule_rows,
 )
+from collector.pricing.stored_contracts import contract_rows
 from collector.pricing.warnings import owner_warnings, price_warnings
 from gpuledger.accounting.ownership import OwnerMap
 from gpuledger.accounting.pricebook import PriceBook
@@ -77,7 +79,12 @@ def _store_prices(ledger: Ledger, book: PriceBook, content: bytes, *, source: st
         }
         session.execute("price_insert_book", facts)
         session.execute("price_insert_entries", {"price_version": number}, {"new_entries": entry_rows(book)})
+        session.execute(
+            "price_insert_contracts", {"price_version": number}, {"new_contracts": contract_rows(book.contracts)}
+        )
         _mark(session, changed(newest.book.entries if newest else (), book.entries))
+        _mark(session, changed(newest.book.contracts if newest else (), book.contracts))
+        record(session, imported_us, "price.import", f"prices {number}", {"source": source, "sha256": digest.hex()})
     return ImportReport(number, len(book.entries), changed=True)
 
 
@@ -114,6 +121,7 @@ def _store_owners(ledger: Ledger, rules: OwnerMap, content: bytes, *, source: st
         session.execute("owner_insert_map", facts)
         session.execute("owner_insert_rules", {"owner_version": number}, {"new_rules": rule_rows(rules)})
         _mark(session, changed(newest.rules.rules if newest else (), rules.rules))
+        record(session, imported_us, "owner.import", f"owners {number}", {"source": source, "sha256": digest.hex()})
     return ImportReport(number, len(rules.rules), changed=True)
 
 
@@ -147,6 +155,9 @@ def import_directory(
         session.execute("owner_insert_rules", rules, {"new_rules": rule_rows(owners.rules)})
         before = newest.directory.memberships if newest else ()
         _mark(session, {place.validity for place in {*before} ^ {*directory.memberships}})
+        record(
+            session, imported_us, "directory.import", f"directory {number}", {"source": source, "sha256": digest.hex()}
+        )
     return ImportReport(number, len(directory.memberships), changed=True)
 
 

@@ -8,8 +8,9 @@ import msgspec
 import pyarrow as pa
 
 from collector.ledger.database import Session
+from collector.pricing.stored_contracts import stored_contract
 from gpuledger.accounting.directory import Directory, Membership
-from gpuledger.accounting.ownership import Owner, OwnerMap, OwnerRule
+from gpuledger.accounting.ownership import OWNER_FIELDS, Owner, OwnerMap, OwnerRule
 from gpuledger.accounting.pricebook import PriceBook, PriceEntry
 from gpuledger.accounting.terms import RateTerms
 from gpuledger.errors import LedgerError
@@ -40,6 +41,7 @@ _ENTRY_SCHEMA: Final = pa.schema(
         ("exchange_source", pa.string()),
         ("exchange_date", pa.string()),
         ("carbon_region", pa.string()),
+        *((name, pa.string()) for name in (*OWNER_FIELDS, "contract")),
     ]
 )
 _NO_TERMS: Final = RateTerms()
@@ -187,7 +189,9 @@ def rule_rows(owner_map: OwnerMap) -> pa.Table:
 def _stored_prices(session: Session, found: dict[str, Any]) -> StoredPrices:
     version = _version(found, "price_version")
     rows = session.execute("price_entries", {"price_version": version.number}).to_pylist()
-    return StoredPrices(version, PriceBook(found["currency"], [_entry(row) for row in rows]))
+    contracts = session.execute("price_contracts", {"price_version": version.number}).to_pylist()
+    entries = [_entry(row) for row in rows]
+    return StoredPrices(version, PriceBook(found["currency"], entries, [stored_contract(row) for row in contracts]))
 
 
 def _entry(row: dict[str, Any]) -> PriceEntry:

@@ -12,10 +12,11 @@ from typing import Any, Final
 
 from collector.ledger.database import Session
 from collector.pricing.attributes import holder_attributes
+from collector.pricing.scopes import contract_warnings, payer_warnings
 from gpuledger.accounting.intervals import Interval, gaps
 from gpuledger.accounting.ownership import OwnerMap, attributes_used, meets
 from gpuledger.accounting.periods import iso, parse_instant
-from gpuledger.accounting.pricebook import PriceBook, Priced, PriceEntry, applies
+from gpuledger.accounting.pricebook import NOBODY, PriceBook, Priced, PriceEntry, applies
 from gpuledger.accounting.terms import HOURS_PER_MONTH
 from gpuledger.accounting.units import US_PER_DAY, US_PER_HOUR
 from gpuledger.accounting.validity import Validity
@@ -35,7 +36,13 @@ def price_warnings(session: Session, book: PriceBook) -> list[str]:
         if entry.carbon_region and entry.carbon_region not in regions
     ]
     worn = [text for number, entry in enumerate(book.entries, 1) for text in _overdue(number, entry)]
-    return [*_few(dark, "regions"), *_few(worn, "entries"), *_device_warnings(session, book)]
+    return [
+        *_few(dark, "regions"),
+        *_few(worn, "entries"),
+        *_few(contract_warnings(session, book), "contracts"),
+        *_few(payer_warnings(session, book), "entries of owners"),
+        *_device_warnings(session, book),
+    ]
 
 
 def _overdue(number: int, entry: PriceEntry) -> Iterator[str]:
@@ -94,7 +101,7 @@ def _holes(book: PriceBook, kind: Priced, row: Mapping[str, Any]) -> Iterator[st
             whole.end_us if entry.to_us is None else entry.to_us,
         )
         for entry in book.entries
-        if applies(entry, kind)
+        if applies(entry, kind) and entry.owner == NOBODY and not entry.contract
     ]
     for hole in gaps(priced, whole):
         yield f"{_kind(kind)} has no price from {iso(hole.start_us)} until {iso(hole.end_us)}: that time is unpriced"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import tzinfo
+
 import msgspec
 
 from collector.ledger.database import Session
@@ -52,7 +54,7 @@ class Adjustments(msgspec.Struct, frozen=True):
 def adjustments(ledger: Ledger, period: Period) -> Adjustments:
     """Return the adjustments of each billing period that lies whole in `period`: stored, or as they would be now."""
     with ledger.snapshot() as session:
-        found = sorted(_billed(session), key=lambda each: each[0].start_us)
+        found = sorted(_billed(session, ledger.calendar.days), key=lambda each: each[0].start_us)
         books = session.execute("price_newest").to_pylist()
     rows = [
         _row(of, each, final=final)
@@ -63,11 +65,11 @@ def adjustments(ledger: Ledger, period: Period) -> Adjustments:
     return Adjustments(books[0]["currency"] if books else "", span(period), rows)
 
 
-def _billed(session: Session) -> list[tuple[Period, bool, tuple[Adjustment, ...]]]:
+def _billed(session: Session, zone: tzinfo) -> list[tuple[Period, bool, tuple[Adjustment, ...]]]:
     """Return every billing period, whether it is closed, and its adjustments."""
     closed = closed_periods(session)
     final = [(Period(each.from_us, each.to_us, each.label), True, stored(session, each.period_id)) for each in closed]
-    return [*final, *((each, False, adjustments_of(session, each)) for each in open_periods(session, closed))]
+    return [*final, *((each, False, adjustments_of(session, each)) for each in open_periods(session, closed, zone))]
 
 
 def _row(of: Period, line: Adjustment, *, final: bool) -> AdjustmentRow:

@@ -23,13 +23,15 @@ class BillLine(msgspec.Struct, frozen=True):
     """One charge or correction. Money is whole quanta (1e-9 of the currency's unit), time microseconds.
 
     Corrections name the period that they are billed in and the one that they correct; their activity and energy are not
-    kept. A device that changed (its size, its pool) has another `device_id` under the same key. `rate_quanta` and
+    kept. `offset_us` is how far into its hour the segment of a line begins: more than 0 only where a price turned. A
+    device that changed (its size, its pool) has another `device_id` under the same key. `rate_quanta` and
     `cost_quanta` of a charge are None where no price applies.
     """
 
     period_id: int | None
     corrects: str | None
     hour_us: int
+    offset_us: int
     device_id: int
     cluster: str
     node: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import tzinfo
 from typing import Any, Final
 
 import msgspec
@@ -24,7 +25,10 @@ CLOSED: Final = "closed"
 
 
 class PeriodRow(msgspec.Struct, frozen=True):
-    """A billing period. Of an open one all is provisional: what it would be closed with as things stand."""
+    """A billing period. Of an open one all is provisional: what it would be closed with as things stand.
+
+    `late_until`: until then data is waited for, and closing needs an exception; None where it is not, or not any more.
+    """
 
     label: str
     state: str
@@ -45,13 +49,19 @@ class PeriodRow(msgspec.Struct, frozen=True):
     exception: str
     price_version: int | None
     owner_version: int | None
+    share_version: int | None
+    policy_version: int | None
     digest: str
+    zone: str
+    late_until: str | None
 
 
 class Periods(msgspec.Struct, frozen=True):
-    """All billing periods, the earliest first."""
+    """All billing periods, the earliest first; `zone`: whose days the open ones are cut by."""
 
     currency: str
+    zone: str
+    grace_hours: int
     rows: list[PeriodRow]
 
 
@@ -65,11 +75,13 @@ class InvoiceRow(msgspec.Struct, frozen=True):
     department: str
     team: str
     gpu_hours: float
+    unpriced_gpu_hours: float  # of them, what has no price and is not billed
     complete_ratio: float | None  # of the period's own time, how much was watched
     currency: str
     cost: str | None
     payable: str
     issued_at: str
+    zone: str  # whose days the period is cut by
 
 
 class Invoices(msgspec.Struct, frozen=True):
@@ -93,8 +105,10 @@ class InvoiceLineRow(msgspec.Struct, frozen=True):
     corrects: str
     because: str
     gpu_hours: float
+    unpriced_gpu_hours: float
     cost: str | None
     payable: str
+    disputed: str  # the disputes about it, as things stand; an invoice itself never changes
 
 
 class Invoice(msgspec.Struct, frozen=True):
@@ -113,13 +127,16 @@ def periods(ledger: Ledger) -> Periods:
         closed = closed_periods(session)
         rows = [_closed_row(period) for period in closed]
         waiting = [integers(row) for row in session.execute("corrections_waiting").to_pylist()]
-        found = open_periods(session, closed)
-        if waiting and not found:  # all that is known is closed: they go onto the bill of what comes next
-            found = [_following(closed)]
+        found = open_periods(session, closed, ledger.calendar.days)
+        if closed and not found:  # all that is known is closed: what waits goes onto the bill of what comes next
+            after = _following(closed, ledger.calendar.days)
+            found = [after] if waiting or adjustments_of(session, after) else []
         for at, period in enumerate(found):
-            rows.append(_open_row(session, period, ledger.now_us(), waiting if not at else []))
+            rows.append(_open_row(session, period, ledger, waiting if not at else []))
         books = session.execute("price_newest").to_pylist()
-    return Periods(books[0]["currency"] if books else "", sorted(rows, key=lambda row: row.from_))
+    return Periods(
+        books[0]["currency"] if books else "", *ledger.calendar, rows=sorted(rows, key=lambda row: row.from_)
+    )
 
 
 def invoices(ledger: Ledger) -> Invoices:
@@ -135,17 +152,20 @@ def invoice(ledger: Ledger, *, number: int) -> Invoice:
         if not found:
             raise ConfigError(f"there is no invoice {number}", hint="gpuledger invoice list shows all of them")
         lines = session.execute("query_invoice_lines", {"invoice_number": number}).to_pylist()
+        disputed: dict[int, list[str]] = {}
+        for row in session.execute("invoice_disputes", {"invoice_number": number}).to_pylist():
+            disputed.setdefault(row["line"], []).append(f"{row['dispute_id']} {row['decision'] or row['ended']}")
     head = integers(found[0])
     return Invoice(
         invoice=_invoice_row(head),
-        period=span(Period(head["from_us"], head["to_us"], head["label"])),
+        period=span(Period(head["from_us"], head["to_us"], head["label"], head["zone"])),
         period_digest=head["digest"].decode(),
         exception=head["exception"],
-        rows=[_line_row(integers(row)) for row in lines],
+        rows=[_line_row(integers(row), ", ".join(disputed.get(row["line"], []))) for row in lines],
     )
 
 
-def open_periods(session: Session, closed: list[ClosedPeriod]) -> list[Period]:
+def open_periods(session: Session, closed: list[ClosedPeriod], zone: tzinfo) -> list[Period]:
     """Return the months with data, cut to what of them is open, in order of time."""
     reach = session.execute("select_reach").to_pylist()
     if not reach:
@@ -155,35 +175,36 @@ def open_periods(session: Session, closed: list[ClosedPeriod]) -> list[Period]:
     covered = [Interval(period.from_us, period.to_us) for period in closed]
     found: list[Period] = []
     while at_us < end_us:
-        month = month_of(at_us)
+        month = month_of(at_us, zone)
         for start_us, stop_us in gaps(covered, Interval(month.start_us, month.end_us)):
             if stop_us <= first_us:
                 continue  # before the first data
             whole = (start_us, stop_us) == (month.start_us, month.end_us)
             label = month.label if whole else f"{iso(start_us)}..{iso(stop_us)}"
-            found.append(Period(start_us, stop_us, label))
+            found.append(Period(start_us, stop_us, label, str(zone)))
         at_us = month.end_us
     return found
 
 
-def _following(closed: list[ClosedPeriod]) -> Period:
+def _following(closed: list[ClosedPeriod], zone: tzinfo) -> Period:
     """Return the rest of the month after the last closed period."""
     end_us = max(period.to_us for period in closed)
-    month = month_of(end_us)
+    month = month_of(end_us, zone)
     label = month.label if month.start_us == end_us else f"{iso(end_us)}..{iso(month.end_us)}"
-    return Period(end_us, month.end_us, label)
+    return Period(end_us, month.end_us, label, str(zone))
 
 
-def _open_row(session: Session, period: Period, now_us: int, waiting: list[dict[str, Any]]) -> PeriodRow:
+def _open_row(session: Session, period: Period, ledger: Ledger, waiting: list[dict[str, Any]]) -> PeriodRow:
     bounds = {"from_us": period.start_us, "to_us": period.end_us}
     totals = integers(session.execute("period_totals", bounds).to_pylist()[0])
+    late_us = period.end_us + ledger.calendar.grace_us
     correction_quanta = sum(row["cost_quanta"] for row in waiting)
     adjustments = adjustments_of(session, period)
     adjusted_quanta = sum(each.cost_quanta for each in adjustments)
     charge_quanta = cost_of(totals["part_us"], totals["unpriced_part_us"], totals["charge_quanta"])
     return PeriodRow(
         label=period.label,
-        state=OPEN if now_us < period.end_us else CLOSING,
+        state=OPEN if ledger.now_us() < period.end_us else CLOSING,
         from_=iso(period.start_us),
         to=iso(period.end_us),
         period_id=None,
@@ -203,7 +224,11 @@ def _open_row(session: Session, period: Period, now_us: int, waiting: list[dict[
         exception="",
         price_version=None,
         owner_version=None,
+        share_version=None,
+        policy_version=None,
         digest="",
+        zone=period.zone,
+        late_until=instant(late_us if ledger.now_us() < late_us else None),
     )
 
 
@@ -228,7 +253,11 @@ def _closed_row(period: ClosedPeriod) -> PeriodRow:
         exception=period.exception,
         price_version=period.price_version,
         owner_version=period.owner_version,
+        share_version=period.share_version,
+        policy_version=period.policy_version,
         digest=period.digest.decode(),
+        zone=period.zone,
+        late_until=None,
     )
 
 
@@ -241,15 +270,17 @@ def _invoice_row(row: dict[str, Any]) -> InvoiceRow:
         department=row["department"],
         team=row["team"],
         gpu_hours=hours(row["part_us"]),
+        unpriced_gpu_hours=hours(row["unpriced_part_us"]),
         complete_ratio=ratio(row["observed_part_us"], row["own_part_us"]),
         currency=row["currency"],
         cost=money(row["cost_quanta"]),
         payable=cents(row["payable_cents"]),
         issued_at=iso(row["issued_us"]),
+        zone=row["zone"],
     )
 
 
-def _line_row(row: dict[str, Any]) -> InvoiceLineRow:
+def _line_row(row: dict[str, Any], disputed: str) -> InvoiceLineRow:
     return InvoiceLineRow(
         line=row["line"],
         kind=row["kind"],
@@ -260,6 +291,8 @@ def _line_row(row: dict[str, Any]) -> InvoiceLineRow:
         corrects=row["corrects"],
         because=row["because"],
         gpu_hours=hours(row["part_us"]),
+        unpriced_gpu_hours=hours(row["unpriced_part_us"]),
         cost=money(row["cost_quanta"]),
         payable=cents(row["payable_cents"]),
+        disputed=disputed,
     )

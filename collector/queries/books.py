@@ -25,6 +25,11 @@ class PriceRow(msgspec.Struct, frozen=True, rename={"from_": "from"}):
     mig_profile: str
     pool: str
     cluster: str
+    organisation: str
+    department: str
+    team: str
+    project: str
+    contract: str
     rate: str
     list_rate: str
     discount_percent: str | None
@@ -141,6 +146,8 @@ def _price_row(number: int, entry: PriceEntry) -> PriceRow:
         mig_profile=entry.mig_profile,
         pool=entry.pool,
         cluster=entry.cluster,
+        **entry.owner._asdict(),
+        contract=entry.contract,
         rate=money(entry.rate_quanta) or "",
         list_rate=money(entry.list_quanta) or "",
         discount_percent=_plain(terms.discount_percent),

@@ -34,7 +34,7 @@ from collector.queries.grouping import (
     group_of,
     named,
 )
-from collector.queries.standing import Standing, standing
+from collector.queries.standing import Standing, standing_in
 from gpuledger.accounting.idle_policy import PLATFORM, POLICIES, idle_shares
 from gpuledger.accounting.periods import Period, require_hours
 from gpuledger.accounting.units import MJ_PER_KWH
@@ -155,10 +155,12 @@ def chargeback(
     choice("by", by, BY)
     choice("view", view, VIEWS)
     require_hours(period)
-    now = standing(ledger, period)
     params = {"from_us": period.start_us, "to_us": period.end_us, "by": by}
+    with ledger.snapshot() as session:
+        now = standing_in(session, period)
+        rows = session.execute("query_chargeback", params).to_pylist()
     groups: _Groups = defaultdict(_Sums)
-    for row in ledger.execute("query_chargeback", params).to_pylist():
+    for row in rows:
         _add(groups, by, view, integers(row))
     _share_idle(groups, idle_policy)
     return _answer(groups, period, (by, view, idle_policy), now)
@@ -204,7 +206,7 @@ def _add(groups: _Groups, by: str, view: str, row: dict[str, Any]) -> None:
 def _add_usage(groups: _Groups, group: tuple[str, str], row: dict[str, Any]) -> None:
     """Charge a holder for its active time; held time without work, and held time that nobody watched, stand apart."""
     state = row["state"]
-    unwatched_us, unwatched_unpriced_us = row["unwatched_part_us"], row["unwatched_unpriced_part_us"]
+    unwatched_us, unwatched_unpriced_us = row["active_unknown_part_us"], row["unwatched_unpriced_part_us"]
     active_us, active_unpriced_us = row["active_part_us"], row["active_unpriced_part_us"]
     watched_us = row["part_us"] - unwatched_us
     watched_unpriced_us = row["unpriced_part_us"] - unwatched_unpriced_us

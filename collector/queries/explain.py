@@ -14,10 +14,11 @@ from collector.pricing.attributes import holder_attributes
 from collector.pricing.stored import owners_of_version, prices_of_version
 from collector.queries.charge_id import ChargeId, charge_id_of
 from collector.queries.figures import money
+from gpuledger.accounting.intervals import Interval
 from gpuledger.accounting.money import cost_quanta
 from gpuledger.accounting.periods import iso
 from gpuledger.accounting.pricebook import PriceEntry
-from gpuledger.accounting.units import GPU_PARTS
+from gpuledger.accounting.units import GPU_PARTS, US_PER_HOUR
 from gpuledger.errors import ConfigError
 from gpuledger.model import Confidence
 
@@ -82,6 +83,26 @@ class CorrectionRow(msgspec.Struct, frozen=True):
     cost: str | None
 
 
+class DisputeNote(msgspec.Struct, frozen=True):
+    """A dispute that is about the charge, and what became of it."""
+
+    dispute: int
+    state: str  # open, withdrawn, upheld, partly or rejected
+    opened_by: str
+    why: str
+    decided_by: str
+
+
+class AdjustmentNote(msgspec.Struct, frozen=True):
+    """A line on a closed bill of the same owner that is about the charge's time among other."""
+
+    period: str
+    kind: str
+    because: str
+    reference: str
+    cost: str | None  # of the whole line
+
+
 class HourShare(msgspec.Struct, frozen=True):
     """One charge of the device's hour beside the one that is explained: together they are all of it."""
 
@@ -105,6 +126,8 @@ class Explanation(msgspec.Struct, frozen=True):
     owner: OwnerProof | None
     hour: list[HourShare]
     corrections: list[CorrectionRow]
+    disputes: list[DisputeNote]
+    adjustments: list[AdjustmentNote]
     rows: list[EvidenceRow]
 
 
@@ -115,11 +138,16 @@ def explain(ledger: Ledger, *, charge: ChargeId) -> Explanation:
         mine = [row for row in hour if charge_id_of(row) == charge]
         closed = period_of(closed_periods(session), charge.hour_us)
         keys = {**_place(charge), "holder_key": charge.holder, "reason_text": charge.reason, "state": int(charge.state)}
-        corrections = [_correction(row) for row in session.execute("explain_corrections", keys).to_pylist()]
+        offset = {"offset_us": charge.offset_us}
+        corrections = [_correction(row) for row in session.execute("explain_corrections", keys | offset).to_pylist()]
         if not mine and not corrections:
             raise ConfigError(f"there is no charge {charge}", hint="is its hour rated, and its device spelled right?")
         price, owners = (_price(session, mine[0]) if mine else None), [_owner(session, row) for row in mine]
-        usage = session.execute("explain_usage", keys).to_pylist()
+        segment = _segment(charge, hour)
+        bounds = {"begin_us": segment.start_us, "until_us": segment.end_us}
+        usage = session.execute("explain_usage", keys | bounds).to_pylist()
+        disputed = [_dispute(row) for row in session.execute("explain_disputes", keys).to_pylist()]
+        adjusted = _adjustments(session, keys, mine)
         books = session.execute("price_newest").to_pylist()
     cost = None if mine and mine[0]["cost_quanta"] is None else sum(row["cost_quanta"] for row in mine)
     return Explanation(
@@ -131,6 +159,7 @@ def explain(ledger: Ledger, *, charge: ChargeId) -> Explanation:
         period_digest=closed.digest.decode() if closed else "",
         team=" and ".join(sorted({row["team"] for row in mine if row["team"]})) or None,
         steps=[
+            *_which_segment(charge, segment, usage),
             *_who_had_what(charge, hour, mine),
             *_who_pays(mine, owners),
             *_what_it_costs(hour, mine, price),
@@ -140,6 +169,8 @@ def explain(ledger: Ledger, *, charge: ChargeId) -> Explanation:
         owner=next(filter(None, owners), None),
         hour=[HourShare(str(charge_id_of(row)), row["held_us"], money(row["cost_quanta"])) for row in hour],
         corrections=corrections,
+        disputes=disputed,
+        adjustments=adjusted,
         rows=[_evidence(row) for row in usage],
     )
 
@@ -151,6 +182,12 @@ def _place(charge: ChargeId) -> dict[str, Any]:
         "node": charge.node,
         "device": charge.device,
     }
+
+
+def _segment(charge: ChargeId, hour: list[dict[str, Any]]) -> Interval:
+    """Return the part of the hour that the charge is in: all of it, unless a price turned there."""
+    later = [row["offset_us"] for row in hour if row["offset_us"] > charge.offset_us]
+    return Interval(charge.hour_us + charge.offset_us, charge.hour_us + min(later, default=US_PER_HOUR))
 
 
 def _price(session: Session, row: dict[str, Any]) -> PriceProof | None:
@@ -220,9 +257,38 @@ def _correction(row: dict[str, Any]) -> CorrectionRow:
     return CorrectionRow(row["label"], iso(row["closed_us"]), row["held_us"], money(row["cost_quanta"]))
 
 
+def _which_segment(charge: ChargeId, segment: Interval, usage: list[dict[str, Any]]) -> Iterator[str]:
+    if segment.length_us == US_PER_HOUR:
+        return
+    across = sum(row["start_us"] < segment.start_us or row["end_us"] > segment.end_us for row in usage)
+    part = f"; {across} of its records lie across that, and the part inside counts" if across else ""
+    yield (
+        f"a price of {charge.device} turned in that hour, which is cut there: this is from {iso(segment.start_us)}"
+        f" until {iso(segment.end_us)}{part}"
+    )
+
+
+def _dispute(row: dict[str, Any]) -> DisputeNote:
+    state = row["decision"] or row["ended"]
+    return DisputeNote(row["dispute_id"], state, row["opened_by"], row["why"], row["ended_by"])
+
+
+def _adjustments(session: Session, keys: dict[str, Any], mine: list[dict[str, Any]]) -> list[AdjustmentNote]:
+    owners = {tuple(row[name] or "" for name in ("organisation", "department", "team")) for row in mine}
+    place = {name: value for name, value in keys.items() if name not in ("holder_key", "reason_text")}
+    return [
+        AdjustmentNote(row["label"], row["kind"], row["because"], row["reference"], money(row["cost_quanta"]))
+        for organisation, department, team in sorted(owners)
+        for row in session.execute(
+            "explain_adjustments", {**place, "organisation": organisation, "department": department, "team": team}
+        ).to_pylist()
+    ]
+
+
 def _who_had_what(charge: ChargeId, hour: list[dict[str, Any]], mine: list[dict[str, Any]]) -> Iterator[str]:
     if mine:
-        held_us, all_us = sum(row["held_us"] for row in mine), sum(row["held_us"] for row in hour)
+        held_us = sum(row["held_us"] for row in mine)
+        all_us = sum(row["held_us"] for row in hour if row["offset_us"] == charge.offset_us)
         who, minutes = charge.holder or "nobody", f"{held_us / 6e7:,.3f} of {all_us / 6e7:,.3f} minutes"
         yield f"{who} had {charge.device} {charge.state.label} for {minutes}"
 
@@ -254,9 +320,15 @@ def _what_it_costs(hour: list[dict[str, Any]], mine: list[dict[str, Any]], price
     )
     if price.built:
         yield f"that rate follows from {'; '.join(price.built)}"
-    whole = cost_quanta(mine[0]["rate_quanta"], sum(row["held_us"] for row in hour))
+    at_one_price = [row for row in hour if _price_key(row) == _price_key(mine[0])]
+    whole = cost_quanta(mine[0]["rate_quanta"], sum(row["held_us"] for row in at_one_price))
     share_quanta = sum(row["cost_quanta"] for row in mine)
-    yield f"the device's hour cost {money(whole)}, rounded once; this charge's share by time is {money(share_quanta)}"
+    what = "the device's hour" if len(at_one_price) == len(hour) else "what was at that price of the device's hour"
+    yield f"{what} cost {money(whole)}, rounded once; this charge's share by time is {money(share_quanta)}"
+
+
+def _price_key(row: dict[str, Any]) -> tuple[int, int | None]:
+    return row["offset_us"], row["price_entry"]
 
 
 def _how_final(closed: ClosedPeriod | None, usage: list[dict[str, Any]], *, billed: bool) -> Iterator[str]:

@@ -74,6 +74,7 @@ class ChargeRow(msgspec.Struct, frozen=True):
 
     charge: str  # its name, which gpuledger explain takes
     hour: str
+    offset_us: int  # how far into the hour its segment begins: more than 0 only where a price turned in it
     cluster: str
     node: str
     device: str

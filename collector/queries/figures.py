@@ -17,16 +17,17 @@ HELD: Final = frozenset({State.ACTIVE, State.HELD_IDLE, State.UNGRANTED, State.H
 
 
 class Span(msgspec.Struct, frozen=True, rename={"from_": "from"}):
-    """The period of an answer, `[from, to)` in UTC."""
+    """The period of an answer, `[from, to)` in UTC; `zone`: whose days its label means."""
 
     from_: str
     to: str
     label: str
+    zone: str
 
 
 def span(period: Period) -> Span:
     """Return a period as answers show it."""
-    return Span(iso(period.start_us), iso(period.end_us), period.label)
+    return Span(iso(period.start_us), iso(period.end_us), period.label, period.zone)
 
 
 def instant(at_us: int | None) -> str | None:

@@ -55,7 +55,8 @@ def reconcile(ledger: Ledger, period: Period) -> Reconciliation:
         time = check.time()
         check.roll_up()
         check.charges()
-        cost = check.money(pending)
+        cost = check.money()
+        check.scopes()
         check.shares()
         check.boards()
         energy_imbalance_mj = check.energy()
@@ -75,6 +76,6 @@ def reconcile(ledger: Ledger, period: Period) -> Reconciliation:
         cost=money(cost.charged_quanta) if currency else None,
         money_imbalance=money(cost.imbalance_quanta),
         unpriced_gpu_hours=hours(cost.unpriced_part_us),
-        pending_hours=len(pending),
+        pending_hours=pending,
         violations=violations,
     )

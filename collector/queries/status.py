@@ -41,6 +41,8 @@ class Status(msgspec.Struct, frozen=True):
     currency: str | None
     price_version: int | None
     owner_version: int | None
+    zone: str  # whose days a billing period means
+    policy_version: int | None
     agents: list[AgentRow]
 
 
@@ -56,6 +58,7 @@ def status(ledger: Ledger) -> Status:
         version=version("gpuledger"),
         first_usage=instant(row.pop("first_usage_us")),
         watermark=instant(row.pop("watermark_us")),
+        zone=ledger.calendar.zone,
         agents=[AgentRow(**agent) for agent in agents],
         **row,
     )

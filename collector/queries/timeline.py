@@ -6,15 +6,18 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 import msgspec
+import pyarrow as pa
 
 from collector.ledger.store import Ledger
 from collector.queries.figures import Span, cost_of, hours, instant, integers, money, span, state_hours
 from collector.queries.grouping import choice, group_of
 from collector.queries.standing import standing
-from gpuledger.accounting.periods import Period, iso, require_hours
-from gpuledger.accounting.units import US_PER_DAY, US_PER_HOUR
+from gpuledger.accounting.periods import Period, day_of, iso, require_hours
+from gpuledger.accounting.units import US_PER_HOUR
+from gpuledger.zones import find_zone
 
-GRAINS = {"hour": US_PER_HOUR, "day": US_PER_DAY}
+GRAINS = ("hour", "day")
+STEPS = pa.schema([("hour_us", pa.int64()), ("at_us", pa.int64())])
 
 
 class TimelineRow(msgspec.Struct, frozen=True):
@@ -61,13 +64,17 @@ class _Bucket:
 
 
 def timeline(ledger: Ledger, period: Period, *, grain: str = "hour") -> Timeline:
-    """Return `period` in hours or UTC days. Raises ConfigError on another grain or a period off the hour."""
-    choice("grain", grain, tuple(GRAINS))
+    """Return `period` in hours, or in the days of its zone.
+
+    Raises ConfigError on another grain or a period off the hour.
+    """
+    choice("grain", grain, GRAINS)
     require_hours(period)
     now = standing(ledger, period)
-    params = {"from_us": period.start_us, "to_us": period.end_us, "grain_us": GRAINS[grain]}
+    params = {"from_us": period.start_us, "to_us": period.end_us}
     buckets: defaultdict[int, _Bucket] = defaultdict(_Bucket)
-    for found in ledger.execute("query_timeline", params).to_pylist():
+    steps = {"timeline_steps": _steps(ledger, period, grain)}
+    for found in ledger.execute("query_timeline", params, steps).to_pylist():
         row = integers(found)
         bucket = buckets[row["at_us"]]
         amounts = (row["part_us"], row["unpriced_part_us"], row["cost_quanta"])
@@ -82,6 +89,16 @@ def timeline(ledger: Ledger, period: Period, *, grain: str = "hour") -> Timeline
         pending_hours=now.pending_hours,
         as_of=instant(now.known_until_us),
     )
+
+
+def _steps(ledger: Ledger, period: Period, grain: str) -> pa.Table:
+    """Return where the step of each hour begins that the ledger knows of `period`."""
+    reach = ledger.execute("select_reach").to_pylist()
+    first_us = max(period.start_us, min((row["from_us"] for row in reach), default=0) // US_PER_HOUR * US_PER_HOUR)
+    hours_us = range(first_us, min(period.end_us, max((row["until_us"] for row in reach), default=0)), US_PER_HOUR)
+    zone = find_zone(period.zone)
+    starts = hours_us if grain == "hour" else [day_of(at_us, zone) for at_us in hours_us]
+    return pa.table([pa.array(hours_us, pa.int64()), pa.array(starts, pa.int64())], schema=STEPS)
 
 
 def _row(at_us: int, bucket: _Bucket) -> TimelineRow:

@@ -10,7 +10,7 @@ import msgspec
 from collector.ledger.store import Ledger
 from collector.queries.figures import HELD, Span, hours, instant, integers, ratio, span, state_hours
 from collector.queries.grouping import BY, BY_DEVICE, KINDS, choice, group_of
-from collector.queries.standing import standing
+from collector.queries.standing import standing_in
 from gpuledger.accounting.periods import Period, require_hours
 from gpuledger.model import State
 
@@ -63,11 +63,13 @@ def utilization(ledger: Ledger, period: Period, *, by: str = "team") -> Utilizat
     """Return the time of `period` by group and state. Raises ConfigError on a period off the hour."""
     choice("by", by, BY)
     require_hours(period)
-    now = standing(ledger, period)
+    params = {"from_us": period.start_us, "to_us": period.end_us, "by": by}
+    with ledger.snapshot() as session:
+        now = standing_in(session, period)
+        rows = session.execute("query_chargeback", params).to_pylist()
     groups: defaultdict[tuple[str, str], _Time] = defaultdict(_Time)
     total = _Time()
-    params = {"from_us": period.start_us, "to_us": period.end_us, "by": by}
-    for found in ledger.execute("query_chargeback", params).to_pylist():
+    for found in rows:
         row = integers(found)
         amounts = (row["state"], row["part_us"], row["active_part_us"], row["active_unknown_part_us"])
         groups[group_of(by, row["group_key"], row["state"])].add(*amounts)

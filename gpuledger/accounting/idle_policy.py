@@ -10,7 +10,7 @@ Shares are whole quanta by largest remainder; ties go to the owner whose name co
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeVar
 
 from gpuledger.accounting.split import split_exactly
 
@@ -20,7 +20,10 @@ EVEN: Final = "even"
 POLICIES: Final = (PLATFORM, PROPORTIONAL, EVEN)
 
 
-def idle_shares(own_quanta: Mapping[str, int], idle_quanta: int, policy: str) -> dict[str, int]:
+_Owner = TypeVar("_Owner", str, tuple[str, str, str])  # a name, or all levels of one: whatever sorts
+
+
+def idle_shares(own_quanta: Mapping[_Owner, int], idle_quanta: int, policy: str) -> dict[_Owner, int]:
     """Return what of `idle_quanta` each owner pays beside its own cost; nothing by `platform`, or without owners.
 
     The shares of the other policies sum to `idle_quanta` exactly. Raises ValueError on a policy that is none.

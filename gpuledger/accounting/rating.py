@@ -1,5 +1,8 @@
 """Rating: one device's hour of usage in, charges out, so that they sum exactly to what the hour cost.
 
+Where prices turn within the hour, each segment between two turns is rated as an hour is; and where its holders have
+different prices, so is the time at each price.
+
 This is the reference. The collector applies the same rules in SQL, and a test holds the two against each other.
 """
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
-import time
 from pathlib import Path
 from typing import Final, NoReturn, Protocol
 
 from dashboards.wording import DIMENSION_WORDS
-from gpuledger.accounting.periods import month_of, parse_period
+from gpuledger.accounting.periods import parse_period
 from gpuledger.client import DEFAULT_URL
 from gpuledger.errors import ConfigError
 
 FORMATS: Final = ("table", "json", "csv", "parquet")
 DIMENSIONS: Final = tuple(DIMENSION_WORDS)
+PERIOD_WORDS: Final = "2026-11, 2026-Q4, 2026-W45, or FROM..TO (ISO 8601, in the billing zone or with Z; TO excluded)"
 
 
 class Parser(argparse.ArgumentParser):
@@ -56,13 +56,23 @@ def add_output(parser: Parser) -> None:
 
 
 def add_period(parser: Parser) -> None:
-    """Add `--period`, the current month unless given."""
+    """Add `--period`; empty, as it is unless given, it is the current month of the ledger's zone."""
+    parser.add_argument("--period", default="", type=_period, help=f"{PERIOD_WORDS}; default: this month")
+
+
+def add_as_known(parser: Parser) -> None:
+    """Add `--as-known`: the instant whose knowledge answers."""
     parser.add_argument(
-        "--period",
-        default=current_month(),
-        type=_period,
-        help="YYYY-MM, or FROM..TO (ISO 8601, UTC, TO excluded); default: this month",
+        "--as-known",
+        default="",
+        metavar="INSTANT",
+        help="answer with what was known then (ISO 8601, billing zone or Z)",
     )
+
+
+def as_known(args: argparse.Namespace) -> dict[str, str]:
+    """Return the parameter of a question for `--as-known`: none where it was not given."""
+    return {"as_known": args.as_known} if args.as_known else {}
 
 
 def add_dimension(parser: Parser) -> None:
@@ -70,11 +80,6 @@ def add_dimension(parser: Parser) -> None:
     parser.add_argument("--by", choices=DIMENSIONS, default="team", help="what the rows stand for (team)")
 
 
-def current_month() -> str:
-    """Return the month that runs now, in UTC."""
-    return month_of(time.time_ns() // 1_000).label
-
-
 def _period(text: str) -> str:
     """Refuse a period that cannot be read before anything is opened; the text itself travels on."""
-    return parse_period(text).label
+    return parse_period(text).label if text else ""

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from analytics.words import PLATFORM
+from analytics.words import ADJUSTMENT_WORDS, PLATFORM
 from dashboards import wording
 from gpuledger.cli.drawing import Line, draw, figures, words
 
@@ -22,7 +22,7 @@ def periods(answer: Answer) -> RenderableType:
         Line(
             (
                 row["label"],
-                row["state"],
+                _standing(row),
                 _amount(row["charge_cost"]),
                 _amount(row["correction_cost"]) if row["corrections"] else wording.UNKNOWN,
                 _amount(row["adjustment_cost"]) if row["adjustments"] else wording.UNKNOWN,
@@ -51,7 +51,13 @@ def periods(answer: Answer) -> RenderableType:
     ]
     if any(row["state"] == "closing" for row in answer["rows"]):
         notes.append("A period that is closing has ended: gpuledger period close PERIOD makes its charges final.")
-    return draw("Billing periods", columns, lines, notes)
+    return draw(f"Billing periods, by the days of {answer['zone']}", columns, lines, notes)
+
+
+def calendar(answer: Answer) -> RenderableType:
+    """Say whose days a month means, and when it is closed."""
+    grace = f"{answer['grace_hours']:,} hours after its end" if answer["grace_hours"] else "as soon as it has ended"
+    return Text(f"A month begins at midnight in {answer['zone']}; it can be closed {grace}.")
 
 
 def closed(answer: Answer) -> RenderableType:
@@ -65,6 +71,23 @@ def closed(answer: Answer) -> RenderableType:
     ]
     if answer["exception"]:
         lines.append(f"Closed with an exception: {answer['exception']}")
+    return Text("\n".join(lines))
+
+
+def verified(answer: Answer) -> RenderableType:
+    """Say whether a closed bill is what its inputs come to."""
+    books = f"price book {answer['price_version']} and owner mapping {answer['owner_version']}"
+    made = f"from {answer['batches']:,} batches, {books}"
+    documents = f"{answer['invoice_lines']:,} invoice lines"
+    what = f"{answer['charges']:,} charges, {answer['corrections']:,} corrections, {documents}"
+    if answer["ok"]:
+        lines = [
+            f"{answer['period']['label']} was made again {made}: the same to the byte.",
+            f"{what}.",
+            answer["digest"],
+        ]
+    else:
+        lines = [f"{answer['period']['label']} is not what it comes to {made}:", *answer["differences"]]
     return Text("\n".join(lines))
 
 
@@ -105,7 +128,7 @@ def invoice(answer: Answer) -> RenderableType:
                 row["project"] or wording.UNKNOWN,
                 f"{row['model']} {row['mig_profile']}".strip(),
                 wording.STATE_WORDS.get(row["state"], row["state"]),
-                row["because"] or (f"correction of {row['corrects']}" if row["corrects"] else ""),
+                _what_for(row),
                 wording.hours_column(row["gpu_hours"]),
                 f"{Decimal(row['payable']):,}",
             )
@@ -127,6 +150,8 @@ def invoice(answer: Answer) -> RenderableType:
         f"{_complete(head)} of its time was observed.",
         f"Digest of the period's bill: {answer['period_digest']}",
     ]
+    if head["unpriced_gpu_hours"]:
+        notes.insert(1, f"! {head['unpriced_gpu_hours']:,.1f} GPU-hours on it have no price and are not billed.")
     return draw(f"{_kind(head['kind'])} {head['number']} to {_owner(head)}, {head['period']}", columns, lines, notes)
 
 
@@ -160,7 +185,26 @@ def explained(answer: Answer) -> RenderableType:
         f"! corrected on {row['period']}: {row['held_us'] / 1e6:,.3f} s, {row['cost']} {currency}"
         for row in answer["corrections"]
     ]
+    notes += [
+        f"! dispute {row['dispute']} by {row['opened_by']} ({row['state']}): {row['why']}" for row in answer["disputes"]
+    ]
+    notes += [f"adjusted on {row['period']}: {row['because']} ({row['reference']})" for row in answer["adjustments"]]
     return draw(f"{answer['charge']} cost {cost}", columns, lines, notes)
+
+
+def _what_for(row: Answer) -> str:
+    """Return what a line is for beside the time that it is about, and which disputes are about it."""
+    why = f"correction of {row['corrects']}" if row["corrects"] else ""
+    if row["kind"] in ADJUSTMENT_WORDS:
+        why = f"{ADJUSTMENT_WORDS[row['kind']]}: {row['because']}"
+    disputed = f"! dispute {row['disputed']}" if row["disputed"] else ""
+    return " ".join(filter(None, (why, disputed)))
+
+
+def _standing(row: Answer) -> str:
+    """Return how a period is; of one that has ended, until when late data is waited for."""
+    waits = row["state"] == "closing" and row["late_until"]
+    return f"closing, waits for late data until {wording.instant(row['late_until'])}" if waits else str(row["state"])
 
 
 def _owner(row: Answer) -> str:

@@ -22,6 +22,7 @@ from gpuledger.cli.fleet import Fleet
 from gpuledger.cli.output import console, progress_console
 from gpuledger.cli.sources import Source, open_local
 from gpuledger.errors import ConfigError
+from gpuledger.zones import find_zone
 
 
 def register(commands: Commands) -> None:
@@ -66,14 +67,14 @@ def _run_once(directory: Path, plan: DemoPlan, say: Console) -> int:
         _history(fleet, plan, say)
     source = open_local(directory)
     try:
-        _summary(source, plan, say)
+        month = _summary(source, plan, say)
     finally:
         source.close()
     say.print(
         f"\n{plan.days:.0f} days of {len(_nodes(plan)[0])} nodes in {time.monotonic() - started:.0f} s. Look closer:"
     )
-    for command in ("chargeback", "utilization", "idle", "reconcile"):
-        say.print(f"  gpuledger {command} --ledger {directory} --period {demo_plan.months(plan)[-1]}", soft_wrap=True)
+    for command in ("chargeback", "utilization", "idle", "loans", "reconcile"):
+        say.print(f"  gpuledger {command} --ledger {directory} --period {month}", soft_wrap=True)
     for command in ("period", "invoice"):
         say.print(f"  gpuledger {command} list --ledger {directory}", soft_wrap=True)
     return DONE
@@ -146,13 +147,16 @@ def _progress(say: Console, plan: DemoPlan, nodes: list[str], source: Source) ->
         tell()
 
 
-def _summary(source: Source, plan: DemoPlan, say: Console) -> None:
+def _summary(source: Source, plan: DemoPlan, say: Console) -> str:
+    """Print what the months of the history cost; return the last of them."""
     out = console()
-    for period in demo_plan.months(plan):
+    months = demo_plan.months(plan, find_zone(source.query("status", {})["zone"]))
+    for period in months:
         with say.status("Rating"):
             answer = source.query("chargeback", {"period": period, "by": "team", "view": "allocation"})
         out.print(tables.chargeback(answer))
         out.print()
+    return months[-1]
 
 
 def _nodes(plan: DemoPlan) -> tuple[list[str], str]:

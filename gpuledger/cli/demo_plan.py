@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from gpuledger.accounting.periods import month_of, to_us
 from gpuledger.errors import ConfigError
 
 SCENARIO: Final = "demo"
@@ -150,8 +151,8 @@ def _value(value: str | float | bool | datetime) -> str:  # noqa: FBT001 - a TOM
     return json.dumps(value)
 
 
-def months(plan: DemoPlan) -> Sequence[str]:
+def months(plan: DemoPlan, zone: tzinfo = UTC) -> Sequence[str]:
     """Return the months that the history touches at its end: the last one before the current, and the current."""
-    current = plan.until.strftime("%Y-%m")
-    before = (plan.until.replace(day=1) - timedelta(days=1)).strftime("%Y-%m")
-    return (before, current) if plan.from_.strftime("%Y-%m") <= before else (current,)
+    current = month_of(to_us(plan.until), zone)
+    before = month_of(current.start_us - 1, zone)
+    return (before.label, current.label) if to_us(plan.from_) < before.end_us else (current.label,)

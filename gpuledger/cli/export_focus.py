@@ -18,14 +18,15 @@ from analytics.reports.files import CsvFile
 from analytics.reports.focus_adjustments import adjusted_quanta, adjustment_rows
 from analytics.reports.focus_charges import charge_rows
 from analytics.reports.focus_columns import cost_and_usage
+from analytics.reports.focus_contracts import contract_commitment_rows, contract_frame
 from analytics.reports.focus_invoices import invoice_detail_rows, invoices_of, line_keys
 from analytics.reports.focus_periods import BillingPeriod, Issuer, billing_period_rows, select_periods
 from gpuledger.accounting.money import from_quanta
-from gpuledger.accounting.periods import iso, parse_period, require_hours
+from gpuledger.accounting.periods import iso, require_hours
 from gpuledger.accounting.units import gpu_hours
 from gpuledger.cli.export_files import all_or_none
 from gpuledger.cli.export_lines import read_charges, read_lines
-from gpuledger.cli.sources import Document, Source
+from gpuledger.cli.sources import Document, Source, wanted_period
 from gpuledger.errors import GpuLedgerError, Terminal
 
 PREFIX: Final = {"1.4": "focus_1_4", "1.2": "focus_1_2"}
@@ -68,7 +69,7 @@ def export_focus(source: Source, args: argparse.Namespace) -> Document:
     Raises UnpricedError where hours have no price and `args.allow_unpriced` does not leave them out, ConfigError where
     the period cuts a closed one, ChangedError where the rows do not sum to the bill.
     """
-    wanted = require_hours(parse_period(args.period))
+    wanted = require_hours(wanted_period(source, args.period))
     standing = source.query("chargeback", {"period": wanted.label})
     periods = select_periods(source.query("periods", {}), wanted, standing["as_of"])
     if not args.allow_unpriced:
@@ -136,6 +137,11 @@ class _Export:
             files.append(self._whole("billing_period", billing_period_rows(periods, self._issuer)))
             if self._details:
                 files.append(self._whole("invoice_detail", pl.concat(self._details)))
+            contracts = contract_frame(self._source.query("contracts", {"period": self._args.period}))
+            if len(contracts):
+                end_us = periods[-1].end_us
+                rows = contract_commitment_rows(contracts, self._issuer, at_us=end_us - 1, until_us=end_us)
+                files.append(self._whole("contract_commitment", rows))
         return files
 
     def _lines(self, period: BillingPeriod) -> Iterator[pl.DataFrame]:

@@ -12,10 +12,10 @@ import polars as pl
 from analytics.reports.files import CsvFile, ParquetFile, TableFile, Workbook
 from analytics.reports.focus_periods import CLOSED
 from analytics.reports.tables import charge_table, hour_table, invoice_line_table, invoice_table
-from gpuledger.accounting.periods import Period, parse_instant, parse_period, require_hours
+from gpuledger.accounting.periods import Period, parse_instant, require_hours
 from gpuledger.cli.export_files import all_or_none
 from gpuledger.cli.export_lines import read_charges, read_lines
-from gpuledger.cli.sources import Document, Source
+from gpuledger.cli.sources import Document, Source, wanted_period
 
 NAMES: Final = {
     "charges": "Charges",
@@ -33,7 +33,7 @@ def export_tables(source: Source, args: argparse.Namespace) -> Document:
     Charges are those of the hours of `args.period`; invoices and corrections those of the closed billing periods that
     lie inside it whole.
     """
-    period = require_hours(parse_period(args.period))
+    period = require_hours(wanted_period(source, args.period))
     with all_or_none(args.out) as folder:
         tables = _Tables(args.kind, folder)
         for charges in map(charge_table, read_charges(source, period)):

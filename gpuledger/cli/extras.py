@@ -12,7 +12,7 @@ from gpuledger.errors import ConfigError
 EXTRAS: Final[dict[str, tuple[str, ...]]] = {
     "agent": ("pynvml", "h2"),
     "collector": ("duckdb", "pyarrow", "starlette", "uvicorn", "prometheus_client"),
-    "analytics": ("polars", "pyarrow", "pandas", "evidently", "xlsxwriter"),
+    "analytics": ("polars", "pyarrow", "numpy", "scipy", "pandas", "evidently", "xlsxwriter", "weasyprint"),
     "dashboards": ("streamlit", "altair", "polars", "pyarrow"),
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -9,17 +11,24 @@ from typing import Any, Final, Literal
 import msgspec
 import pyarrow as pa
 
+from collector.api.asking import ask
+from collector.api.changes import find_change, parse_request
 from collector.api.parameters import read_parameters
-from collector.api.questions import OWNER_CHECKS, QUESTIONS
+from collector.api.questions import OWNER_CHECKS, QUESTIONS, Question
+from collector.audit.actor import act_as
 from collector.imports.apply import apply_import
 from collector.imports.payload import Applied, JobImport
+from collector.ledger.calendar import CalendarChange
 from collector.ledger.store import Ledger
 from collector.periods.closing import close_period
+from collector.policies.imports import import_policies
 from collector.pricing.carbon import import_carbon
 from collector.pricing.files import parse_owner_map
 from collector.pricing.imports import ImportReport, import_directory, import_owners, import_prices
+from collector.pricing.shares import import_shares
+from collector.queries.book_trials import try_book
 from collector.rating import rate_dirty
-from gpuledger.accounting.periods import parse_period
+from gpuledger.accounting.periods import Period, parse_period
 from gpuledger.cli.sources import Document, media_type, read_book
 
 _FORMATS: Final[dict[str, Literal["toml", "csv"]]] = {"application/toml": "toml", "text/csv": "csv"}
@@ -28,6 +37,8 @@ _IMPORTS: Final[dict[str, Callable[..., ImportReport]]] = {
     "owners": import_owners,
     "directory": import_directory,
     "carbon": import_carbon,
+    "shares": import_shares,
+    "policies": import_policies,
 }
 _CHECKS: Final = {check.name: check for check in OWNER_CHECKS}
 _QUESTIONS: Final = {question.name: question for question in QUESTIONS}
@@ -38,36 +49,41 @@ class LocalSource:
 
     def __init__(self, directory: Path) -> None:
         self._ledger = Ledger.open(directory)
+        act_as(_user())
         self._rated = False
 
     def query(self, name: str, params: Mapping[str, str]) -> Document:
         """Return an answer as the collector's JSON has it."""
-        self._rate(name)
-        return self._ask(name, params)
+        question = _QUESTIONS[name]
+        return _plain(ask(self._ledger, question, self._values(question, params), self._rate))
 
     def table(self, name: str, params: Mapping[str, str]) -> pa.Table:
         """Return the rows of an answer that has a table."""
-        self._rate(name)
         question = _QUESTIONS[name]
         assert question.table, f"{name} is no table"
-        return question.table(self._ledger, **read_parameters(question.parameters, params))
+        self._rate()
+        return question.table(self._ledger, **self._values(question, params))
 
     def import_book(self, kind: str, path: Path) -> Document:
-        """Import a price book, an owner mapping or a directory of people."""
+        """Import a price book, an owner mapping, a policy book or a directory of people."""
         content, as_format = read_book(path), _FORMATS[media_type(path)]
         importing = _IMPORTS[kind]
         self._rated = False
         now_us = self._ledger.now_us()
         return _plain(importing(self._ledger, content, as_format, source=path.name, imported_us=now_us))
 
+    def try_book(self, kind: str, path: Path) -> Document:
+        """Import a book into a ledger on trial."""
+        content, as_format = read_book(path), _FORMATS[media_type(path)]
+        return _plain(try_book(self._ledger, _IMPORTS[kind], content, as_format, source=path.name))
+
     def check_owners(self, check: str, path: Path, params: Mapping[str, str]) -> Document:
         """Hold an owner mapping against the ledger."""
         question = _CHECKS[f"owners/{check}"]
         rules = parse_owner_map(read_book(path), _FORMATS[media_type(path)], path.name)
-        if question.rated and not self._rated:
-            rate_dirty(self._ledger)
-            self._rated = True
-        return _plain(question.ask(self._ledger, rules, **read_parameters(question.parameters, params)))
+        if question.rated:
+            self._rate()
+        return _plain(question.ask(self._ledger, rules, **self._values(question, params)))
 
     def rate(self, period: str, *, apply: bool) -> Document:
         """Rate what waits; the cost of `period` before and after tells what changed."""
@@ -85,10 +101,21 @@ class LocalSource:
             "cost_after": after["total"]["cost"] if apply else None,
         }
 
+    def set_calendar(self, zone: str | None, grace_hours: int | None) -> None:
+        """Keep a new billing calendar in the ledger."""
+        self._ledger.change_calendar(CalendarChange(zone, grace_hours))
+
     def close_period(self, period: str, *, by: str, exception: str) -> Document:
         """Close a billing period."""
         self._rated = False
-        return _plain(close_period(self._ledger, parse_period(period), closed_by=by, exception=exception))
+        return _plain(close_period(self._ledger, self._period(period), closed_by=by, exception=exception))
+
+    def change(self, path: str, asked: Document) -> Document:
+        """Dispute, decide or adjust."""
+        self._rated = False
+        found, number = find_change(path)
+        body = parse_request(msgspec.json.encode(asked), found.takes, found.example)
+        return _plain(found.do(self._ledger, number, body))
 
     def import_jobs(self, chunk: JobImport) -> Applied:
         """Book one chunk."""
@@ -99,16 +126,31 @@ class LocalSource:
         """Release the ledger."""
         self._ledger.close()
 
-    def _rate(self, name: str) -> None:
-        if _QUESTIONS[name].rated and not self._rated:
+    def _rate(self) -> None:
+        if not self._rated:
             rate_dirty(self._ledger)
             self._rated = True
 
     def _ask(self, name: str, params: Mapping[str, str]) -> Document:
+        """Answer with what is rated already."""
         question = _QUESTIONS[name]
-        return _plain(question.ask(self._ledger, **read_parameters(question.parameters, params)))
+        return _plain(ask(self._ledger, question, self._values(question, params), lambda: None))
+
+    def _values(self, question: Question, params: Mapping[str, str]) -> dict[str, Any]:
+        return read_parameters(question.parameters, params, self._ledger.calendar.days)
+
+    def _period(self, text: str) -> Period:
+        return parse_period(text, self._ledger.calendar.days)
 
 
 def _plain(answer: msgspec.Struct) -> dict[str, Any]:
     document: dict[str, Any] = msgspec.to_builtins(answer)
     return document
+
+
+def _user() -> str:
+    """Return who runs this, as the audit log names them."""
+    try:
+        return getpass.getuser()
+    except OSError:
+        return f"user {os.getuid()}"  # an account that has no name

@@ -8,11 +8,43 @@ from collections.abc import Sequence
 from typing import Final
 
 from gpuledger import __version__
-from gpuledger.cli import billing, books, carbon, demo, doctor, exits, export, jobs, reports, services, welcome
+from gpuledger.cli import (
+    adjustments,
+    audit,
+    billing,
+    books,
+    carbon,
+    demo,
+    disputes,
+    doctor,
+    drift,
+    exits,
+    export,
+    jobs,
+    reports,
+    services,
+    shares,
+    welcome,
+)
 from gpuledger.cli.arguments import Parser
 from gpuledger.errors import GpuLedgerError
 
-GROUPS: Final = (demo, services, doctor, books, carbon, jobs, reports, billing, export)
+GROUPS: Final = (
+    demo,
+    services,
+    doctor,
+    books,
+    carbon,
+    jobs,
+    reports,
+    drift,
+    shares,
+    billing,
+    disputes,
+    adjustments,
+    export,
+    audit,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -18,9 +18,9 @@ from gpuledger.accounting.bill_differences import (
     add_causes,
     explain_bill,
 )
-from gpuledger.accounting.periods import iso, parse_period, require_hours
+from gpuledger.accounting.periods import iso, require_hours
 from gpuledger.accounting.units import GPU_PARTS, gpu_hours
-from gpuledger.cli.sources import Document, Source
+from gpuledger.cli.sources import Document, Source, wanted_period
 from gpuledger.errors import ConfigError
 
 _DIGITS: Final = 100
@@ -37,7 +37,7 @@ def reconcile_bill(source: Source, args: argparse.Namespace) -> Document:
 
     Raises OutsideError on a bill that cannot be used, ConfigError on a map or a currency that does not fit.
     """
-    period = require_hours(parse_period(args.period))
+    period = require_hours(wanted_period(source, args.period))
     bill_map = read_bill_map(args.map)
     rates = {**bill_map.exchange, **dict(map(_rate, args.exchange_rate))}
     answer = source.query("node_costs", {"period": period.label})

@@ -16,8 +16,8 @@ from collector.imports.joblog import JobLog, open_job_log
 from collector.imports.jobs import JobRecord
 from gpuledger.accounting.intervals import Interval
 from gpuledger.accounting.job_differences import ACCOUNT, CAUSES, Granted, Hold, explain_job
-from gpuledger.accounting.periods import Period, parse_period, require_hours
-from gpuledger.cli.sources import Document, Source
+from gpuledger.accounting.periods import Period, require_hours
+from gpuledger.cli.sources import Document, Source, wanted_period
 from gpuledger.errors import ConfigError, OutsideError
 
 _SHOWN_PROBLEMS: Final = 100
@@ -39,7 +39,7 @@ def reconcile_sacct(source: Source, args: argparse.Namespace) -> Document:
     Raises ImportFileError or OutsideError on a file that cannot be used, ConfigError where it is unclear which cluster
     of the ledger it is of.
     """
-    period = require_hours(parse_period(args.period))
+    period = require_hours(wanted_period(source, args.period))
     path = args.against_sacct
     fields = tuple(name.strip() for name in args.fields.split(",") if name.strip())
     kind = "sacct-json" if path.suffix == ".json" else "sacct"

@@ -1,12 +1,21 @@
-"""`chargeback`, `utilization`, `idle`, `reconcile`: what the ledger answers."""
+"""`chargeback`, `adjustments`, `gap`, `utilization`, `idle`, `reconcile`: what the ledger answers."""
 
 from __future__ import annotations
 
 import argparse
 
 from gpuledger.accounting.idle_policy import PLATFORM, POLICIES
-from gpuledger.cli import outside, tables
-from gpuledger.cli.arguments import Commands, add_command, add_dimension, add_output, add_period, add_source
+from gpuledger.cli import outside, policy_tables, tables
+from gpuledger.cli.arguments import (
+    Commands,
+    add_as_known,
+    add_command,
+    add_dimension,
+    add_output,
+    add_period,
+    add_source,
+    as_known,
+)
 from gpuledger.cli.exits import DONE, VIOLATION
 from gpuledger.cli.output import emit
 from gpuledger.cli.sources import open_source
@@ -28,6 +37,8 @@ def register(commands: Commands) -> None:
         default=PLATFORM,
         help="who pays for time that nobody held: the platform, owners by their cost, or evenly (platform)",
     )
+    adjusted = add_command(commands, "adjustments", "what bills have beside charges, and why; of open periods too")
+    gap = add_command(commands, "gap", "what each team held and did not use, by cause")
     utilization = add_command(commands, "utilization", "what GPU time was spent as")
     add_dimension(utilization)
     idle = add_command(commands, "idle", "what was held and did nothing, the most expensive first")
@@ -39,11 +50,14 @@ def register(commands: Commands) -> None:
     outside.add_flags(reconcile)
     for parser, run in (
         (chargeback, run_chargeback),
+        (adjusted, run_adjustments),
+        (gap, run_gap),
         (utilization, run_utilization),
         (idle, run_idle),
         (reconcile, run_reconcile),
     ):
         add_period(parser)
+        add_as_known(parser)
         add_source(parser)
         add_output(parser)
         parser.set_defaults(run=run)
@@ -54,16 +68,38 @@ def run_chargeback(args: argparse.Namespace) -> int:
     with open_source(args) as source:
         answer = source.query(
             "chargeback",
-            {"period": args.period, "by": args.by, "view": args.view, "idle_policy": args.idle_policy},
+            {
+                "period": args.period,
+                "by": args.by,
+                "view": args.view,
+                "idle_policy": args.idle_policy,
+                **as_known(args),
+            },
         )
     emit(args, answer, tables.chargeback)
+    return DONE
+
+
+def run_adjustments(args: argparse.Namespace) -> int:
+    """Print adjustments of the billing periods that lie whole in a period."""
+    with open_source(args) as source:
+        answer = source.query("adjustments", {"period": args.period})
+    emit(args, answer, policy_tables.adjustments)
+    return DONE
+
+
+def run_gap(args: argparse.Namespace) -> int:
+    """Print the gap between what was held and what was used."""
+    with open_source(args) as source:
+        answer = source.query("gap", {"period": args.period})
+    emit(args, answer, policy_tables.gaps)
     return DONE
 
 
 def run_utilization(args: argparse.Namespace) -> int:
     """Print time by state."""
     with open_source(args) as source:
-        answer = source.query("utilization", {"period": args.period, "by": args.by})
+        answer = source.query("utilization", {"period": args.period, "by": args.by, **as_known(args)})
     emit(args, answer, tables.utilization)
     return DONE
 
@@ -71,7 +107,7 @@ def run_utilization(args: argparse.Namespace) -> int:
 def run_idle(args: argparse.Namespace) -> int:
     """Print held-idle workloads."""
     with open_source(args) as source:
-        answer = source.query("idle", {"period": args.period})
+        answer = source.query("idle", {"period": args.period, **as_known(args)})
     emit(args, answer, tables.idle)
     return DONE
 
@@ -81,6 +117,6 @@ def run_reconcile(args: argparse.Namespace) -> int:
     if outside.is_asked(args):
         return outside.run(args)
     with open_source(args) as source:
-        answer = source.query("reconcile", {"period": args.period})
+        answer = source.query("reconcile", {"period": args.period, **as_known(args)})
     emit(args, answer, tables.reconcile)
     return DONE if answer["ok"] else VIOLATION

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
+from gpuledger.accounting.periods import Period, month_of, parse_period
 from gpuledger.cli.extras import needs
 from gpuledger.client import DEFAULT_URL, CollectorClient
+from gpuledger.clock import WallClock
 from gpuledger.errors import ConfigError, LedgerError, TransientDeliveryError
+from gpuledger.zones import find_zone
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 ARROW: Final = "application/vnd.apache.arrow.stream"
 READ_TIMEOUT_S: Final = 120.0
+REPLAY_TIMEOUT_S: Final = 4 * 3_600.0  # what has to be made again from raw takes minutes on a large ledger
 MEDIA_TYPES: Final = {".toml": "application/toml", ".csv": "text/csv"}
 
 
@@ -37,7 +41,11 @@ class Source(Protocol):
         ...
 
     def import_book(self, kind: str, path: Path) -> Document:
-        """Make the file the whole book of a kind: `prices`, `owners` or `directory`; return what changed."""
+        """Make the file the whole book of a kind: `prices`, `owners`, `policies`, `directory`; return what changed."""
+        ...
+
+    def try_book(self, kind: str, path: Path) -> Document:
+        """Return what the import of this file would change of open bills; nothing is stored."""
         ...
 
     def check_owners(self, check: str, path: Path, params: Mapping[str, str]) -> Document:
@@ -48,8 +56,16 @@ class Source(Protocol):
         """Rate what is open of `period` again; return what changed (or, without `apply`, what would)."""
         ...
 
+    def set_calendar(self, zone: str | None, grace_hours: int | None) -> None:
+        """Change whose days a month means, and how long late data is waited for; None: as it is."""
+        ...
+
     def close_period(self, period: str, *, by: str, exception: str) -> Document:
         """Close a billing period for ever; return what it was closed with."""
+        ...
+
+    def change(self, path: str, asked: Document) -> Document:
+        """Dispute, decide or adjust, as `POST path` does; return what that made."""
         ...
 
     def import_jobs(self, chunk: JobImport) -> Applied:
@@ -66,11 +82,13 @@ class HttpSource:
 
     def __init__(self, url: str) -> None:
         self._client = CollectorClient(url, timeout_s=READ_TIMEOUT_S)
+        self._patient = CollectorClient(url, timeout_s=REPLAY_TIMEOUT_S)
 
     def query(self, name: str, params: Mapping[str, str]) -> Document:
         """Return the JSON of `GET /v1/<name>`."""
+        client = self._patient if name == "verification" or "as_known" in params else self._client
         with self._explained():
-            answer: Document = self._client.get_json(f"/v1/{name}", params)
+            answer: Document = client.get_json(f"/v1/{name}", params)
         return answer
 
     def table(self, name: str, params: Mapping[str, str]) -> pa.Table:
@@ -87,6 +105,13 @@ class HttpSource:
         body = read_book(path)
         with self._explained():
             answer: Document = self._client.post(f"/v1/{kind}", body, media_type(path), {"source": path.name})
+        return answer
+
+    def try_book(self, kind: str, path: Path) -> Document:
+        """Send the file to be tried."""
+        body = read_book(path)
+        with self._explained():
+            answer: Document = self._client.post(f"/v1/{kind}/trial", body, media_type(path), {"source": path.name})
         return answer
 
     def check_owners(self, check: str, path: Path, params: Mapping[str, str]) -> Document:
@@ -112,11 +137,24 @@ class HttpSource:
             "cost_after": after["total"]["cost"] if apply else None,
         }
 
+    def set_calendar(self, zone: str | None, grace_hours: int | None) -> None:  # noqa: ARG002 - a collector has its own
+        """Refuse: a collector's calendar is in its settings."""
+        raise ConfigError(
+            "a collector's billing calendar is in its settings",
+            hint="set [billing] zone and grace_hours in collector.toml and start it again, or use --ledger DIR",
+        )
+
     def close_period(self, period: str, *, by: str, exception: str) -> Document:
         """Ask the collector to close it."""
         body = msgspec.json.encode({"period": period, "by": by, "exception": exception})
         with self._explained():
             answer: Document = self._client.post("/v1/periods", body, "application/json")
+        return answer
+
+    def change(self, path: str, asked: Document) -> Document:
+        """Ask the collector to do it."""
+        with self._explained():
+            answer: Document = self._client.post(path, msgspec.json.encode(asked), "application/json")
         return answer
 
     def import_jobs(self, chunk: JobImport) -> Applied:
@@ -128,8 +166,9 @@ class HttpSource:
         return msgspec.convert(answer, Applied)
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connections."""
         self._client.close()
+        self._patient.close()
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -144,6 +183,12 @@ class HttpSource:
                 hint='start one with "gpuledger collector", name another with --url, '
                 "or read a ledger that no collector has open with --ledger DIR",
             ) from error
+
+
+def wanted_period(source: Source, text: str) -> Period:
+    """Return the period that `text` names by the days of the billing zone; the current month where it is empty."""
+    zone = find_zone(source.query("status", {})["zone"])
+    return parse_period(text, zone) if text else month_of(WallClock().now_us(), zone)
 
 
 def read_book(path: Path) -> bytes:

@@ -19,8 +19,11 @@ BOOKS: Final = {
     "prices": ("Price book", "entries"),
     "owners": ("Owner mapping", "rules"),
     "directory": ("Directory of people", "memberships"),
+    "policies": ("Policy book", "entries"),
     "carbon": ("Carbon intensity", "hours"),
+    "shares": ("Share book", "shares"),
 }
+_THEN: Final = {"carbon": "", "shares": "", "policies": " Bills of open periods follow it."}  # what an import leads to
 _TITLED: Final = ("team", "department")
 
 
@@ -190,34 +193,43 @@ def _cost(text: str | None) -> str:
 
 
 def prices(answer: Answer) -> RenderableType:
-    """Draw the price book."""
+    """Draw the price book; what no entry names (a pool, an owner) has no column."""
+    rows = answer["rows"]
+    scopes = {
+        "MIG profile": [row["mig_profile"] for row in rows],
+        "Pool": [row["pool"] for row in rows],
+        "Cluster": [row["cluster"] for row in rows],
+        "For": [_whose(row) for row in rows],
+    }
+    named = {head: cells for head, cells in scopes.items() if any(cells)}
     lines = [
         Line(
             (
                 row["model"],
-                row["mig_profile"],
-                row["pool"],
-                row["cluster"],
+                *(cells[number] for cells in named.values()),
                 row["rate"],
                 row["list_rate"] if row["list_rate"] != row["rate"] else "",
                 " ".join(filter(None, (row["carbon_region"], row["carbon_g_per_kwh"]))) or wording.UNKNOWN,
                 validity(row),
             )
         )
-        for row in answer["rows"]
+        for number, row in enumerate(rows)
     ]
     columns = (
         words("GPU model"),
-        words("MIG profile"),
-        words("Pool"),
-        words("Cluster"),
+        *map(words, named),
         figures(f"{answer['currency'] or 'Rate'} per GPU-hour"),
         figures("List"),
         figures("CO2e, g/kWh"),
         words("Valid"),
     )
-    notes = [f"Entry {row['entry']}: {'; '.join(row['built'])}." for row in answer["rows"] if row["built"]]
+    notes = [f"Entry {row['entry']}: {'; '.join(row['built'])}." for row in rows if row["built"]]
     return draw(book_title("Price book", answer), columns, lines, notes)
+
+
+def _whose(row: Answer) -> str:
+    owner = "/".join(row[level] for level in ("organisation", "department", "team", "project") if row[level])
+    return ", ".join(filter(None, (f"contract {row['contract']}" if row["contract"] else "", owner)))
 
 
 def owners(answer: Answer) -> RenderableType:
@@ -243,7 +255,7 @@ def imported_book(kind: str, answer: Answer) -> RenderableType:
     """Say what an import of a book did, and what in it may be a mistake."""
     name, counted = BOOKS[kind]
     entries = f"{answer['entries']:,} {counted}"
-    rated = " Hours that it changes are rated again." if kind != "carbon" else ""
+    rated = _THEN.get(kind, " Hours that it changes are rated again.")
     done = f"{name} is now version {answer['version']} ({entries}).{rated}"
     if not answer["changed"]:
         done = f"{name} unchanged: this file is version {answer['version']} already ({entries})."
@@ -261,9 +273,14 @@ def validity(row: Answer) -> str:
     """Return when an entry holds, in words."""
     if not row["from"] and not row["to"]:
         return "always"
-    since = f"from {wording.instant(row['from'])}" if row["from"] else ""
-    until = f"until {wording.instant(row['to'])}" if row["to"] else ""
+    since = f"from {_to_the_second(row['from'])}" if row["from"] else ""
+    until = f"until {_to_the_second(row['to'])}" if row["to"] else ""
     return " ".join(part for part in (since, until) if part)
+
+
+def _to_the_second(at: str) -> str:
+    minute, second = at[11:16], at[11:19]
+    return wording.instant(at).replace(minute, minute if second.endswith(":00") else second)
 
 
 def imported_jobs(answer: Answer) -> RenderableType:

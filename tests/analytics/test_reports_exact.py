@@ -54,7 +54,7 @@ def test_shares_of_an_hour_sum_to_it_exactly(lines: list[tuple[int, int, int]]) 
     frame = pl.DataFrame(
         [
             {
-                "hour_us": 0, "cluster": "c", "device": f"GPU-{hour}", "device_id": hour, "period_id": None,
+                "hour_us": 0, "offset_us": 0, "price_entry": 0, "cluster": "c", "device": f"GPU-{hour}", "device_id": hour, "period_id": None,
                 "held_us": held_us, "parts": 120 * (1 + hour), "cost_quanta": cost,
             }
             for hour, held_us, cost in ordered

@@ -17,6 +17,8 @@ from analytics.reports.focus_columns import BILLING_PERIOD, INVOICE_DETAIL
 from analytics.reports.focus_names import charge_id, sub_account_id
 from collector.queries.billing import invoices, periods
 from collector.queries.charge_id import ChargeId
+from gpuledger.accounting.periods import iso
+from gpuledger.accounting.units import US_PER_HOUR
 from gpuledger.cli.main import main
 from gpuledger.model import State
 from tests.analytics.focus_checks import by, check_cost_and_usage, read, total
@@ -60,6 +62,42 @@ def test_a_discount_stands_between_list_and_contracted_price(
     found = {(Decimal(row["ListUnitPrice"]), Decimal(row["ContractedUnitPrice"])) for row in rows}
     assert (Decimal("2.73"), Decimal("2.457")) in found
     assert all(contracted == listed * Decimal("0.9") for listed, contracted in found)
+
+
+def test_an_hour_in_which_a_price_turns_is_split_by_segment_and_price(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each segment has its own times and unit price, and so has what one team pays less for within the same hour."""
+    at_us = START_US + 1_000 * 1_000_000
+    entries = [
+        f'model = "*"\nrate = "2"\nto = {iso(at_us)}',
+        f'model = "*"\nrate = "3"\nfrom = {iso(at_us)}',
+        'model = "*"\nteam = "speech"\nrate = "1.5"',
+    ]
+    with open_ledger(tmp_path / "ledger") as ledger:
+        fill(ledger)
+        prices(ledger, 'currency = "EUR"\n' + "\n".join(f"[[price]]\n{entry}" for entry in entries))
+    export(capsys, "focus", "--ledger", str(tmp_path / "ledger"), "--period", ALL, "--out", str(tmp_path))
+    rows = read(tmp_path / CHARGES)
+    check_cost_and_usage(rows, "1.4")
+    done = toolkit("validate-bundle", "--directory", str(tmp_path))
+    assert (done.returncode, "bundle validation: OK" in done.stdout) == (0, True), done.stdout + done.stderr
+    first = [
+        row
+        for row in rows
+        if row["x_SplitOriginId"].startswith("c1/GPU-0001/") and row["ChargePeriodStart"][:13] == iso(START_US)[:13]
+    ]
+    assert {
+        (row["ChargePeriodStart"], row["ChargePeriodEnd"], Decimal(row["ContractedUnitPrice"]), row["SubAccountName"])
+        for row in first
+    } == {
+        (iso(START_US), iso(at_us), 2, "vision"),
+        (iso(at_us), iso(START_US + US_PER_HOUR), 3, "vision"),
+        (iso(at_us), iso(START_US + US_PER_HOUR), Decimal("1.5"), "speech"),
+    }
+    for row in first:
+        assert main(["explain", row["x_ChargeId"], "--ledger", str(tmp_path / "ledger"), "--format", "json"]) == 0
+        assert row["BilledCost"] in capsys.readouterr().out
 
 
 def test_the_public_toolkit_accepts_each_dataset(out: Path) -> None:

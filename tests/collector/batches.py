@@ -35,11 +35,13 @@ def holder(number: int, **changes: object) -> Holder:
     return Holder(**{**fields, **changes})  # type: ignore[arg-type]
 
 
-def records(key: str, from_us: int, until_us: int, who: str | None = None, **changes: object) -> list[UsageRecord]:
-    """Return one record a minute of one device."""
+def records(
+    key: str, from_us: int, until_us: int, who: str | None = None, *, step_us: int = US_PER_MINUTE, **changes: object
+) -> list[UsageRecord]:
+    """Return one record a minute (or another step) of one device."""
     state = State.ACTIVE if who else State.IDLE
     found = []
-    for span in cut(from_us, until_us, US_PER_MINUTE):
+    for span in cut(from_us, until_us, step_us):
         fields: dict[str, object] = {
             "device": key, "holder": who, "start_us": span.start_us, "end_us": span.end_us, "state": state,
             "reason": "" if who else "free", "held_us": span.length_us, "active_us": span.length_us // 3 if who else 0,

@@ -41,15 +41,15 @@ def usage_frame(
     return frame(sequence, usage, devices=devices, holders=chosen, energy=stated, **options)
 
 
-def prices(ledger: Ledger, text: str) -> PriceBook:
+def prices(ledger: Ledger, text: str, at_us: int = NOW_US) -> PriceBook:
     """Import a price book and return it."""
-    import_prices(ledger, text.encode(), "toml", source="prices.toml", imported_us=NOW_US)
+    import_prices(ledger, text.encode(), "toml", source="prices.toml", imported_us=at_us)
     return parse_price_book(text.encode(), "toml", "prices.toml")
 
 
-def owners(ledger: Ledger, text: str) -> None:
+def owners(ledger: Ledger, text: str, at_us: int = NOW_US) -> None:
     """Import an owner mapping."""
-    import_owners(ledger, text.encode(), "toml", source="owners.toml", imported_us=NOW_US)
+    import_owners(ledger, text.encode(), "toml", source="owners.toml", imported_us=at_us)
 
 
 def charges(ledger: Ledger) -> list[dict[str, Any]]:

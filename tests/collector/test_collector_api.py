@@ -317,6 +317,22 @@ def test_a_mapping_is_held_against_the_ledger_over_http(filled: Site) -> None:
     assert [row["region"] for row in filled.get("/v1/carbon").json["rows"]] == ["n"]
 
 
+def test_policies_are_tried_and_imported_over_http(filled: Site) -> None:
+    """A trial stores nothing; a book becomes the newest; one that cannot be used is refused with its place."""
+    book = b'[[policy]]\nidle = "even"\n'
+    tried = filled.ask("POST", "/v1/policies/trial?source=p.toml", book, content_type="application/toml")
+    assert (tried.status, tried.json["version"], tried.json["changed"]) == (200, 1, True)
+    assert {row["team"]: row["change"] for row in tried.json["rows"]} == {"": "-2.40", "vision": "2.40"}
+    assert filled.get("/v1/policies").json["version"] is None
+    bad = filled.ask("POST", "/v1/policies", b'[[policy]]\nidle = "x"\n', content_type="application/toml")
+    assert (bad.status, bad.json["code"]) == (422, "policy_book")
+    assert filled.ask("POST", "/v1/policies", book, content_type="application/toml").json["version"] == 1
+    assert filled.get("/v1/policies").json["rows"][0]["settings"] == {"idle": "even"}
+    assert filled.get("/v1/status").json["policy_version"] == 1
+    [row] = filled.get(f"/v1/gap?period={PERIOD}").json["rows"]
+    assert (row["team"], row["allocation_cost"]) == ("vision", "2.40")
+
+
 def test_a_bad_price_book_changes_nothing(filled: Site) -> None:
     """A book that cannot be used is refused with its fault, and the one before stays."""
     before = filled.get("/v1/prices").json
@@ -337,6 +353,18 @@ def test_openapi_lists_exactly_the_routes(filled: Site) -> None:
             assert filled.get(path).status == (400 if path in needs else 200), path
     references = {part.split('"')[0] for part in msgspec.json.encode(found).decode().split("#/components/schemas/")[1:]}
     assert references <= found["components"]["schemas"].keys()
+
+
+def test_shares_are_imported_over_http(site: Site) -> None:
+    """A share file is a book like the others; what is wrong with it is a problem with its place and the next step."""
+    shares = b'[[share]]\nteam = "vision"\ngpus = 4\n'
+    assert site.ask("POST", "/v1/shares", shares, **{"Content-Type": "application/toml"}).json["version"] == 1
+    assert [row["gpus"] for row in site.get("/v1/shares").json["rows"]] == [4.0]
+    refused = site.ask("POST", "/v1/shares?source=s.toml", shares * 2, **{"Content-Type": "application/toml"})
+    assert (refused.status, refused.json["code"]) == (422, "share_book")
+    assert refused.json["detail"].startswith("s.toml: shares 1 and 2 overlap")
+    assert site.get("/v1/loans?period=2026-10").json["share_versions"] == [1]
+    assert site.get("/v1/quotas?period=2026-10", Accept="text/csv").body.startswith(b"cluster,pool,model")
 
 
 def test_health_and_readiness(site: Site) -> None:

@@ -311,3 +311,33 @@ def test_overlapping_exports_in_any_order_count_every_hour_once(
                 start, hours, _ = jobs[int(record.job)]
                 known[int(record.job)] = max(known.get(int(record.job), 0), min(hours, taken_at - start))
         assert held(ledger) == sum(jobs[number][2] * hours * US_PER_HOUR for number, hours in known.items())
+
+
+def shifted(record: JobRecord, hours: float, **changes: object) -> JobRecord:
+    """Return a job as it is read in a zone that many hours to the west."""
+    by_us = round(hours * US_PER_HOUR)
+    assert record.end_us is not None
+    moved = msgspec.structs.replace(record, start_us=record.start_us + by_us, end_us=record.end_us + by_us)
+    return msgspec.structs.replace(moved, **changes)
+
+
+@pytest.mark.parametrize("hours", [1, -2, 5.75, 14])
+def test_a_log_that_is_read_again_in_another_zone_is_refused(ledger: Ledger, hours: float) -> None:
+    """Its runs would count twice: nothing of it is booked, and the error says which zone to give."""
+    log = [job(number, 40 + number / 7, 3.3) for number in range(3)]
+    apply_import(ledger, chunk(*log))
+    before = held(ledger)
+    with pytest.raises(ImportFileError, match="3 jobs of this log are booked already at other hours") as caught:
+        apply_import(ledger, chunk(*(shifted(each, hours) for each in log), job(9, 60, 1)))
+    assert "--tz" in caught.value.hint
+    assert held(ledger) == before
+
+
+def test_jobs_that_ran_again_are_booked(ledger: Ledger) -> None:
+    """One that by chance ran as long again, others with another length, or beside one that is as it was: no other zone."""
+    first, second = job(1, 40, 3), job(2, 41, 2)
+    apply_import(ledger, chunk(first, second))
+    assert apply_import(ledger, chunk(shifted(first, 4))).new == 1
+    assert apply_import(ledger, chunk(second, shifted(first, 8), shifted(second, 8))).new == 2
+    other = msgspec.structs.replace(shifted(second, 16), end_us=second.end_us + 17 * US_PER_HOUR)
+    assert apply_import(ledger, chunk(other, shifted(first, 12))).new == 2

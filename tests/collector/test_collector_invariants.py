@@ -1,14 +1,11 @@
-"""The invariants of a correct ledger, one test each, on one ledger of a mixed fleet.
-
-Not here, because the ledger cannot promise them yet: I4's "as known on date D" (charges of open periods are replaced, and
-a closed bill is the only date that can be rebuilt), and I12 (there are no loans of quota).
-"""
+"""The invariants of a correct ledger, one test each, on one ledger of a mixed fleet."""
 
 from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
@@ -16,18 +13,27 @@ import pytest
 
 from analytics.invoices import invoice_html
 from collector.ledger.store import Ledger
+from collector.periods.as_known import as_known
 from collector.periods.closing import PeriodError, close_period
+from collector.periods.verifying import verify_period
 from collector.pricing.carbon import import_carbon
+from collector.pricing.imports import import_owners, import_prices
+from collector.pricing.shares import import_shares
+from collector.queries.adjustments import adjustments
 from collector.queries.bill import bill
 from collector.queries.billing import invoice, invoices, periods
 from collector.queries.chargeback import chargeback
+from collector.queries.quotas import quotas
 from collector.queries.reconcile import reconcile
+from collector.queries.utilization import utilization
 from collector.rating import rate_dirty
+from gpuledger.accounting.adjustments import LOAN
 from gpuledger.accounting.money import cost_quanta
 from gpuledger.accounting.periods import Period, iso, parse_period
 from gpuledger.accounting.units import GPU_PARTS, US_PER_HOUR
+from gpuledger.clock import VirtualClock
 from gpuledger.errors import ConfigError, PriceBookError
-from gpuledger.model import State, UsageRecord
+from gpuledger.model import Event, State, UsageRecord
 from tests.collector.ask import ask, contents
 from tests.collector.batches import START_US, device, frame, holder, records
 from tests.collector.fleet import NOW_US, charges, open_ledger, owners, prices, usage_frame
@@ -149,6 +155,74 @@ def test_i3_idempotent_ingest(ledger: Ledger, tmp_path: Path) -> None:
         assert charges(other) == bills
 
 
+def test_i4_as_known_on_date_d(tmp_path: Path) -> None:
+    """After late data, new prices, a new mapping, closes and a correction, every earlier state is found again."""
+    clock = VirtualClock(NOW_US)
+    steps: list[Callable[[], object]] = [
+        lambda: ledger.ingest(batches()),
+        lambda: book(import_prices, BOOK),
+        lambda: book(import_owners, OWNERS),
+        lambda: close(ledger, FIRST),
+        lambda: ledger.ingest([late()]),
+        lambda: book(import_prices, BOOK.replace("2.4", "9.4")),
+        lambda: book(import_owners, OWNERS.replace("t1", "other")),
+        lambda: ledger.ingest([retired()]),
+        lambda: close(ledger, SECOND),
+        lambda: book(import_prices, BOOK.replace("2.4", "1.4")),
+    ]
+
+    def book(take: Callable[..., object], text: str) -> None:
+        take(ledger, text.encode(), "toml", source="book.toml", imported_us=clock.now_us())
+
+    with Ledger.open(tmp_path, clock=clock) as ledger:
+        known: list[tuple[int, object]] = []
+        for step in steps:
+            step()
+            rate_dirty(ledger)
+            known.append((clock.now_us(), everything(ledger)))
+            clock.advance_to(clock.now_us() + HOUR)
+        assert len({repr(found) for _, found in known}) >= len(steps) - 1, "each step has changed something"
+        for at_us, found in known:
+            with as_known(ledger, at_us) as before:
+                assert everything(before) == found
+                assert reconcile(before, BOTH).ok
+        assert everything(ledger) == known[-1][1], "and asking has changed nothing"
+        assert not list(tmp_path.glob(".replica-*"))
+        with pytest.raises(ConfigError, match="not known yet"), as_known(ledger, clock.now_us() + 1):
+            pass
+
+
+def everything(ledger: Ledger) -> object:
+    """Return what a ledger answers about money, time and bills, without the versions that rated open hours."""
+    shown = [(p.label, p.state, p.cost, p.corrections, p.correction_cost, p.digest) for p in periods(ledger).rows]
+    found = [chargeback(ledger, period) for period in (FIRST, SECOND, BOTH)]
+    return shown, invoices(ledger).rows, found, utilization(ledger, BOTH), contents(ledger)["hourly"]
+
+
+def retired() -> bytes:
+    """Return the news that the second GPU was taken out for the last hour, which nobody had reported."""
+    gone = Event(SECOND.end_us, "device_retired", "info", device="GPU-0002")
+    return frame(10, records("GPU-0003", SECOND.end_us - HOUR, SECOND.end_us), events=[gone])
+
+
+def test_i5_a_closed_bill_is_rebuilt_from_raw(ledger: Ledger) -> None:
+    """From usage and the books that it pins, whatever came since: the same digest, totals, invoices and lines."""
+    prices(ledger, f'{BOOK}[[price]]\nmodel = "B200"\nrate = "4"\nfrom = "2036-01-01"\n')  # rates no hour again
+    close(ledger, FIRST)
+    ledger.ingest([late()])
+    prices(ledger, BOOK.replace("2.4", "9.4"))
+    owners(ledger, OWNERS.replace("t1", "other"))
+    close(ledger, SECOND)
+    prices(ledger, BOOK)
+    for period in (FIRST, SECOND):
+        found = verify_period(ledger, period)
+        assert (found.ok, found.differences, found.rebuilt_digest) == (True, [], found.digest)
+    assert found.corrections > 0
+    with ledger.transaction() as session:
+        session.script("UPDATE usage SET held_us = held_us - 1 WHERE holder_id = 1", label="tampering")
+    assert not verify_period(ledger, FIRST).ok
+
+
 def test_i5_every_line_pins_what_it_was_made_from(ledger: Ledger, tmp_path: Path) -> None:
     """Versions of prices and owners stand on each charge; the same inputs again make the same bill, byte for byte."""
     assert {(row["price_version"], row["price_entry"], row["owner_version"]) for row in charges(ledger)} == {(1, 0, 1)}
@@ -252,19 +326,56 @@ def test_i11_what_mig_leaves_over_is_a_cost_of_its_own(ledger: Ledger) -> None:
     assert abs(sum(hour) - 2_491_500_007) <= len(hour), "each rounded once"
 
 
+def test_i12_what_is_borrowed_is_lent_and_what_is_paid_is_credited(ledger: Ledger) -> None:
+    """Each part of a share is used, lent, or idle, once; borrowers pay their usage as before, and lenders get the rest."""
+    before = {row.key: row.cost for row in chargeback(ledger, FIRST).rows}
+    shares = 'loan_percent = "33.333333"\n' + "".join(
+        f'[[share]]\nteam = "t{number}"\ngpus = "{gpus}"\n' for number, gpus in ((1, "1/7"), (2, "13/14"))
+    )
+    import_shares(ledger, shares.encode(), "toml", source="shares.toml", imported_us=NOW_US)
+    found = quotas(ledger, FIRST).rows
+    for row in found:
+        used = row.own_gpu_hours + row.borrowed_gpu_hours + row.unowned_gpu_hours + row.unlent_gpu_hours
+        share = row.own_gpu_hours + row.lent_gpu_hours + row.taken_gpu_hours + row.idle_gpu_hours
+        assert (round(used, 5), round(share, 5)) == (round(row.used_gpu_hours, 5), round(row.available_gpu_hours, 5))
+    held = sum(row.gpu_hours for row in chargeback(ledger, FIRST).rows if row.kind in {"owner", "unattributed"})
+    assert sum(row.used_gpu_hours for row in found) == pytest.approx(held)
+    assert sum(row.borrowed_gpu_hours for row in found) == pytest.approx(sum(row.lent_gpu_hours for row in found))
+    close_period(ledger, FIRST, closed_by="ann")
+    lines = [row for row in adjustments(ledger, FIRST).rows if row.kind == LOAN]
+    assert lines
+    assert sum(Decimal(row.cost or "0") for row in lines) == 0
+    for paid, credited in zip(lines[::2], lines[1::2], strict=True):
+        assert Decimal(paid.cost or "0") == -Decimal(credited.cost or "0") > 0
+    assert {row.key: row.cost for row in chargeback(ledger, FIRST).rows} == before
+
+
 def test_i13_hours_are_utc_and_cut_where_a_price_changes(ledger: Ledger) -> None:
-    """A month has its hours whatever clocks do in it, a price turns on the hour, and a record crosses none."""
+    """A month has its hours whatever clocks do in it, an hour is cut at the second where a price turns, none is crossed."""
     october = parse_period("2026-10")
     assert october.end_us - october.start_us == 31 * 24 * HOUR
     with pytest.raises(ConfigError, match="not in UTC"):
         parse_period("2026-10-25T02:00+02:00..2026-10-26")
-    with pytest.raises(PriceBookError, match="on the hour"):
-        prices(ledger, f'{BOOK}from = "{iso(START_US + THIRD)}"\n')
-    turn = f'to = "{iso(SECOND.start_us)}"\n[[price]]\nmodel = "*"\nrate = "5"\nfrom = "{iso(SECOND.start_us)}"\n'
-    prices(ledger, BOOK + turn)
+    with pytest.raises(PriceBookError, match="not a whole second"):
+        prices(ledger, f'{BOOK}from = "{iso(START_US + THIRD + 1)}"\n')
+    odd_us = 17 * 60_000_000 + 23_000_000
+    at = iso(SECOND.start_us + odd_us)
+    prices(ledger, f'{BOOK}to = "{at}"\n[[price]]\nmodel = "*"\nrate = "5"\nfrom = "{at}"\n')
     rate_dirty(ledger)
     whole = [row for row in charges(ledger) if row["device"] == "GPU-0002"]
-    assert [row["rate_quanta"] for row in whole] == [2_491_500_007] * 2 + [5_000_000_000] * 2
+    assert [(row["offset_us"], row["held_us"], row["rate_quanta"]) for row in whole] == [
+        (0, HOUR, 2_491_500_007),
+        (0, HOUR, 2_491_500_007),
+        (0, odd_us, 2_491_500_007),
+        (odd_us, HOUR - odd_us, 5_000_000_000),
+        (0, HOUR, 5_000_000_000),
+    ]
+    of_shared = [row for row in charges(ledger) if row["device"] == "GPU-0001" and row["hour_us"] == SECOND.start_us]
+    for offset_us, length_us, rate in ((0, odd_us, 2_491_500_007), (odd_us, HOUR - odd_us, 5_000_000_000)):
+        mine = [row for row in of_shared if row["offset_us"] == offset_us]
+        assert sum(row["held_us"] for row in mine) == length_us
+        assert sum(row["cost_quanta"] for row in mine) == cost_quanta(rate, length_us)
+    assert reconcile(ledger, BOTH).ok
     minute = records("GPU-0001", START_US, START_US + HOUR)[0]
     crossing = msgspec.structs.replace(minute, start_us=BOTH.end_us - 1, end_us=BOTH.end_us + 1, held_us=2, active_us=0)
     [refused] = ledger.ingest([frame(11, [crossing])])

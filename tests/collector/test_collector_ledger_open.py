@@ -14,16 +14,20 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from collector import rating
+from collector import cut_usage, rated_prices, rating
+from collector.audit import log
 from collector.ledger import migrate
 from collector.ledger.database import connect
 from collector.ledger.migrate import Migration
 from collector.ledger.stages import STAGES
 from collector.ledger.statements import names, statement
 from collector.ledger.store import Ledger
-from collector.periods import adjusting, closing
-from collector.pricing import carbon, stored
-from collector.queries import owner_moves
+from collector.periods import adjusting, closing, late_prices, lending, manual, question
+from collector.policies import adjusters
+from collector.policies import stored as policies
+from collector.pricing import carbon, shares, stored, stored_contracts
+from collector.queries import checks, owner_moves
+from collector.queries.timeline import STEPS
 from gpuledger.errors import LedgerError
 from tests.collector.ask import RAW_HOURLY, ask, contents
 from tests.collector.batches import minutes
@@ -146,7 +150,11 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 RATING_STAGES: dict[str, pa.Schema] = {
     "rate_pass": pa.schema([("cluster", pa.string()), ("hour_us", pa.int64())]),
-    "rate_prices": rating._PRICE_SCHEMA,
+    "rate_prices": rated_prices.PRICE_SCHEMA,
+    "rate_payers": rated_prices.PAYER_SCHEMA,
+    "rate_segments": rated_prices.SEGMENT_SCHEMA,
+    "rate_pieces": cut_usage.PIECE_SCHEMA,
+    "new_contracts": stored_contracts.CONTRACT_SCHEMA,
     "rate_owners": rating._OWNER_SCHEMA,
     "new_owners": rating._NEW_OWNER_SCHEMA,
     "new_entries": stored._ENTRY_SCHEMA,
@@ -154,9 +162,21 @@ RATING_STAGES: dict[str, pa.Schema] = {
     "new_memberships": stored._MEMBERSHIP_SCHEMA,
     "new_hours": carbon._SCHEMA,
     "owner_spells": owner_moves._SPELLS,
+    "timeline_steps": STEPS,
     "new_invoices": closing._INVOICES,
     "new_lines": closing._LINES,
+    "new_corrections": closing._CORRECTIONS,
     "new_adjustments": adjusting._SCHEMA,
+    **checks.STAGES,
+    "asked_disputes": question.ASKED,
+    "new_manual_lines": manual.LINES,
+    "new_late_prices": late_prices.ROWS,
+    "new_shares": shares.SHARE_SCHEMA,
+    "loan_scopes": lending.SCOPE_SCHEMA,
+    "new_events": log._SCHEMA,
+    "new_policies": policies.SCHEMA,
+    "policy_spells": adjusters.SPELLS,
+    "fault_spans": adjusters.SPANS,
 }
 
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from collector.imports.apply import apply_import
 from collector.imports.jobs import JobRecord, PoolFacts
 from collector.imports.payload import JobImport
+from collector.ledger import slices
 from collector.ledger.database import Parameters, Session, Tables
 from collector.ledger.store import Ledger
 from collector.periods import closing
 from collector.periods.closing import CloseReport, PeriodError, close_period
+from collector.periods.verifying import verify_period
 from collector.queries.billing import PeriodRow, invoice, invoices, periods
 from collector.queries.chargeback import chargeback
 from collector.queries.reconcile import Reconciliation, reconcile
@@ -235,10 +235,8 @@ def test_two_that_close_at_once_close_once(ledger: Ledger) -> None:
     assert len(invoices(ledger).rows) == 2
 
 
-def test_data_arrives_while_a_close_is_proven_and_is_closed_with_it(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The proof, which takes minutes on a large fleet, keeps no agent waiting; what arrives during it is proven too."""
+def late_while_proven(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Let an agent send late data during the first proof of a close; return what the proofs will say."""
     proofs: list[bool] = []
 
     def prove(of: Ledger, period: Period) -> Reconciliation:
@@ -252,10 +250,31 @@ def test_data_arrives_while_a_close_is_proven_and_is_closed_with_it(
         return found
 
     monkeypatch.setattr(closing, "reconcile", prove)
+    return proofs
+
+
+def test_data_arrives_while_a_close_is_proven_and_is_closed_with_it(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The proof, which takes minutes on a large fleet, keeps no agent waiting; what arrives during it is proven too."""
+    proofs = late_while_proven(monkeypatch)
     assert close(ledger, FIRST).corrections == 0
     assert proofs == [True, True], "the first proof was of another bill"
     assert bill(ledger, FIRST)[0] == {"vision": "7.47", "idle capacity": "2.49"}
     assert reconcile(ledger, FIRST).ok
+
+
+def test_what_corrects_an_earlier_bill_and_arrives_while_the_next_is_proven_is_on_that(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Corrections are worked out beforehand, and again where what they follow from is not the same any more."""
+    close(ledger, FIRST)
+    proofs = late_while_proven(monkeypatch)
+    report = close(ledger, SECOND)
+    assert (report.corrections, report.cost) == (2, "9.96")
+    assert proofs == [True, True]
+    assert reconcile(ledger, FIRST).ok
+    assert reconcile(ledger, SECOND).ok
 
 
 def test_a_period_that_cannot_close_is_not_proven_first(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -313,6 +332,7 @@ def test_jobs_imported_into_a_closed_period_are_corrected(ledger: Ledger) -> Non
     [[known]] = ask(ledger, "SELECT sum(cost_quanta)::BIGINT FROM current_charges")
     assert billed == Decimal(known).scaleb(-9)
     assert reconcile(ledger, Period(START_US, THIRD.end_us, "all")).ok
+    assert [verify_period(ledger, period).differences for period in (FIRST, SECOND, THIRD)] == [[], [], []]
 
 
 def test_what_becomes_equal_again_is_taken_back(ledger: Ledger) -> None:
@@ -326,6 +346,48 @@ def test_what_becomes_equal_again_is_taken_back(ledger: Ledger) -> None:
     assert close(ledger, THIRD, exception="the roll-up was changed for this test").corrections == 2
     net = "SELECT sum(held_us)::BIGINT, sum(cost_quanta)::BIGINT FROM corrections GROUP BY state"
     assert ask(ledger, net) == [(0, 0), (0, 0)]
+
+
+PLAIN_DIGEST = """
+WITH lines AS (
+    SELECT c.hour_us, concat_ws(
+        chr(31), 'charge', d.cluster, d.node, d.device_key, coalesce(h.holder_key, ''), c.state, coalesce(r.reason, ''),
+        coalesce(o.organisation, ''), coalesce(o.department, ''), coalesce(o.team, ''), coalesce(o.project, ''),
+        c.held_us, c.active_us, c.active_unknown_us, c.energy_mj, c.energy_unknown_us,
+        coalesce(c.price_version::VARCHAR, '-'), coalesce(c.price_entry::VARCHAR, '-'),
+        coalesce(c.owner_version::VARCHAR, '-'), coalesce(c.rate_quanta::VARCHAR, '-'),
+        coalesce(c.cost_quanta::VARCHAR, '-'), coalesce(c.active_cost_quanta::VARCHAR, '-')) AS line
+    FROM charges c JOIN devices d USING (device_id) LEFT JOIN holders h USING (holder_id)
+    LEFT JOIN reasons r USING (reason_id) LEFT JOIN owners o USING (owner_id)
+    WHERE c.hour_us >= {from_us} AND c.hour_us < {to_us}
+    UNION ALL
+    SELECT k.hour_us, concat_ws(
+        chr(31), 'correction', d.cluster, d.node, d.device_key, coalesce(h.holder_key, ''), k.state,
+        coalesce(r.reason, ''), coalesce(o.organisation, ''), coalesce(o.department, ''), coalesce(o.team, ''),
+        coalesce(o.project, ''), k.held_us, coalesce(k.price_version::VARCHAR, '-'),
+        coalesce(k.price_entry::VARCHAR, '-'), coalesce(k.owner_version::VARCHAR, '-'),
+        coalesce(k.rate_quanta::VARCHAR, '-'), k.cost_quanta) AS line
+    FROM corrections k JOIN devices d USING (device_id) LEFT JOIN holders h USING (holder_id)
+    LEFT JOIN reasons r USING (reason_id) LEFT JOIN owners o USING (owner_id)
+    WHERE k.period_id = {period_id}
+)
+SELECT hour_us, string_agg(line, chr(30) ORDER BY line) FROM lines GROUP BY hour_us ORDER BY hour_us
+"""
+
+
+@pytest.mark.parametrize("device_hours", [1, 10**6])
+def test_a_digest_is_that_of_all_lines_however_they_are_sliced(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, device_hours: int
+) -> None:
+    """The digest of hours' digests, of charges and corrections in the order of their hours: bills of before stay valid."""
+    monkeypatch.setattr(slices, "DEVICE_HOURS", device_hours)
+    close(ledger, FIRST)
+    late(ledger)
+    assert close(ledger, SECOND).corrections == 2
+    for period_id, period in enumerate((FIRST, SECOND), start=1):
+        text = PLAIN_DIGEST.format(from_us=period.start_us, to_us=period.end_us, period_id=period_id)
+        hours = [f"{hour_us}:{sha256(lines.encode()).hexdigest()}" for hour_us, lines in ask(ledger, text)]
+        assert row(ledger, period.label).digest == sha256(chr(30).join(hours).encode()).hexdigest()
 
 
 def test_a_bill_that_is_changed_behind_the_ledgers_back_is_found(ledger: Ledger) -> None:
@@ -363,47 +425,29 @@ def test_an_invoice_that_is_not_there(ledger: Ledger) -> None:
         invoice(ledger, number=7)
 
 
-GPUS = st.sampled_from(["GPU-0001", "GPU-0002", "GPU-0003"])
-ACTS = st.one_of(
-    st.tuples(st.just("usage"), GPUS, st.integers(0, 5), st.sampled_from([None, WHO, "pod:uid-2/c"])),
-    st.tuples(st.just("price"), st.integers(1, 9)),
-    st.tuples(st.just("owner"), st.sampled_from(["vision", "speech"])),
-    st.tuples(st.just("close")),
-)
-
-
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(ACTS, min_size=4, max_size=12))
-def test_any_history_conserves_and_closed_bills_stand(
-    tmp_path_factory: pytest.TempPathFactory, acts: list[tuple[Any, ...]]
-) -> None:
-    """Whatever arrives in whatever order: closed bills never change, and all bills sum to what is known now."""
-    with open_ledger(tmp_path_factory.mktemp("history")) as ledger:
-        prices(ledger, BOOK)
-        ledger.ingest([frame(0, records("GPU-0000", START_US, START_US + 6 * HOUR))])
-        hours, taken, kept = 0, set(), {}
-        for sequence, (act, *what) in enumerate(acts, start=1):
-            if act == "usage" and (key := tuple(what[:2])) not in taken:
-                taken.add(key)
-                start_us = START_US + what[1] * HOUR
-                usage = records(what[0], start_us, start_us + HOUR, what[2])
-                assert ledger.ingest([frame(sequence, usage)])[0].taken
-            elif act == "price":
-                prices(ledger, BOOK.replace("2.49", f"{what[0]}.37"))
-            elif act == "owner":
-                owners(ledger, OWNERS.replace("vision", what[0]))
-            elif act == "close" and hours < 6:
-                period = Period(START_US + hours * HOUR, START_US + (hours + 1) * HOUR, f"hour {hours}")
-                hours += 1
-                kept[period] = (close(ledger, period), bill(ledger, period))
-        rate_dirty(ledger)
-        for period, (report, first) in kept.items():
-            assert bill(ledger, period) == first
-            assert row(ledger, period.label).digest == report.digest
-        assert reconcile(ledger, Period(START_US, START_US + 6 * HOUR, "all")).ok
-        billed = sum(Decimal(each.cost or 0) for each in periods(ledger).rows)
-        [[known]] = ask(ledger, "SELECT coalesce(sum(cost_quanta), 0)::BIGINT FROM current_charges")
-        assert billed == Decimal(known).scaleb(-9)
-        assert sum(Decimal(each.cost or 0) for each in invoices(ledger).rows) == sum(
-            Decimal(each.cost or 0) for each in periods(ledger).rows if each.state == "closed"
-        )
+def test_a_ledger_of_before_gets_what_newer_bills_keep(tmp_path: Path) -> None:
+    """What was closed by an older version learns its zone, its newest batch and what of its lines has no price."""
+    with open_ledger(tmp_path) as ledger:
+        assert ledger.ingest([frame(0, records("GPU-0001", START_US, SECOND.end_us, WHO))])[0].taken
+        prices(ledger, BOOK.replace('"*"', '"A100"'))
+        owners(ledger, OWNERS)
+        close(ledger, FIRST, exception="agreed")
+        usage = records("GPU-0002", START_US, START_US + HOUR, WHO)
+        assert ledger.ingest([frame(1, usage)])[0].taken
+        close(ledger, SECOND, exception="agreed")
+        before = [invoice(ledger, number=number) for number in (2, 3)]
+        assert [line.unpriced_gpu_hours for each in before for line in each.rows] == [2.0, 1.0, 2.0, 1.0]
+        with ledger.transaction() as session:
+            session.script(
+                "ALTER TABLE invoice_lines DROP COLUMN unpriced_part_us;"
+                "ALTER TABLE closed_periods DROP COLUMN zone;"
+                "ALTER TABLE closed_periods DROP COLUMN last_batch_id;"
+                "DROP TABLE billing_calendars;"
+                "DELETE FROM migrations WHERE name = 'billing_calendar'",
+                label="as an older version had it",
+            )
+    with open_ledger(tmp_path) as ledger:
+        assert [invoice(ledger, number=number) for number in (2, 3)] == before
+        assert ask(ledger, "SELECT zone FROM closed_periods") == [("UTC",), ("UTC",)]
+        assert reconcile(ledger, SECOND).ok
+        assert ask(ledger, "SELECT min(last_batch_id), max(last_batch_id) FROM closed_periods") == [(2, 2)], "one clock"

@@ -7,6 +7,7 @@ import pytest
 from collector.pricing.fields import MAX_MODEL
 from collector.pricing.files import parse_owner_map, parse_price_book
 from collector.pricing.records import file_format
+from gpuledger.accounting.commitments import Contract
 from gpuledger.accounting.ownership import Owner
 from gpuledger.accounting.periods import parse_instant
 from gpuledger.accounting.pricebook import PriceBook
@@ -49,6 +50,34 @@ vision,research,acme,vision-*,train,,2026-01-01T00:00:00
 """
 
 
+def test_entries_name_owners_and_contracts_that_hold_to_the_second() -> None:
+    """An entry may be for what an owner holds or a contract covers; a contract has what is committed, at what rate."""
+    text = f"""{LEASE}currency = "EUR"
+to = 2026-07-01T09:30:01Z
+vendor = "rent-a-rack"
+node = "gpu-*"
+mig_profile = "1g.*"
+[[price]]
+model = "*"
+contract = "lease-a"
+team = "vision"
+project = "ads"
+rate = "2"
+from = 2026-02-03T04:05:06Z
+"""
+    text = text.replace(LEASE + 'currency = "EUR"', 'currency = "EUR"\n' + LEASE)
+    book = parse_price_book(text.encode(), "toml", "prices.toml")
+    [found] = book.entries
+    assert (found.contract, found.owner) == ("lease-a", Owner("", "", "vision", "ads"))
+    assert found.from_us == parse_instant("2026-02-03T04:05:06Z")
+    assert book.contracts == (
+        Contract(
+            "lease-a", "c1", 8, 1_900_000_000, vendor="rent-a-rack", node="gpu-*", mig_profile="1g.*",
+            from_us=parse_instant("2026-01-01"), to_us=parse_instant("2026-07-01T09:30:01Z"),
+        ),
+    )  # fmt: skip
+
+
 def test_both_formats_hold_the_same_book() -> None:
     """A price book in TOML and the same in CSV are one book, exact to the ninth decimal."""
     book = parse_price_book(TOML.encode(), "toml", "prices.toml")
@@ -74,6 +103,8 @@ def entry(*lines: str, head: str = 'currency = "EUR"') -> bytes:
     return "\n".join([head, "[[price]]", *lines]).encode()
 
 
+LEASE = '[[contract]]\nname = "lease-a"\ncluster = "c1"\ngpus = 8\nrate = "1.90"\nfrom = 2026-01-01T00:00:00Z\n'
+TEAM = 'team = "a"'
 MODEL, RATE = 'model = "m"', 'rate = "1"'
 
 
@@ -98,7 +129,32 @@ MODEL, RATE = 'model = "m"', 'rate = "1"'
         (entry("model = 5", RATE), "model is not text: 5", 'model = "5"'),
         (entry(f'model = "{"*a" * 200}"', RATE), "model is not one line of at most 128", "a quote missing"),
         (entry('model = "a\\u0000"', RATE), "model is not one line of at most 128", "a quote missing"),
-        (entry(MODEL, RATE, "from = 2026-01-01T00:30:00Z"), "not on the hour", "2026-01-01T00:00:00Z"),
+        (entry(MODEL, RATE, "from = 2026-01-01T00:30:00.5Z"), "not a whole second", "2026-01-01T00:30:00Z"),
+        (entry(MODEL, RATE, 'contract = "lease-b"', LEASE), 'contract "lease-b", which there is not', '"lease-a"'),
+        (entry(MODEL, RATE, 'contract = "lease-a"'), "which there is not", "[[contract]] name"),
+        (entry(MODEL, RATE, LEASE, LEASE), 'two contracts are called "lease-a"', "rename one"),
+        (
+            entry(MODEL, RATE, LEASE.replace("gpus = 8", "gpus = 0")),
+            "gpus 0 is not a whole number",
+            "leave the contract",
+        ),
+        (entry(MODEL, RATE, LEASE.replace("gpus = 8", "gpus = 2.5")), "gpus 2.5 is not a whole", "how many GPUs"),
+        (entry(MODEL, RATE, LEASE.replace("gpus = 8\n", "")), "gpus is missing", "cluster"),
+        (entry(MODEL, RATE, LEASE.replace('cluster = "c1"\n', "")), "cluster is missing", "[[contract]] name"),
+        (entry(MODEL, RATE, LEASE.replace("from", "to")), "from is missing", "a commitment begins"),
+        (entry(MODEL, RATE, LEASE.replace('"1.90"', '"-1.90"')), 'rate "-1.90" is negative', "zero or more"),
+        (entry(MODEL, RATE, LEASE.replace('"1.90"', "1.90")), "need not be exact", '"1.9"'),
+        (entry(MODEL, RATE, LEASE, 'currency = "UDS"'), "not a currency code", '"USD"'),
+        (entry(MODEL, RATE, LEASE, 'currency = "USD"'), "without exchange_rate", "exchange_source"),
+        (entry(MODEL, RATE, LEASE, 'team = "vision"'), 'unknown key "team"', "known keys"),
+        (entry(MODEL, RATE, LEASE, "to = 2025-01-01T00:00:00Z"), "before or where it starts", "first instant"),
+        (b'contract = 5\ncurrency = "EUR"\n[[price]]\nmodel = "m"\nrate = "1"', "not a list of tables", "[[contract]]"),
+        (entry(MODEL, RATE, TEAM, "[[price]]", MODEL, RATE, TEAM), 'overlap: both apply to model "m", team "a"', "end"),
+        (
+            entry(MODEL, RATE, 'contract = "lease-a"', "[[price]]", MODEL, RATE, 'contract = "lease-a"', LEASE),
+            'overlap: both apply to model "m", contract "lease-a"',
+            "end the earlier one",
+        ),
         (
             entry(MODEL, RATE, "from = 2026-01-02", "to = 2026-01-02"),
             "ends (2026-01-02T00:00:00Z) before",

@@ -133,3 +133,46 @@ def test_an_empty_ledger_has_nothing_to_hold_against_a_book(tmp_path: Path) -> N
     with open_ledger(tmp_path) as empty:
         assert take_prices(empty, 'model = "x"').warnings == []
         assert take_owners(empty, 'match.namespace = "x"').warnings == []
+
+
+LEASE = '[[contract]]\nname = "lease-a"\ngpus = 2\nrate = "1"\n'
+
+
+def contract_warnings_of(ledger: Ledger, contract: str, *entries: str) -> list[str]:
+    text = "\n".join(['currency = "EUR"', *(f'[[price]]\nrate = "1"\n{entry}' for entry in entries), LEASE + contract])
+    return import_prices(ledger, text.encode(), "toml", source="prices.toml", imported_us=NOW_US).warnings
+
+
+def test_a_contract_that_covers_nothing_or_has_no_price_is_told(ledger: Ledger) -> None:
+    """A slip in its scope makes all of it short, and a contract that no entry names has no price of its own."""
+    since = f"from = {iso(START_US)}"
+    priced = 'model = "*"\ncontract = "lease-a"'
+    assert contract_warnings_of(ledger, f'cluster = "c1"\n{since}', 'model = "*"', priced) == []
+    [short] = contract_warnings_of(ledger, f'cluster = "c1"\nmodel = "A100*"\n{since}', 'model = "*"', priced)
+    assert short == (
+        'contract "lease-a" (cluster "c1", model "A100*") covers no device that the ledger knows: all of it is short'
+    )
+    assert contract_warnings_of(ledger, f'cluster = "c1"\n{since}', 'model = "*"') == [
+        'no price entry is for contract "lease-a": what it covers costs what other entries say'
+    ]
+    before = f"{priced}\nto = {iso(START_US)}"
+    assert contract_warnings_of(ledger, f'cluster = "c1"\n{since}', 'model = "*"', before) == [
+        'price entry 2 never applies: contract "lease-a" does not run while it is valid'
+    ]
+
+
+def test_an_entry_of_an_owner_or_a_contract_fills_no_gap(ledger: Ledger) -> None:
+    """What nobody holds or no contract covers would still be unpriced."""
+    since = f"from = {iso(START_US)}"
+    [gap] = contract_warnings_of(ledger, f'cluster = "c1"\n{since}', 'model = "*"\ncontract = "lease-a"')
+    assert "that time is unpriced" in gap
+
+
+def test_an_owner_that_nobody_is_is_told_with_the_nearest_team(ledger: Ledger) -> None:
+    """A price for a team that the ledger has never charged may be a slip."""
+    take_owners(ledger, 'match.namespace = "*"\nproject = "ads"')
+    rate_dirty(ledger)
+    assert take_prices(ledger, 'model = "*"', 'model = "*"\nteam = "t"').warnings == []
+    assert take_prices(ledger, 'model = "*"', 'model = "*"\nteam = "tt"').warnings == [
+        'price entry 2 (model "*", team "tt") is for an owner that the ledger has not seen: did you mean team "t"?'
+    ]

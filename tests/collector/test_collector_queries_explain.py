@@ -151,6 +151,7 @@ def test_time_without_a_price_says_so(tmp_path: Path) -> None:
         *[st.text(st.one_of(st.sampled_from("@%402 5"), st.characters(exclude_categories=["Cs"])), max_size=9)] * 4,
         st.sampled_from(State),
         st.sampled_from(["", "free", "no_data"]),
+        st.just(0) | st.integers(0, HOUR - 1) | st.integers(0, 3599).map(lambda second: second * 1_000_000),
     )
 )
 def test_a_name_is_read_as_it_was_written(name: ChargeId) -> None:

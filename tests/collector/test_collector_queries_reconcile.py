@@ -9,6 +9,7 @@ import msgspec
 import pyarrow as pa
 import pytest
 
+from collector.ledger import slices
 from collector.ledger.database import Session, Tables
 from collector.ledger.store import Ledger
 from collector.queries.reconcile import Reconciliation, reconcile
@@ -73,7 +74,7 @@ def test_a_part_of_it_is_proven_alike(ledger: Ledger) -> None:
     assert proof.cost == "4.98"
 
 
-def test_device_hours_are_compared_day_by_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_device_hours_are_compared_slice_by_slice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is in memory at once does not grow with the period; the sums and what is missing are those of all of it."""
     asked: list[int] = []
     execute = Session.execute
@@ -84,6 +85,7 @@ def test_device_hours_are_compared_day_by_day(tmp_path: Path, monkeypatch: pytes
         return execute(self, name, params, tables)
 
     monkeypatch.setattr(Session, "execute", watch)
+    monkeypatch.setattr(slices, "DEVICE_HOURS", 24)
     days = Period(START_US, START_US + 50 * HOUR, "two days and more")
     with open_ledger(tmp_path) as ledger:
         assert ledger.ingest([frame(0, records("GPU-0001", days.start_us, days.end_us, "pod:uid-1/c"))])[0].taken

@@ -22,11 +22,13 @@ CAPACITY = 44 * 24.0
 def status() -> Document:
     return {
         "watermark": UNTIL.isoformat(),
+        "zone": "UTC",
         "first_usage": FIRST.isoformat(),
         "usage_rows": 1_234_567,
         "pending_hours": 0,
         "price_version": 1,
         "owner_version": 1,
+        "policy_version": 1,
         "devices": 44,
         "quarantined": 0,
         "version": "0.1.0",
@@ -93,6 +95,12 @@ def idle(_params: dict[str, str]) -> Document:
     return {"currency": "EUR", "rows": rows}
 
 
+def adjustments(_params: dict[str, str]) -> Document:
+    """Return a credit for a fault, and its other side."""
+    credit = {"period": "2026-11", "kind": "fault_credit", "team": "language", "cost": "-17.10"}
+    return {"currency": "EUR", "rows": [credit, {**credit, "team": "", "cost": "17.10"}]}
+
+
 def timeline(params: dict[str, str]) -> Document:
     seeded = random.Random(7)
     rows = []
@@ -115,11 +123,17 @@ def timeline(params: dict[str, str]) -> Document:
         costs["idle capacity"] = f"{states['idle'] * 1.4:.9f}"
         rows.append({"at": at.isoformat(), "states": states, "costs": costs})
         at += timedelta(days=1)
-    return {"currency": "EUR", "grain": params.get("grain", "day"), "rows": rows}
+    return {"currency": "EUR", "period": {"zone": "UTC"}, "grain": params.get("grain", "day"), "rows": rows}
 
 
 def documents() -> dict[str, Callable[[dict[str, str]], Document]]:
-    return {"status": lambda _: status(), "chargeback": chargeback, "idle": idle, "timeline": timeline}
+    return {
+        "status": lambda _: status(),
+        "chargeback": chargeback,
+        "idle": idle,
+        "timeline": timeline,
+        "adjustments": adjustments,
+    }
 
 
 @contextmanager

@@ -160,6 +160,17 @@ def test_notes_name_each_reason_why_figures_are_incomplete_and_the_next_step() -
     assert found[2].step == "gpuledger owner import FILE"
 
 
+def test_notes_say_what_bills_have_beside_charges() -> None:
+    """By kind, of teams; without adjustments there is no such line."""
+    document = answer(row("language", "owner", 60.0, "60.00"))
+    credit = {"kind": "fault_credit", "team": "language", "cost": "-17.10"}
+    adjusted = {"rows": [credit, {**credit, "team": "", "cost": "17.10"}, {**credit, "kind": "basis", "cost": "-2"}]}
+    found = notes(chargeback_frame(document), document, {}, adjusted)[-2]
+    assert found.amount == "-€19.10"
+    assert "credit for a fault -€17.10, billing basis -€2.00" in found.text
+    assert len(notes(chargeback_frame(document), document, {}, {"rows": []})) == 2
+
+
 def test_a_closed_period_is_called_final() -> None:
     """Nothing is provisional about a closed month."""
     document = answer(row("language", "owner", 60.0, "60.00"), final=True)
@@ -176,18 +187,32 @@ def test_the_state_finding_names_the_largest_rest() -> None:
 def test_the_cost_range_leaves_out_the_step_that_is_still_filling_up() -> None:
     """Three hours of today do not make it the cheapest day."""
     steps = [{"at": f"2026-11-{day:02}T00:00:00Z", "costs": {"a": cost}} for day, cost in DAYS]
-    frame = timeline_costs({"rows": steps})
+    frame = timeline_costs({**BY_DAYS, "rows": steps})
     assert findings.costs_finding(frame, OWNER_A, "EUR", "day") == "Teams cost €700 to €900 a day, most on 3 Nov"
 
 
 OWNER_A = chargeback_frame(answer(row("a", "owner", 1.0, "1")))
+BY_DAYS = {"grain": "day", "period": {"zone": "UTC"}}
 DAYS = ((1, "700"), (2, "800"), (3, "900"), (4, "750"), (5, "12"))
+
+
+def test_a_day_of_a_timeline_is_what_its_zone_calls_it() -> None:
+    """A step that begins at 22:00 UTC is the next day in Berlin, in summer and in winter; hours stay as they are."""
+    begins = ("2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z")
+    answer = {
+        "grain": "day",
+        "period": {"zone": "Europe/Berlin"},
+        "rows": [{"at": at, "costs": {"a": "1"}} for at in begins],
+    }
+    assert [f"{at:%d %H}" for at in timeline_costs(answer)["at"]] == ["25 00", "26 00"]
+    assert [f"{at:%d %H}" for at in timeline_costs({**answer, "grain": "hour"})["at"]] == ["24 22", "25 23"]
 
 
 def test_cost_series_keeps_the_whole_cost_and_the_order_of_the_bars() -> None:
     """What no team pays is one series, and it comes last."""
     at = datetime(2026, 11, 1, tzinfo=UTC).isoformat()
-    frame = timeline_costs({"rows": [{"at": at, "costs": {"vision": "1.5", "language": "2.5", "idle capacity": "4"}}]})
+    costs = {"vision": "1.5", "language": "2.5", "idle capacity": "4"}
+    frame = timeline_costs({**BY_DAYS, "rows": [{"at": at, "costs": costs}]})
     series, labels = view_models.cost_series(frame, chargeback_frame(TWO_TEAMS))
     assert labels == ["Language", "Vision", view_models.NOT_BILLED]
     assert series["cost"].sum() == Decimal(8)

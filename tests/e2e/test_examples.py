@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from collector.pricing.files import parse_owner_map, parse_price_book
+from gpuledger.accounting.ownership import Owner
 from gpuledger.accounting.pricebook import Priced
 from tests.e2e.processes import gpuledger
 
@@ -38,6 +39,24 @@ def test_the_example_of_built_up_rates_says_what_its_comments_say() -> None:
     book = parse_price_book((EXAMPLES / "prices-built.toml").read_bytes(), "toml", "prices-built.toml")
     assert [entry.rate_quanta for entry in book.entries] == [1_198_428_707, 311_100_000, 2_640_400_000]
     assert [entry.list_quanta for entry in book.entries] == [1_198_428_707, 311_100_000, 3_220_000_000]
+
+
+def test_the_example_of_a_lease_says_what_its_comments_say() -> None:
+    """A price turns at half past nine, vision has its own, and what the lease covers has that of the lease."""
+    book = parse_price_book((EXAMPLES / "prices-leased.toml").read_bytes(), "toml", "prices-leased.toml")
+    asked = Priced("NVIDIA H100 80GB HBM3", cluster="frankfurt")
+    vision, turn_us = Owner("acme", "", "vision", ""), JULY_US + 34_200_000_000
+    prices = [
+        book.price(asked, turn_us - 1),
+        book.price(asked, turn_us),
+        book.price(asked, turn_us, vision),
+        book.price(asked, turn_us, vision, "rack-7"),
+    ]
+    assert [price and price.rate_quanta for price in prices] == [
+        2_850_000_000, 2_490_000_000, 2_200_000_000, 2_050_000_000
+    ]  # fmt: skip
+    [lease] = book.contracts
+    assert (lease.gpus, lease.rate_quanta) == (16, 1_932_000_000)
 
 
 def test_the_example_owner_mapping_says_what_its_comments_say() -> None:

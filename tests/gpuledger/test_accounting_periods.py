@@ -13,7 +13,7 @@ NOVEMBER_US = 1_793_491_200_000_000  # 2026-11-01T00:00:00Z
 
 def test_a_month_is_from_its_first_day_to_the_next_ones() -> None:
     """`2026-11` is thirty days; December ends with the year."""
-    assert parse_period("2026-11") == (NOVEMBER_US, NOVEMBER_US + 30 * US_PER_DAY, "2026-11")
+    assert parse_period("2026-11") == (NOVEMBER_US, NOVEMBER_US + 30 * US_PER_DAY, "2026-11", "UTC")
     assert iso(parse_period("2026-12").end_us) == "2027-01-01T00:00:00Z"
     assert parse_period("2024-02").interval.length_us == 29 * US_PER_DAY
 
@@ -76,7 +76,7 @@ def test_charges_are_hourly() -> None:
 def test_an_instant_lies_in_its_month() -> None:
     """The first instant of a month belongs to it, the last microsecond before to the one before."""
     assert month_of(NOVEMBER_US).label == "2026-11"
-    assert month_of(NOVEMBER_US - 1) == (NOVEMBER_US - 31 * US_PER_DAY, NOVEMBER_US, "2026-10")
+    assert month_of(NOVEMBER_US - 1) == (NOVEMBER_US - 31 * US_PER_DAY, NOVEMBER_US, "2026-10", "UTC")
     assert month_of(NOVEMBER_US + US_PER_HOUR) == parse_period("2026-11")
 
 

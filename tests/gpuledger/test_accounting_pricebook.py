@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gpuledger.accounting.commitments import Contract
 from gpuledger.accounting.globs import matches, may_both_match
+from gpuledger.accounting.ownership import Owner
 from gpuledger.accounting.pricebook import PriceBook, Priced, PriceEntry, device_rate_quanta
 from gpuledger.accounting.units import US_PER_HOUR
 from gpuledger.errors import PriceBookError
@@ -41,6 +43,48 @@ def test_cluster_before_pool_before_exact_model_before_glob(device: Priced, expe
     entries = [ANY, GLOB, EXACT, POOL, CLUSTER]
     assert rate(entries, device) == expected
     assert rate(entries[::-1], device) == expected
+
+
+LEASE = Contract("lease", "c1", 4, 1)
+OF_LEASE = PriceEntry("*", 9, contract="lease")
+BOTH = PriceEntry("*", 10, contract="lease", team="vision")
+PROJECT, TEAM = PriceEntry("*", 8, project="ads"), PriceEntry("*", 7, team="vision", organisation="acme")
+DEPARTMENT = PriceEntry("*", 6, department="research")
+VISION = Owner("acme", "research", "vision", "")
+
+
+@pytest.mark.parametrize(
+    ("owner", "contract", "expected"),
+    [
+        (VISION, "lease", 10),
+        (None, "lease", 9),
+        (Owner("acme", "research", "speech", ""), "lease", 9),
+        (VISION._replace(project="ads"), "", 8),
+        (VISION, "", 7),
+        (VISION, "another", 7),
+        (VISION._replace(organisation="other"), "", 6),
+        (Owner("acme", "sales", "vision2", ""), "", 5),
+        (None, "", 5),
+    ],
+)
+def test_contract_before_owner_before_cluster(owner: Owner | None, contract: str, expected: int) -> None:
+    """What a contract covers has its price, then what the owner holds by its narrowest level; nobody's time has neither."""
+    book = PriceBook("EUR", [CLUSTER, DEPARTMENT, TEAM, PROJECT, OF_LEASE, BOTH], [LEASE])
+    found = book.price(Priced(H100, cluster="c1"), 0, owner, contract)
+    assert found
+    assert found.rate_quanta == expected
+
+
+def test_equals_of_one_owner_or_contract_are_refused_and_those_of_two_are_not() -> None:
+    """Two teams, or two contracts, never hold the same time; a team and a project that may be its own can be told apart."""
+    again = TEAM._replace(rate_quanta=1)
+    with pytest.raises(PriceBookError, match="entries 1 and 2 overlap"):
+        PriceBook("EUR", [TEAM, again])
+    with pytest.raises(PriceBookError, match="entries 1 and 2 overlap"):
+        PriceBook("EUR", [OF_LEASE, OF_LEASE], [LEASE])
+    other = LEASE._replace(name="other")
+    apart = [TEAM, TEAM._replace(team="speech"), PROJECT, OF_LEASE, OF_LEASE._replace(contract="other")]
+    assert len(PriceBook("EUR", apart, [LEASE, other]).entries) == 5
 
 
 def test_of_two_globs_the_one_that_fixes_more_wins() -> None:

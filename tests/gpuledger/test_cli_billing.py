@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from collector.ledger.store import Ledger
 from collector.queries.facts import charges
 from collector.rating import rate_dirty
 from gpuledger.accounting.periods import iso, parse_period
 from gpuledger.accounting.units import US_PER_HOUR
 from gpuledger.cli.main import main
+from gpuledger.clock import VirtualClock
 from tests.collector.batches import START_US, frame, records
 from tests.collector.fleet import open_ledger, owners, prices
 
@@ -57,6 +59,65 @@ def test_an_invoice_is_printed_as_a_page(folder: Path, capsys: pytest.CaptureFix
     assert "<h1>Invoice 1</h1>" in run(capsys, "invoice", "print", "1", *where)
     assert run(capsys, "invoice", "print", "1", "--output", str(folder / "one.html"), *where) == ""
     assert "Captions" in (folder / "one.html").read_text()
+
+
+def test_an_invoice_is_printed_as_pdf(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the ending of its file, or as --format says; a reprint is the same file; a terminal is no place for one."""
+    where = ("--ledger", str(folder))
+    run(capsys, "period", "close", PERIOD, "--by", "ann", *where)
+    one, other = folder / "one.pdf", folder / "other"
+    run(capsys, "invoice", "print", "1", "--output", str(one), *where)
+    run(capsys, "invoice", "print", "1", "--output", str(other), "--format", "pdf", *where)
+    assert one.read_bytes().startswith(b"%PDF-1.")
+    assert one.read_bytes() == other.read_bytes()
+    assert main(["invoice", "print", "1", "--format", "pdf", *where]) == 2
+    assert "--output FILE.pdf" in capsys.readouterr().err
+
+
+def test_a_closed_period_is_verified(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is made again is the same; a bill that was changed behind the ledger's back is exit code 3, with the line."""
+    where = ("--ledger", str(folder), "--format", "table")
+    run(capsys, "period", "close", PERIOD, "--by", "ann", *where)
+    assert "the same to the byte" in " ".join(run(capsys, "period", "verify", PERIOD, *where).split())
+    with open_ledger(folder) as ledger, ledger.transaction() as session:
+        session.script("UPDATE invoice_lines SET payable_cents = 249", label="tampering")
+    assert main(["period", "verify", PERIOD, *where]) == 3
+    assert "invoice 1, line 1: payable_cents is 249, and comes to 250" in capsys.readouterr().out
+    assert main(["period", "verify", "2026-04", *where]) == 2
+    assert "2026-04 is not a closed period" in capsys.readouterr().err
+
+
+def test_the_billing_calendar_is_kept_in_the_ledger(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is set once, and everything that names a month means it."""
+    where = ("--ledger", str(folder))
+    said = run(
+        capsys, "period", "calendar", "--zone", "Europe/Berlin", "--grace-hours", "8784", *where, "--format", "table"
+    )
+    assert "midnight in Europe/Berlin; it can be closed 8,784 hours after its end" in said.replace("\n", " ")
+    listed = run(capsys, "period", "list", *where, "--format", "table")
+    assert "Europe/Berlin" in listed
+    assert "waits for" in listed
+    answer = json.loads(run(capsys, "chargeback", "--period", "2026-05", *where, "--format", "json"))
+    assert answer["period"] == {
+        "from": "2026-04-30T22:00:00Z", "to": "2026-05-31T22:00:00Z", "label": "2026-05", "zone": "Europe/Berlin",
+    }  # fmt: skip
+
+
+def test_figures_are_found_as_they_were_known(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before the price book was imported the same hour had no price; before it was reported there was none."""
+    clock = VirtualClock(START_US + US_PER_HOUR)
+    with Ledger.open(tmp_path, clock=clock) as ledger:
+        ledger.ingest([frame(0, records("GPU-0001", START_US, START_US + US_PER_HOUR, "pod:uid-1/c"))])
+        prices(ledger, 'currency = "EUR"\n[[price]]\nmodel = "*"\nrate = "2.495"\n', START_US + 2 * US_PER_HOUR)
+    found = []
+    for hours in (0, 1, 2):
+        at = ("--as-known", iso(START_US + hours * US_PER_HOUR))
+        text = run(capsys, "chargeback", "--period", PERIOD, "--ledger", str(tmp_path), "--format", "json", *at)
+        total = json.loads(text)["total"]
+        found.append((total["gpu_hours"], total["cost"]))
+    assert found == [(0.0, "0.00"), (1.0, None), (1.0, "2.495")]
+    assert main(["chargeback", "--ledger", str(tmp_path), "--as-known", "2999-01-01"]) == 2
+    assert "not known yet" in capsys.readouterr().err
 
 
 def test_a_charge_is_explained(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

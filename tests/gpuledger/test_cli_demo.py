@@ -62,7 +62,7 @@ def test_rows_sum_to_the_total_in_both_views(ledger: Path, capsys: pytest.Captur
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["chargeback", "utilization", "idle", "reconcile"])
+@pytest.mark.parametrize("command", ["chargeback", "utilization", "idle", "loans", "reconcile"])
 def test_every_report_comes_as_table_csv_and_parquet(
     command: str, ledger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

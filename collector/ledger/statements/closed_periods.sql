@@ -10,6 +10,8 @@ SELECT
     p.currency,
     p.price_version,
     p.owner_version,
+    p.share_version,
+    p.policy_version,
     p.charge_count,
     p.charge_quanta,
     p.unpriced_part_us,
@@ -18,6 +20,8 @@ SELECT
     p.correction_quanta,
     p.adjustment_count,
     p.adjustment_quanta,
-    p.digest
+    p.digest,
+    p.zone,
+    p.last_batch_id
 FROM closed_periods AS p
 ORDER BY p.from_us;

@@ -1,32 +1,19 @@
--- What is known now about hours of closed periods goes onto the bill of the period being closed. What would only
--- be taken back and charged again, the same under another version of prices or owners, stays as it was billed.
+-- The corrections that were worked out for the period being closed, onto its bill.
 INSERT INTO corrections BY NAME
 SELECT
-    p.corrects_period_id,
-    p.hour_us,
-    p.device_id,
-    p.holder_id,
-    p.state,
-    p.reason_id,
-    p.owner_id,
-    p.price_version,
-    p.price_entry,
-    p.owner_version,
-    p.rate_quanta,
-    p.held_us,
-    p.cost_quanta,
+    n.corrects_period_id,
+    n.hour_us,
+    n.offset_us,
+    n.device_id,
+    n.holder_id,
+    n.state,
+    n.reason_id,
+    n.owner_id,
+    n.price_version,
+    n.price_entry,
+    n.owner_version,
+    n.rate_quanta,
+    n.held_us,
+    n.cost_quanta,
     $period_id::INTEGER AS period_id
-FROM pending_corrections AS p
-WINDOW
-    charge AS (
-        PARTITION BY
-            p.corrects_period_id,
-            p.hour_us,
-            p.device_id,
-            p.holder_id,
-            p.state,
-            p.reason_id,
-            p.owner_id,
-            p.rate_quanta
-    )
-QUALIFY sum(p.held_us) OVER charge <> 0 OR sum(p.cost_quanta) OVER charge <> 0;
+FROM new_corrections AS n;

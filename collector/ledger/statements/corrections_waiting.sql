@@ -1,4 +1,4 @@
--- What the next period that closes will correct, by the period that it corrects: the rows of corrections_insert.
+-- What the next period that closes will correct, by the period that it corrects: the rows of corrections_pending.
 WITH waiting AS (
     SELECT
         p.corrects_period_id,

@@ -22,6 +22,7 @@ hour AS (
 
 SELECT
     c.hour_us,
+    c.offset_us,
     w.cluster,
     w.node,
     w.device_key AS device,
@@ -64,4 +65,4 @@ INNER JOIN wanted AS w ON c.device_id = w.device_id
 LEFT JOIN holders AS h ON c.holder_id = h.holder_id
 LEFT JOIN reasons AS r ON c.reason_id = r.reason_id
 LEFT JOIN owners AS o ON c.owner_id = o.owner_id
-ORDER BY h.holder_key ASC NULLS FIRST, c.state ASC, r.reason ASC, c.holder_id ASC;
+ORDER BY c.offset_us ASC, h.holder_key ASC NULLS FIRST, c.state ASC, r.reason ASC, c.holder_id ASC;

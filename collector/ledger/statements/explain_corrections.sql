@@ -8,7 +8,7 @@ WITH wanted AS (
 chosen AS (
     SELECT k.*
     FROM corrections AS k
-    WHERE k.hour_us = $hour_us AND k.state = $state
+    WHERE k.hour_us = $hour_us AND k.offset_us = $offset_us AND k.state = $state
 )
 
 SELECT

@@ -1,8 +1,9 @@
--- The usage records behind one charge, and the batches that they came in.
+-- The usage records behind one charge, and the batches that they came in. Those across the begin or the end of its
+-- segment are among them: a part of each is in the charge.
 WITH chosen AS (
     SELECT u.*
     FROM usage AS u
-    WHERE u.start_us >= $hour_us AND u.start_us < $hour_us + 3600000000 AND u.state = $state
+    WHERE u.start_us >= $hour_us AND u.start_us < $until_us AND u.end_us > $begin_us AND u.state = $state
 ),
 
 wanted AS (

@@ -10,6 +10,7 @@ SELECT
     corrects,
     because,
     part_us,
+    unpriced_part_us,
     cost_quanta,
     payable_cents
 FROM new_lines

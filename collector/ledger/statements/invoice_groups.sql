@@ -9,6 +9,7 @@ WITH hourly AS (
         c.owner_id,
         c.state,
         c.held_us,
+        c.price_entry,
         coalesce(c.cost_quanta, 0) AS cost_quanta
     FROM charges AS c
     WHERE c.hour_us >= $from_us AND c.hour_us < $to_us
@@ -20,6 +21,7 @@ WITH hourly AS (
         k.owner_id,
         k.state,
         k.held_us,
+        k.price_entry,
         k.cost_quanta
     FROM corrections AS k
     INNER JOIN closed_periods AS p ON k.corrects_period_id = p.period_id
@@ -39,6 +41,7 @@ billed AS (
         coalesce(o.team, '') AS team,
         coalesce(o.project, '') AS project,
         h.held_us * d.parts AS part_us,
+        CASE WHEN h.price_entry IS NULL THEN h.held_us * d.parts ELSE 0 END AS unpriced_part_us,
         h.cost_quanta
     FROM hourly AS h
     INNER JOIN devices AS d ON h.device_id = d.device_id
@@ -56,6 +59,7 @@ billed AS (
         a.team,
         a.project,
         a.part_us,
+        0 AS unpriced_part_us,
         a.cost_quanta
     FROM adjustments AS a
     WHERE a.period_id = $period_id
@@ -73,6 +77,7 @@ SELECT
     b.team,
     b.project,
     sum(b.part_us)::HUGEINT AS part_us,
+    sum(b.unpriced_part_us)::HUGEINT AS unpriced_part_us,
     sum(b.cost_quanta)::BIGINT AS cost_quanta
 FROM billed AS b
 GROUP BY ALL

@@ -23,7 +23,12 @@ SELECT
     e.exchange_rate,
     e.exchange_source,
     e.exchange_date,
-    e.carbon_region
+    e.carbon_region,
+    e.organisation,
+    e.department,
+    e.team,
+    e.project,
+    e.contract
 FROM price_entries AS e
 WHERE e.price_version = $price_version
 ORDER BY e.entry;

@@ -25,5 +25,10 @@ SELECT
     n.exchange_rate,
     n.exchange_source,
     n.exchange_date,
-    n.carbon_region
+    n.carbon_region,
+    n.organisation,
+    n.department,
+    n.team,
+    n.project,
+    n.contract
 FROM new_entries AS n;

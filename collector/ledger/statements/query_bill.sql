@@ -2,6 +2,7 @@
 WITH lines AS (
     SELECT
         c.hour_us,
+        c.offset_us,
         c.device_id,
         c.holder_id,
         c.state,
@@ -25,6 +26,7 @@ WITH lines AS (
     UNION ALL
     SELECT
         k.hour_us,
+        k.offset_us,
         k.device_id,
         k.holder_id,
         k.state,
@@ -53,6 +55,7 @@ SELECT
     l.period_id,
     l.corrects,
     l.hour_us,
+    l.offset_us,
     l.device_id,
     d.cluster,
     d.node,
@@ -111,6 +114,6 @@ LEFT JOIN owners AS o ON l.owner_id = o.owner_id
 LEFT JOIN price_entries AS e ON l.price_version = e.price_version AND l.price_entry = e.entry
 LEFT JOIN carbon_known AS i ON e.carbon_region = i.region AND l.hour_us = i.hour_us
 ORDER BY
-    l.period_id, l.hour_us, d.cluster, d.node, d.device_key, l.device_id, h.holder_key, l.state, r.reason,
+    l.period_id, l.hour_us, d.cluster, d.node, d.device_key, l.device_id, l.offset_us, h.holder_key, l.state, r.reason,
     l.holder_id, l.corrects, l.owner_id, l.price_version, l.price_entry, l.owner_version
 LIMIT $max_rows;

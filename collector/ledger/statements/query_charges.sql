@@ -13,6 +13,7 @@ wanted AS (
 
 SELECT
     c.hour_us,
+    c.offset_us,
     d.cluster,
     d.node,
     d.device_key AS device,
@@ -42,5 +43,5 @@ INNER JOIN wanted AS d ON c.device_id = d.device_id
 LEFT JOIN holders AS h ON c.holder_id = h.holder_id
 LEFT JOIN reasons AS r ON c.reason_id = r.reason_id
 LEFT JOIN owners AS o ON c.owner_id = o.owner_id
-ORDER BY c.hour_us, d.cluster, d.node, d.device_key, h.holder_key, c.state, r.reason, c.holder_id
+ORDER BY c.hour_us, d.cluster, d.node, d.device_key, c.offset_us, h.holder_key, c.state, r.reason, c.holder_id
 LIMIT $max_rows;

@@ -9,6 +9,7 @@ SELECT
     l.corrects,
     l.because,
     l.part_us,
+    l.unpriced_part_us,
     l.cost_quanta,
     l.payable_cents
 FROM invoice_lines AS l

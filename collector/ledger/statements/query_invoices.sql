@@ -2,14 +2,15 @@
 WITH own AS (
     SELECT
         l.invoice_number,
-        sum(l.part_us)::HUGEINT AS own_part_us
+        sum(l.part_us) FILTER (WHERE l.kind = 'charge')::HUGEINT AS own_part_us,
+        sum(l.unpriced_part_us)::HUGEINT AS unpriced_part_us
     FROM invoice_lines AS l
-    WHERE l.kind = 'charge'
     GROUP BY l.invoice_number
 )
 
 SELECT
     i.invoice_number,
+    i.period_id,
     i.kind,
     i.organisation,
     i.department,
@@ -23,9 +24,11 @@ SELECT
     p.label,
     p.from_us,
     p.to_us,
+    p.zone,
     p.exception,
     p.digest,
-    coalesce(o.own_part_us, 0)::HUGEINT AS own_part_us
+    coalesce(o.own_part_us, 0)::HUGEINT AS own_part_us,
+    coalesce(o.unpriced_part_us, 0)::HUGEINT AS unpriced_part_us
 FROM invoices AS i
 INNER JOIN closed_periods AS p ON i.period_id = p.period_id
 LEFT JOIN own AS o ON i.invoice_number = o.invoice_number

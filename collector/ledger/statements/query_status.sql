@@ -51,4 +51,8 @@ SELECT
     (
         SELECT max(m.owner_version)
         FROM owner_maps AS m
-    ) AS owner_version;
+    ) AS owner_version,
+    (
+        SELECT max(p.policy_version)
+        FROM policy_books AS p
+    ) AS policy_version;

@@ -1,9 +1,10 @@
--- Charges by bucket of time, team and state.
+-- Charges by bucket of time, team and state; timeline_steps says where the bucket of each hour begins.
 WITH chosen AS (
     SELECT
         c.*,
-        c.hour_us - c.hour_us % $grain_us AS at_us
+        s.at_us
     FROM charges AS c
+    INNER JOIN timeline_steps AS s ON c.hour_us = s.hour_us
     WHERE c.hour_us >= $from_us AND c.hour_us < $to_us
 )
 

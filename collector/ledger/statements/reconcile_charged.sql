@@ -1,4 +1,4 @@
--- Where the charges of a period are not its hourly usage, row by row; pending hours and the rows that rating makes for
+-- Where the charges of a period are not its hourly usage, row by row; waiting hours and the rows that rating makes for
 -- what no record covers (unobserved/no_data, in a pool idle/free) left out.
 WITH signed AS (
     SELECT
@@ -35,8 +35,7 @@ SELECT
     sum(s.energy_mj)::BIGINT AS energy_mj
 FROM signed AS s
 INNER JOIN devices AS d ON s.device_id = d.device_id
-LEFT JOIN pending_hours AS p ON d.cluster = p.cluster AND s.hour_us = p.hour_us
-WHERE p.hour_us IS NULL
+ANTI JOIN proof_waiting AS w ON d.cluster = w.cluster AND s.hour_us = w.hour_us
 GROUP BY s.hour_us, s.device_id, d.kind, s.holder_id, s.state, s.reason_id
 HAVING
     sum(s.energy_mj) <> 0

@@ -1,5 +1,6 @@
--- The time that raw usage covers, device by device, joined where it touches; with what overlaps, and what is shared
--- out unevenly (the shares of an interval do not sum to its length). Pools are left out: their jobs may overlap.
+-- The time of a slice of a period that raw usage leaves uncovered, by device, with the intervals that overlap, and
+-- those that are shared out unevenly (the shares of an interval do not sum to its length). Devices without any of that
+-- are left out, and pools, whose jobs may overlap. A record lies within one hour, and a slice is cut on the hour.
 WITH chosen AS (
     SELECT u.*
     FROM usage AS u
@@ -29,23 +30,53 @@ reached AS (
     FROM intervals AS i
 ),
 
-numbered AS (
+covered AS (
     SELECT
-        r.*,
-        sum((r.reached_us IS NULL OR r.start_us > r.reached_us)::INTEGER) OVER (
-            PARTITION BY r.device_id
-            ORDER BY r.start_us, r.end_us
-            ROWS UNBOUNDED PRECEDING
-        ) AS island
+        r.device_id,
+        sum(
+            greatest(least(r.end_us, s.end_us) - greatest(r.start_us, r.reached_us, s.start_us), 0)
+        ) AS covered_us
     FROM reached AS r
+    INNER JOIN proof_spans AS s ON r.device_id = s.device_id
+    WHERE s.start_us < r.end_us AND s.end_us > r.start_us
+    GROUP BY r.device_id
+),
+
+lived AS (
+    SELECT
+        s.device_id,
+        sum(least(s.end_us, $to_us) - greatest(s.start_us, $from_us)) AS lived_us
+    FROM proof_spans AS s
+    WHERE s.start_us < $to_us AND s.end_us > $from_us AND NOT s.pooled
+    GROUP BY s.device_id
+),
+
+faults AS (
+    SELECT
+        r.device_id,
+        min(r.start_us) AS start_us,
+        count(*) FILTER (WHERE r.start_us < r.reached_us) AS overlap_count,
+        count(*) FILTER (WHERE r.held_us <> r.end_us - r.start_us) AS uneven_count
+    FROM reached AS r
+    WHERE r.start_us < r.reached_us OR r.held_us <> r.end_us - r.start_us
+    GROUP BY r.device_id
+),
+
+summed AS (
+    SELECT
+        l.device_id,
+        l.lived_us - coalesce(c.covered_us, 0) AS uncovered_us
+    FROM lived AS l
+    LEFT JOIN covered AS c ON l.device_id = c.device_id
 )
 
 SELECT
-    n.device_id,
-    min(n.start_us) AS start_us,
-    max(n.end_us) AS end_us,
-    count(*) FILTER (WHERE n.start_us < n.reached_us) AS overlap_count,
-    count(*) FILTER (WHERE n.held_us <> n.end_us - n.start_us) AS uneven_count
-FROM numbered AS n
-GROUP BY n.device_id, n.island
-ORDER BY n.device_id, start_us;
+    f.start_us,
+    coalesce(s.device_id, f.device_id) AS device_id,
+    coalesce(s.uncovered_us, 0)::BIGINT AS uncovered_us,
+    coalesce(f.overlap_count, 0) AS overlap_count,
+    coalesce(f.uneven_count, 0) AS uneven_count
+FROM summed AS s
+FULL JOIN faults AS f ON s.device_id = f.device_id
+WHERE s.uncovered_us <> 0 OR f.device_id IS NOT NULL
+ORDER BY device_id;

@@ -1,5 +1,5 @@
--- Energy of each board in each batch that touches a period: as the board was metered, and as its devices' records say.
--- Batches are compared whole, also where they reach beyond the period.
+-- Energy of each board in each batch of a slice of a period: as the board was metered, and as its devices' records say.
+-- Batches are compared whole, each in the slice that it begins in; one that began before the period in the first.
 WITH touching AS (
     SELECT
         b.batch_id,
@@ -8,7 +8,10 @@ WITH touching AS (
         b.from_us,
         b.until_us
     FROM batches AS b
-    WHERE b.until_us > $from_us AND b.from_us < $to_us
+    WHERE
+        b.until_us > $since_us
+        AND greatest(b.from_us, $since_us) >= $from_us
+        AND greatest(b.from_us, $since_us) < $to_us
 ),
 
 recorded AS (

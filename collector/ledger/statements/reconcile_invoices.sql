@@ -7,6 +7,7 @@ WITH hourly AS (
         c.owner_id,
         c.state,
         c.held_us,
+        c.price_entry,
         '' AS corrects,
         coalesce(c.cost_quanta, 0) AS cost_quanta
     FROM charges AS c
@@ -18,6 +19,7 @@ WITH hourly AS (
         k.owner_id,
         k.state,
         k.held_us,
+        k.price_entry,
         p.label AS corrects,
         k.cost_quanta
     FROM corrections AS k
@@ -38,6 +40,7 @@ signed AS (
         h.state,
         h.corrects,
         sum(h.held_us * d.parts)::HUGEINT AS part_us,
+        coalesce(sum(h.held_us * d.parts) FILTER (WHERE h.price_entry IS NULL), 0)::HUGEINT AS unpriced_part_us,
         sum(h.cost_quanta)::HUGEINT AS cost_quanta
     FROM hourly AS h
     INNER JOIN devices AS d ON h.device_id = d.device_id
@@ -56,6 +59,7 @@ signed AS (
         a.state,
         a.corrects,
         a.part_us,
+        0 AS unpriced_part_us,
         a.cost_quanta
     FROM adjustments AS a
     WHERE a.period_id = $period_id
@@ -72,6 +76,7 @@ signed AS (
         l.state,
         l.corrects,
         -l.part_us AS part_us,
+        -l.unpriced_part_us AS unpriced_part_us,
         -l.cost_quanta AS cost_quanta
     FROM invoice_lines AS l
     INNER JOIN invoices AS i ON l.invoice_number = i.invoice_number
@@ -87,7 +92,7 @@ off AS (
     GROUP BY
         s.organisation, s.department, s.team, s.project, s.kind, s.because, s.model, s.mig_profile, s.state,
         s.corrects
-    HAVING sum(s.part_us) <> 0 OR sum(s.cost_quanta) <> 0
+    HAVING sum(s.part_us) <> 0 OR sum(s.unpriced_part_us) <> 0 OR sum(s.cost_quanta) <> 0
 ),
 
 uneven AS (

@@ -2,8 +2,8 @@
 SELECT
     l.device_id,
     l.cluster,
-    l.kind,
-    l.capacity_units,
+    l.capacity_units AS units,
+    l.kind = 'pool' AS pooled,
     greatest(l.from_us, $from_us) AS start_us,
     least(l.until_us, $to_us) AS end_us
 FROM known_lives AS l

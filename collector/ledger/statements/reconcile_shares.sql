@@ -1,12 +1,13 @@
--- Where the charges of one device's hour do not share its cost by time (each within one quantum of its exact share), or
--- a charge's active cost is not its active time at its rate; pending hours left out.
+-- Where the charges of one device's hour (or segment of it) at one price do not share its cost by time (each within one
+-- quantum of its exact share), or a charge's active cost is not its active time at its rate; waiting hours left out.
 WITH chosen AS (
     SELECT
         c.*,
-        sum(c.held_us) OVER (PARTITION BY c.hour_us, c.device_id) AS hour_held_us,
-        sum(c.cost_quanta) OVER (PARTITION BY c.hour_us, c.device_id) AS hour_cost_quanta
+        sum(c.held_us) OVER price AS hour_held_us,
+        sum(c.cost_quanta) OVER price AS hour_cost_quanta
     FROM current_charges AS c
     WHERE c.hour_us >= $from_us AND c.hour_us < $to_us AND c.rate_quanta IS NOT NULL
+    WINDOW price AS (PARTITION BY c.hour_us, c.device_id, c.offset_us, c.price_version, c.price_entry, c.rate_quanta)
 ),
 
 judged AS (
@@ -33,7 +34,7 @@ SELECT
     count(*) FILTER (WHERE j.misjudged) AS misjudged_count
 FROM judged AS j
 INNER JOIN devices AS d ON j.device_id = d.device_id
-LEFT JOIN pending_hours AS p ON d.cluster = p.cluster AND j.hour_us = p.hour_us
-WHERE p.hour_us IS NULL AND (j.uneven OR j.misjudged)
+ANTI JOIN proof_waiting AS w ON d.cluster = w.cluster AND j.hour_us = w.hour_us
+WHERE j.uneven OR j.misjudged
 GROUP BY j.hour_us, j.device_id
 ORDER BY j.hour_us, j.device_id;

@@ -1,0 +1,161 @@
+"""What people change about bills over HTTP, in a line each: the path, what it takes, and what is done and answered."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, TypeVar
+
+import msgspec
+
+from collector.api.parameters import bounded
+from collector.ledger.store import Ledger
+from collector.periods.disputes import open_dispute, resolve_dispute, withdraw_dispute
+from collector.periods.late_prices import price_closed
+from collector.periods.manual import add_adjustment, withdraw_adjustment
+from collector.queries.disputes import Dispute, dispute
+from collector.queries.entered import Entered, entered
+from gpuledger.accounting.periods import parse_period
+from gpuledger.errors import ConfigError
+
+read_number: Final = bounded(1, 2**31 - 1)
+Asked = TypeVar("Asked", bound=msgspec.Struct)
+
+
+class DisputeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is disputed (a charge, an invoice or a line of one), by whom, why; for whom, where several pay for it."""
+
+    on: str
+    by: str
+    why: str
+    owner: str = ""
+
+
+class ResolutionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is decided, by whom and why; of one that is upheld partly, how much; and who pays instead."""
+
+    decision: str
+    by: str
+    why: str
+    amount: str = ""
+    percent: str = ""
+    to: str = ""
+    same_person: str = ""
+
+
+class WithdrawalRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who takes something back, and why."""
+
+    by: str
+    why: str
+
+
+class AdjustmentRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is added to (or taken from) the bill of an owner, who says so and why, and the period that it is for."""
+
+    owner: str
+    amount: str
+    currency: str
+    by: str
+    why: str
+    period: str = ""
+    from_owner: str = ""
+
+
+class LatePriceRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which closed period gets the prices that it did not have."""
+
+    period: str
+    by: str
+    why: str
+
+
+class Change(NamedTuple):
+    """`POST path` with a body such as `example`: `do(ledger, number in the path or 0, body)` answers."""
+
+    path: str
+    means: str
+    takes: type[msgspec.Struct]
+    answer: type[msgspec.Struct]
+    do: Callable[[Ledger, int, Any], msgspec.Struct]
+    example: str
+
+
+def _open(ledger: Ledger, _number: int, asked: DisputeRequest) -> Dispute:
+    return dispute(ledger, id=open_dispute(ledger, on=asked.on, by=asked.by, why=asked.why, owner=asked.owner))
+
+
+def _resolve(ledger: Ledger, number: int, asked: ResolutionRequest) -> Dispute:
+    resolve_dispute(ledger, number, **msgspec.structs.asdict(asked))
+    return dispute(ledger, id=number)
+
+
+def _withdraw(ledger: Ledger, number: int, asked: WithdrawalRequest) -> Dispute:
+    withdraw_dispute(ledger, number, by=asked.by, why=asked.why)
+    return dispute(ledger, id=number)
+
+
+def _add(ledger: Ledger, _number: int, asked: AdjustmentRequest) -> Entered:
+    return entered(ledger, number=add_adjustment(ledger, **msgspec.structs.asdict(asked)))
+
+
+def _price(ledger: Ledger, _number: int, asked: LatePriceRequest) -> Entered:
+    return entered(ledger, number=price_closed(ledger, parse_period(asked.period), by=asked.by, why=asked.why))
+
+
+def _take_back(ledger: Ledger, number: int, asked: WithdrawalRequest) -> Entered:
+    withdraw_adjustment(ledger, number, by=asked.by, why=asked.why)
+    return entered(ledger, number=number)
+
+
+CHANGES: Final[tuple[Change, ...]] = (
+    Change(
+        "/v1/disputes", "dispute a charge, an invoice or a line of one", DisputeRequest, Dispute, _open,
+        '{"on":"7-2","by":"ann","why":"not our job"}',
+    ),
+    Change(
+        "/v1/disputes/{number}/resolution", "decide a dispute, once", ResolutionRequest, Dispute, _resolve,
+        '{"decision":"partly","percent":"50","by":"bob","why":"half of it was ours"}',
+    ),
+    Change(
+        "/v1/disputes/{number}/withdrawal", "end a dispute without a decision", WithdrawalRequest, Dispute, _withdraw,
+        '{"by":"ann","why":"it was ours after all"}',
+    ),
+    Change(
+        "/v1/adjustments", "add an amount to the bill of an owner", AdjustmentRequest, Entered, _add,
+        '{"owner":"acme/research/vision","amount":"-12.50","currency":"EUR","by":"ann","why":"agreed in OPS-7"}',
+    ),
+    Change(
+        "/v1/adjustments/price", "price what was closed without a price", LatePriceRequest, Entered, _price,
+        '{"period":"2026-10","by":"ann","why":"the contract came late"}',
+    ),
+    Change(
+        "/v1/adjustments/{number}/withdrawal", "take back an adjustment that is on no bill yet", WithdrawalRequest,
+        Entered, _take_back, '{"by":"ann","why":"entered twice"}',
+    ),
+)  # fmt: skip
+
+
+def find_change(path: str) -> tuple[Change, int]:
+    """Return what `POST path` does, and the number in the path (0 where it has none)."""
+    for change in CHANGES:
+        found = re.fullmatch(change.path.replace("{number}", r"(\d+)"), path)
+        if found:
+            return change, read_number(found[1]) if found.groups() else 0
+    raise ConfigError(f"there is nothing to change at {path}", hint="see /openapi.json for what there is")
+
+
+def parse_request(body: bytes, takes: type[Asked], example: str) -> Asked:
+    """Return what a body asks for. Raises ConfigError where that is unclear: it stands in the history for ever."""
+    hint = f"send {example}"
+    try:
+        asked = msgspec.json.decode(body, type=takes)
+        pairs = json.loads(body, object_pairs_hook=list)
+    except ValueError as error:  # msgspec's errors and those of text that is no Unicode are such
+        raise ConfigError(f"this is not what is asked for here: {error}", hint=hint) from error
+    twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
+    if twice:
+        raise ConfigError(f'"{twice[0]}" is given twice', hint=f"say it once: {hint}")
+    return asked

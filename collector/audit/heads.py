@@ -1,0 +1,81 @@
+"""Making checkpoints: the head of the log is signed, kept in the ledger, and written to a second place."""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from collector.audit.checkpoints import Checkpoint, sign
+from collector.audit.log import entries, record
+from collector.audit.merkle import HASH_BYTES, Frontier, leaf_hash
+from collector.ledger.database import Session
+from collector.ledger.store import Ledger
+from gpuledger.accounting.periods import iso
+from gpuledger.errors import AuditError
+
+KEY_USED: Final = "audit.key"
+
+
+def make_checkpoint(ledger: Ledger, origin: str, key: Ed25519PrivateKey, place: Path) -> Checkpoint:
+    """Sign the head of the log, keep it, and write it into the folder `place`; also where nothing was added.
+
+    A key that signs for the first time is an event of its own. Raises AuditError where the second place does not take
+    it: what was signed is in the ledger all the same.
+    """
+    with ledger.transaction() as session:
+        at_us = ledger.now_us()
+        _note_key(session, at_us, key)
+        tree = _grown(session)
+        made = Checkpoint(origin, tree.size, tree.root, at_us)
+        note = sign(made, key)
+        kept = {"size": made.size, "at_us": at_us, "note": note, "edge": b"".join(tree.edge)}
+        session.execute("audit_checkpoint_insert", kept)
+    _write(place, made, note)
+    return made
+
+
+def notes(session: Session) -> list[str]:
+    """Return all signed notes, the oldest first."""
+    return [row["note"] for row in session.execute("audit_checkpoints").to_pylist()]
+
+
+def _note_key(session: Session, at_us: int, key: Ed25519PrivateKey) -> None:
+    """Record which key signs from now on, where it is another than before."""
+    fingerprint = sha256(key.public_key().public_bytes_raw()).hexdigest()
+    newest = session.execute("audit_last_key").to_pylist()
+    if not newest or newest[0]["subject"] != fingerprint:
+        record(session, at_us, KEY_USED, fingerprint)
+
+
+def _grown(session: Session) -> Frontier:
+    """Return the tree of all events, from where the newest checkpoint left it."""
+    newest = session.execute("audit_checkpoint_last").to_pylist()
+    tree = Frontier()
+    if newest:
+        edge = newest[0]["edge"]
+        tree = Frontier(newest[0]["size"], [edge[at : at + HASH_BYTES] for at in range(0, len(edge), HASH_BYTES)])
+    for entry in entries(session, tree.size):
+        tree.add(leaf_hash(entry))
+    return tree
+
+
+def _write(place: Path, made: Checkpoint, note: str) -> None:
+    """Write a note under a name that sorts by size and time, whole or not at all."""
+    name = f"{made.size:012d}-{iso(made.at_us)[:19].replace(':', '')}.checkpoint"
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        partial = place / f".{name}"
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(note)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(place / name)
+    except OSError as error:
+        raise AuditError(
+            f"the checkpoint of {made.size} events could not be written to {place}: {error}",
+            hint="give [audit] checkpoints a folder that this user may write, best on another machine",
+        ) from error

@@ -1,0 +1,82 @@
+-- What a replica does not know: everything that came after the last of each kind that stands in `known`, and everything
+-- that follows from facts, which is made again. Run on a copy of a ledger, never on the ledger itself.
+
+-- Facts.
+DELETE FROM quarantine
+WHERE received_us > (SELECT k.at_us FROM known AS k);
+DELETE FROM usage
+WHERE batch_id > (SELECT k.batch_id FROM known AS k);
+DELETE FROM board_energy
+WHERE batch_id > (SELECT k.batch_id FROM known AS k);
+DELETE FROM events
+WHERE batch_id > (SELECT k.batch_id FROM known AS k);
+DELETE FROM batches
+WHERE batch_id > (SELECT k.batch_id FROM known AS k);
+
+-- Devices that only later batches brought to life; those that no batch has used have no life either.
+DELETE FROM devices
+WHERE
+    device_id IN (SELECT l.device_id FROM device_lives AS l)
+    AND device_id NOT IN (SELECT u.device_id FROM usage AS u);
+
+-- Books.
+DELETE FROM price_entries
+WHERE price_version > (SELECT k.price_version FROM known AS k);
+DELETE FROM price_books
+WHERE price_version > (SELECT k.price_version FROM known AS k);
+DELETE FROM owner_rules
+WHERE owner_version > (SELECT k.owner_version FROM known AS k);
+DELETE FROM owner_maps
+WHERE owner_version > (SELECT k.owner_version FROM known AS k);
+DELETE FROM directory_entries
+WHERE directory_version > (SELECT k.directory_version FROM known AS k);
+DELETE FROM directories
+WHERE directory_version > (SELECT k.directory_version FROM known AS k);
+DELETE FROM carbon_hours
+WHERE carbon_version > (SELECT k.carbon_version FROM known AS k);
+DELETE FROM carbon_imports
+WHERE carbon_version > (SELECT k.carbon_version FROM known AS k);
+
+-- Bills: those that were closed are facts, their charges too.
+DELETE FROM invoice_lines
+WHERE
+    invoice_number IN (
+        SELECT i.invoice_number FROM invoices AS i
+        WHERE i.period_id > (SELECT k.period_id FROM known AS k)
+    );
+DELETE FROM invoices
+WHERE period_id > (SELECT k.period_id FROM known AS k);
+DELETE FROM corrections
+WHERE period_id > (SELECT k.period_id FROM known AS k);
+DELETE FROM adjustments
+WHERE period_id > (SELECT k.period_id FROM known AS k);
+DELETE FROM closed_periods
+WHERE period_id > (SELECT k.period_id FROM known AS k);
+DELETE FROM charges
+WHERE
+    hour_us NOT IN (
+        SELECT unnest(range(p.from_us, p.to_us, 3600000000)) FROM closed_periods AS p
+    );
+
+-- What follows from them.
+DELETE FROM usage_hourly;
+DELETE FROM device_lives;
+DELETE FROM dirty_hours;
+DELETE FROM rated_lives;
+DELETE FROM restated_charges;
+DELETE FROM restated_hours;
+
+-- The roll-up is made of all usage at once, by the statement that takes in batches.
+CREATE TEMP VIEW incoming_usage AS
+SELECT
+    device_id,
+    holder_id,
+    start_us,
+    state,
+    reason_id,
+    held_us,
+    active_us,
+    energy_mj,
+    memory_mean_bytes,
+    memory_max_bytes
+FROM usage;

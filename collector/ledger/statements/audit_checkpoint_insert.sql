@@ -1,0 +1,6 @@
+INSERT INTO audit_checkpoints VALUES (
+    $size,
+    $at_us,
+    $note,
+    $edge
+);

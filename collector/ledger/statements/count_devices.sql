@@ -1,0 +1,3 @@
+-- How many devices the ledger knows.
+SELECT count(*) AS devices
+FROM devices;

@@ -1,0 +1,48 @@
+"""Import of a policy book: one new version in one transaction. Bills of open periods follow the newest one."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from collector.ledger.database import Session
+from collector.ledger.store import Ledger
+from collector.policies.files import SCOPE_KEYS, parse_policy_book
+from collector.policies.stored import newest_policies, policy_rows
+from collector.pricing.imports import ImportReport
+from collector.pricing.records import FileFormat
+from gpuledger.accounting.policybook import PolicyBook, PolicyScope
+
+SHOWN: Final = 10
+
+
+def import_policies(
+    ledger: Ledger, content: bytes, as_format: FileFormat, *, source: str, imported_us: int
+) -> ImportReport:
+    """Store a policy file as the whole new book. Raises PolicyBookError where it cannot be used; nothing is stored."""
+    book = parse_policy_book(content, as_format, source)
+    digest = hashlib.sha256(content).digest()
+    with ledger.transaction() as session:
+        warnings = policy_warnings(session, book)
+        newest = newest_policies(session)
+        if newest and newest.version.digest == digest:
+            return ImportReport(newest.version.number, len(book.entries), changed=False, warnings=warnings)
+        number = newest.version.number + 1 if newest else 1
+        facts = {"imported_us": imported_us, "source": source, "digest": digest, "content": content.decode("utf-8-sig")}
+        session.execute("policy_insert_book", {"policy_version": number, **facts})
+        session.execute("policy_insert_entries", {"policy_version": number}, {"new_policies": policy_rows(book)})
+    return ImportReport(number, len(book.entries), changed=True, warnings=warnings)
+
+
+def policy_warnings(session: Session, book: PolicyBook) -> list[str]:
+    """Return which entries speak of nobody and nothing that charges have known."""
+    seen = [PolicyScope(**row) for row in session.execute("policy_seen").to_pylist()]
+    if not seen:
+        return []
+    found = []
+    for number, entry in enumerate(book.entries, 1):
+        named = [key for key in SCOPE_KEYS if getattr(entry, key)]
+        if named and not any(entry.applies(scope) for scope in seen):
+            found.append(f"policy entry {number} ({entry.describe()}) applies to nothing that the ledger has charged")
+    rest = [f"and {len(found) - SHOWN} more entries"] if len(found) > SHOWN else []
+    return [*found[:SHOWN], *rest]

@@ -1,0 +1,70 @@
+"""A ledger of five weeks of eight GPUs that train one workload, and of two that a notebook holds; on request one fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from collector.rating import rate_dirty
+from gpuledger.accounting.units import US_PER_DAY, US_PER_HOUR
+from gpuledger.clock import VirtualClock
+from gpuledger.model import State, UsageRecord
+from tests.collector.batches import EVIDENCE, device, holder
+from tests.collector.fleet import Ledger, owners, prices, usage_frame
+
+MONDAY_US = 1_767_571_200_000_000  # 2026-01-05
+DAYS = 35
+CURRENT_DAY = 28
+FAILING = "GPU-0003"
+BOOK = 'currency = "EUR"\n[[price]]\nmodel = "*"\nrate = "2.50"\n'
+OWNERS = '[[owner]]\nteam = "vision"\nmatch.namespace = "train"\n[[owner]]\nteam = "lab"\nmatch.namespace = "lab"\n'
+
+
+def fill(folder: Path, *, failing: bool = False, lab_from: int = 0, unobserved: range = range(0)) -> Path:
+    """Write the ledger. `failing`: a GPU draws a seventh less power in the last week. `lab_from`: when the lab comes.
+
+    On the days of `unobserved` nobody saw the notebook's GPUs.
+    """
+    rng = np.random.default_rng(3)
+    devices = [device(number) for number in range(10)]
+    with Ledger.open(folder, clock=VirtualClock(MONDAY_US + DAYS * US_PER_DAY)) as ledger:
+        for day in range(DAYS):
+            usage: list[UsageRecord] = []
+            holders = [holder(1, namespace="train", pod=f"train-{day}"), holder(2, namespace="lab", pod=f"lab-{day}")]
+            holders = [
+                type(each)(key=f"pod:{each.pod}/c", kind="pod", namespace=each.namespace, pod=each.pod, container="c")
+                for each in holders
+            ]
+            train, lab = (each.key for each in holders)
+            busy = 0.85 + 0.03 * rng.standard_normal()
+            for number in range(10):
+                if number >= 8 and day in unobserved:
+                    continue
+                who = train if number < 8 else lab if day >= lab_from else None
+                work = busy + 0.01 * rng.standard_normal() if number < 8 else 0.2 + 0.05 * rng.random()
+                power_w = 90 + 560 * work + 2 * rng.standard_normal()
+                if failing and devices[number].key == FAILING and day >= CURRENT_DAY:
+                    power_w *= 6 / 7
+                usage += _day(devices[number].key, MONDAY_US + day * US_PER_DAY, who, work, power_w)
+            assert ledger.ingest([usage_frame(day, usage, devices, holders)])[0].taken
+        prices(ledger, BOOK)
+        owners(ledger, OWNERS)
+        rate_dirty(ledger)
+    return folder
+
+
+def _day(key: str, start_us: int, who: str | None, work: float, power_w: float) -> list[UsageRecord]:
+    """Return a record an hour: held from midnight to ten at night, free after that."""
+    found = []
+    for hour in range(24):
+        held = who if hour < 22 else None
+        start = start_us + hour * US_PER_HOUR
+        fields = {
+            "device": key, "holder": held, "start_us": start, "end_us": start + US_PER_HOUR, "held_us": US_PER_HOUR,
+            "state": State.ACTIVE if held else State.IDLE, "reason": "" if held else "free",
+            "active_us": int(US_PER_HOUR * work) if held else 0, "energy_mj": int((power_w if held else 70) * 3_600_000),
+            "memory_mean_bytes": 1_000_000, "memory_max_bytes": 2_000_000, "evidence": EVIDENCE,
+        }  # fmt: skip
+        found.append(UsageRecord(**fields))  # type: ignore[arg-type]
+    return found
