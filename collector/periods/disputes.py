@@ -56,6 +56,8 @@ class _Done(NamedTuple):
 def open_dispute(ledger: Ledger, *, on: str, by: str, why: str, owner: str = "") -> int:
     """Open a dispute about a charge, an invoice (all its charges) or a line of one; return its number.
 
+    A charge that a price turn cut out of its hour is disputed with the other parts of that hour: the holder, the state
+    and the reason are the same, and where the cut is may change with the price book.
     `owner` says for whom, where several pay for a charge. Raises ConfigError where `on` names nothing, or nobody says
     why; EntryError where there is nothing to dispute: it costs nothing, is a credit, or is disputed already.
     """
@@ -167,7 +169,7 @@ def _charge(session: Session, dispute_id: int, charge: ChargeId, owner: str) -> 
             hint=f"say for whom with --owner: {', '.join(map(str, payers))}",
         )
     session.execute("dispute_insert_charge", {"dispute_id": dispute_id, **named})
-    return _Subject(str(charge), payer)
+    return _Subject(str(charge._replace(offset_us=0)), payer)
 
 
 def _document(session: Session, dispute_id: int, text: str) -> _Subject:

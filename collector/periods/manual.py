@@ -6,6 +6,7 @@ An adjuster puts them onto the next bill, or onto that of the open period that t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import tzinfo
 from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
@@ -71,7 +72,7 @@ def add_adjustment(
             if other == payer:
                 raise ConfigError(f"{payer} is on both sides", hint="name two owners, or leave --from-owner out")
             lines.append(EntryLine(f"{why} (entered by {by}, the other side of {payer})", -quanta, *other))
-        return keep(session, Entry(by, why, _span(session, period), lines), ledger.now_us())
+        return keep(session, Entry(by, why, _span(session, period, ledger.calendar.days), lines), ledger.now_us())
 
 
 def withdraw_adjustment(ledger: Ledger, manual_id: int, *, by: str, why: str) -> None:
@@ -162,7 +163,7 @@ def _require_currency(session: Session, currency: str) -> None:
         )
 
 
-def _span(session: Session, text: str) -> tuple[int, int] | None:
+def _span(session: Session, text: str, zone: tzinfo) -> tuple[int, int] | None:
     """Return the time that an adjustment is for: a closed period by its label, or one that is open at its end."""
     if not text:
         return None
@@ -170,7 +171,7 @@ def _span(session: Session, text: str) -> tuple[int, int] | None:
     labelled = next((each for each in closed if each.label == text.strip()), None)
     if labelled:
         return labelled.from_us, labelled.to_us
-    period = require_hours(parse_period(text))
+    period = require_hours(parse_period(text, zone))
     known = session.execute("select_reach").to_pylist()
     first_us = min((row["from_us"] for row in known), default=period.end_us)
     end_us = max((each.to_us for each in closed), default=first_us)
