@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
+from collector.audit.log import record
 from collector.ledger.database import Session
 from collector.ledger.store import Ledger
 from collector.periods.entries import EntryError, Payer, amount_quanta, find_owner, needed, words
@@ -28,6 +29,7 @@ _PERCENT: Final = re.compile(r"\d{1,3}(\.\d{1,6})?", re.ASCII)
 
 
 NOBODY: Final = Payer()
+_ACTS: Final = {OPENED: "dispute.open", RESOLVED: "dispute.resolve", WITHDRAWN: "dispute.withdraw"}
 
 
 class _Subject(NamedTuple):
@@ -284,14 +286,14 @@ def _require_enough(row: dict[str, Any], resolution: Resolution, question_quanta
 
 
 def _event(session: Session, dispute_id: int, ledger: Ledger, done: _Done) -> None:
-    resolution, to = done.resolution, done.to
+    resolution, to, at_us = done.resolution, done.to, ledger.now_us()
     session.execute(
         "dispute_insert_event",
         {
             "dispute_id": dispute_id,
             "event": 1 if done.what == OPENED else 2,
             "what": done.what,
-            "at_us": ledger.now_us(),
+            "at_us": at_us,
             "by_whom": done.by,
             "why": done.why,
             "same_person": done.same_person,
@@ -303,3 +305,5 @@ def _event(session: Session, dispute_id: int, ledger: Ledger, done: _Done) -> No
             "to_team": to.team,
         },
     )
+    said = {"by": done.by, "why": done.why, "decision": resolution.decision.value if resolution else ""}
+    record(session, at_us, _ACTS[done.what], f"dispute {dispute_id}", said)

@@ -72,9 +72,9 @@ def price_closed(ledger: Ledger, period: Period, *, by: str, why: str) -> int:
         hours = [row["hour_us"] for row in rows]
         span = (min(hours), max(hours) + US_PER_HOUR)
         lines = _lines(rows, f"{by}: {why}", period.label)
-        manual_id = keep(
-            session, Entry(by, why, span, lines), ledger.now_us(), f", price version {prices.version.number}"
-        )
+        about = f", price version {prices.version.number}"
+        entry = Entry(by, why, span, lines)
+        manual_id = keep(session, entry, ledger.now_us(), act="adjustment.price", about=about)
         table = pa.Table.from_pylist([{name: row[name] for name in ROWS.names} for row in rows], schema=ROWS)
         session.execute("late_price_insert", {"manual_id": manual_id}, {"new_late_prices": table})
     return manual_id
