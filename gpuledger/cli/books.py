@@ -63,7 +63,7 @@ def _register_book(commands: Commands, name: str, kind: str, summary: str) -> Co
     )
     add_source(importing)
     add_output(importing)
-    importing.set_defaults(run=partial(run_import, kind))
+    importing.set_defaults(run=partial(run_import_or_try, kind))
     listing = add_command(actions, "list", "show the book that applies")
     add_source(listing)
     add_output(listing)
@@ -71,14 +71,19 @@ def _register_book(commands: Commands, name: str, kind: str, summary: str) -> Co
     return actions
 
 
+def run_import_or_try(kind: str, args: argparse.Namespace) -> int:
+    """Import a book, or say what it would change."""
+    if not args.dry_run:
+        return run_import(kind, args)
+    with open_source(args) as source:
+        answer = source.try_book(kind, args.file)
+    emit(args, answer, partial(policy_tables.tried, kind))
+    return DONE
+
+
 def run_import(kind: str, args: argparse.Namespace) -> int:
     """Import a book; say which version it became, or that nothing changed."""
     read_book(args.file)  # a file that is not there makes no ledger
-    if args.dry_run:
-        with open_source(args) as source:
-            answer = source.try_book(kind, args.file)
-        emit(args, answer, partial(policy_tables.tried, kind))
-        return DONE
     with open_source(args, create=True) as source:
         answer = source.import_book(kind, args.file)
     emit(args, answer, partial(tables.imported_book, kind))

@@ -18,6 +18,7 @@ from analytics.reports.files import CsvFile
 from analytics.reports.focus_adjustments import adjusted_quanta, adjustment_rows
 from analytics.reports.focus_charges import charge_rows
 from analytics.reports.focus_columns import cost_and_usage
+from analytics.reports.focus_contracts import contract_commitment_rows, contract_frame
 from analytics.reports.focus_invoices import invoice_detail_rows, invoices_of, line_keys
 from analytics.reports.focus_periods import BillingPeriod, Issuer, billing_period_rows, select_periods
 from gpuledger.accounting.money import from_quanta
@@ -136,6 +137,11 @@ class _Export:
             files.append(self._whole("billing_period", billing_period_rows(periods, self._issuer)))
             if self._details:
                 files.append(self._whole("invoice_detail", pl.concat(self._details)))
+            contracts = contract_frame(self._source.query("contracts", {"period": self._args.period}))
+            if len(contracts):
+                end_us = periods[-1].end_us
+                rows = contract_commitment_rows(contracts, self._issuer, at_us=end_us - 1, until_us=end_us)
+                files.append(self._whole("contract_commitment", rows))
         return files
 
     def _lines(self, period: BillingPeriod) -> Iterator[pl.DataFrame]:

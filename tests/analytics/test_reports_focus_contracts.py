@@ -16,10 +16,15 @@ from analytics.reports.files import CsvFile
 from analytics.reports.focus_columns import CONTRACT_COMMITMENT
 from analytics.reports.focus_contracts import CONTRACTS, contract_commitment_rows, contract_frame, duration
 from analytics.reports.focus_periods import Issuer
-from gpuledger.accounting.periods import parse_instant
+from collector.queries.billing import periods
+from gpuledger.accounting.periods import iso, parse_instant
 from gpuledger.accounting.units import US_PER_HOUR
+from gpuledger.cli.main import main
 from tests.analytics.focus_checks import read
+from tests.analytics.ledgers import BOOK, close, fill, hours
 from tests.analytics.toolkit import toolkit
+from tests.collector.batches import START_US
+from tests.collector.fleet import open_ledger, prices
 
 ISSUER = Issuer("GPU platform", "platform", "Internal transfer")
 NOW = parse_instant("2026-06-15")
@@ -147,3 +152,39 @@ def test_the_public_toolkit_accepts_the_dataset(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace("Availability", "Promise"))
     assert toolkit("validate", "--dataset", "contract-commitment", str(path)).returncode == 1
     assert len(read(path)) == 2
+
+
+LEASE = f"""
+[[price]]
+model = "*"
+contract = "rack-7"
+rate = "2.000000001"
+[[contract]]
+name = "rack-7"
+cluster = "c1"
+gpus = 5
+rate = "1.90"
+from = "{iso(START_US)}"
+"""
+
+
+def test_a_lease_is_exported_with_the_bill_that_pays_for_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What it was short of is a row of its closed bill, rows sum to the bill, and the lease is a record beside it."""
+    with open_ledger(tmp_path / "ledger") as ledger:
+        fill(ledger)
+        prices(ledger, BOOK + LEASE)
+        period = hours(0, 6)
+        close(ledger, period)
+        bill = Decimal(periods(ledger).rows[0].cost or 0)
+    out = tmp_path / "out"
+    asked = ["export", "focus", "--ledger", str(tmp_path / "ledger"), "--period", period.label, "--out", str(out)]
+    assert main(asked) == 0
+    capsys.readouterr()
+    rows = read(out / "focus_1_4_cost_and_usage.csv")
+    assert sum(Decimal(row["BilledCost"]) for row in rows) == bill
+    [short] = [row for row in rows if row["ContractApplied"]]
+    assert Decimal(short["BilledCost"]) > 0
+    [lease] = read(out / "focus_1_4_contract_commitment.csv")
+    assert (lease["ContractId"], Decimal(lease["ContractCommitmentQuantity"])) == ("rack-7", 30)
+    done = toolkit("validate-bundle", "--directory", str(out))
+    assert done.returncode == 0, done.stdout + done.stderr
