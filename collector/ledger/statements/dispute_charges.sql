@@ -35,7 +35,6 @@ SELECT
     d.device_key AS device,
     h.holder_key AS holder,
     k.state,
-    0 AS offset_us,  -- a dispute is about whole hours, also where one is cut
     coalesce(r.reason, '') AS reason,
     coalesce(sum(c.held_us), 0)::BIGINT AS held_us,
     coalesce(sum(c.cost_quanta), 0)::BIGINT AS cost_quanta
