@@ -12,6 +12,7 @@ from collector.audit.log import record
 from collector.ledger.database import Session
 from collector.ledger.store import Ledger
 from collector.pricing.files import parse_owner_map, parse_price_book
+from collector.pricing.most import require_countable
 from collector.pricing.people import parse_directory
 from collector.pricing.records import FileFormat
 from collector.pricing.stored import (
@@ -68,6 +69,7 @@ def _store_prices(ledger: Ledger, book: PriceBook, content: bytes, *, source: st
                 f"{source}: the ledger counts in {newest.book.currency}, this price book in {book.currency}",
                 hint=f"convert the rates to {newest.book.currency}, or start another ledger for {book.currency}",
             )
+        require_countable(session, book, source)
         number = newest.version.number + 1 if newest else 1
         facts = {
             "price_version": number,
