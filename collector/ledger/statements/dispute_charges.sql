@@ -29,12 +29,12 @@ known AS (
 
 SELECT
     k.hour_us,
-    coalesce(c.offset_us, 0) AS offset_us,
     d.cluster,
     d.node,
     d.device_key AS device,
     h.holder_key AS holder,
     k.state,
+    coalesce(c.offset_us, 0) AS offset_us,
     coalesce(r.reason, '') AS reason,
     coalesce(sum(c.held_us), 0)::BIGINT AS held_us,
     coalesce(sum(c.cost_quanta), 0)::BIGINT AS cost_quanta

@@ -16,11 +16,11 @@ wanted AS (
 SELECT
     c.device_id,
     c.holder_id,
-    c.hour_us + c.offset_us AS start_us,
     d.pool,
     d.model,
     d.mig_profile,
     d.parts,
+    c.hour_us + c.offset_us AS start_us,
     coalesce(o.organisation, '') AS organisation,
     coalesce(o.department, '') AS department,
     coalesce(o.team, '') AS team,
