@@ -53,6 +53,10 @@ TEAMS = ("vision", "speech")
 OWNERS = "".join('[[owner]]\nteam = "{}"\nproject = "p"\nmatch.namespace = "team-{}"\n'.format("{}", n) for n in (1, 2))
 STEPS = ("corrections_insert", "insert_adjustments", "period_insert", "insert_invoices", "insert_invoice_lines")
 POLICIES = ('basis = "usage"', 'basis = "max"\nidle = "even"', 'idle = "proportional"\nfree = { gpu_hours = "5" }')
+LEASE = (
+    '[[price]]\nmodel = "*"\ncontract = "lease"\nrate = "0.500000009"\n[[contract]]\nname = "lease"\ncluster = "c1"\n'
+    'model = "*"\ngpus = 2\nrate = "0.7"\nfrom = {turn}\n'
+)
 ANY = st.integers(0, 10_000)  # picks one of what there is
 
 
@@ -99,13 +103,22 @@ class Histories(RuleBasedStateMachine):
         """Another price, or none for what there is."""
         prices(self.ledger, BOOK.format(model=model, rate=f"{rate}.370000001"))
 
-    @rule(second=st.integers(1, HOURS * 3600 - 1), rate=st.integers(1, 9), mine=st.booleans(), gap=st.booleans())
-    def price_turn(self, second: int, rate: int, *, mine: bool, gap: bool) -> None:
-        """Another price from a second on, before which there may be none; one team may have a price of its own."""
+    @rule(
+        second=st.integers(1, HOURS * 3600 - 1),
+        rate=st.integers(1, 9),
+        also=st.sets(st.sampled_from(["before", "owner", "lease"])),
+    )
+    def price_turn(self, second: int, rate: int, also: set[str]) -> None:
+        """Another price from a second on; one before it, one of a team's own, one of a lease, or none of these."""
         turn = iso(START_US + second * 1_000_000)
-        first = "" if gap else BOOK.split("\n", 1)[1].format(model="*", rate="1.100000003") + f"to = {turn}\n"
-        own = f'[[price]]\nmodel = "*"\nteam = "{TEAMS[0]}"\nrate = "{rate}.7"\n' if mine else ""
-        prices(self.ledger, f"{BOOK.format(model='*', rate=f'{rate}.000000011')}from = {turn}\n{first}{own}")
+        text = f"{BOOK.format(model='*', rate=f'{rate}.000000011')}from = {turn}\n"
+        if "before" in also:
+            text += f'[[price]]\nmodel = "*"\nrate = "1.100000003"\nto = {turn}\n'
+        if "owner" in also:
+            text += f'[[price]]\nmodel = "*"\nteam = "{TEAMS[0]}"\nrate = "{rate}.7"\n'
+        if "lease" in also:
+            text += LEASE.format(turn=turn)
+        prices(self.ledger, text)
 
     @rule(percent=st.integers(1, 99), gpus=st.integers(0, 2))
     def share(self, percent: int, gpus: int) -> None:
@@ -240,6 +253,8 @@ class Histories(RuleBasedStateMachine):
         rows = periods(self.ledger).rows
         [[known]] = ask(self.ledger, "SELECT coalesce(sum(cost_quanta), 0)::BIGINT FROM current_charges")
         added = sum(Decimal(row.cost or 0) for row in entered(self.ledger).rows if row.state != "withdrawn")
+        short = [row for row in adjustments(self.ledger, EVER).rows if row.kind == "commitment"]
+        added += sum(Decimal(row.cost or 0) for row in short)
         if not any(row.state != "closed" for row in rows) and self.waits():
             return  # what waits is on the bill of a period that has no data yet
         assert sum(Decimal(row.cost or 0) for row in rows) == Decimal(known).scaleb(-9) + added
