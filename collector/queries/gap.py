@@ -53,7 +53,8 @@ def gap(ledger: Ledger, period: Period) -> Gaps:
     total = Gap()
     for each in found.values():
         _sum(total, each)
-    ordered = sorted(found.items(), key=lambda item: (-item[1].gap_quanta, item[0]))
+    held = [(team, each) for team, each in found.items() if each.part_us]  # a record may be of no time
+    ordered = sorted(held, key=lambda item: (-item[1].gap_quanta, item[0]))
     return Gaps(
         currency=now.currency,
         period=span(period),
