@@ -7,11 +7,11 @@ from typing import Final
 
 import streamlit as st
 
-from dashboards.pages import overview
+from dashboards import navigation
 from dashboards.theme import stylesheet
 
 ICON: Final = Path(__file__).with_name("icon.png")  # a named icon would be fetched from the internet
 
 st.set_page_config(page_title="GPU cost · gpuledger", page_icon=str(ICON), layout="wide")
 st.html(stylesheet())
-st.navigation([st.Page(overview.render, title="Overview", default=True)], position="hidden").run()
+navigation.run()

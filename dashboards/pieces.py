@@ -18,10 +18,12 @@ def brand(until: str) -> str:
 def headline(model: Overview) -> str:
     """Return the finding, the sentence below it, and the strip of figures."""
     kpis = "".join(_kpi(kpi) for kpi in model.kpis)
-    return (
-        f'<h1 class="gl-finding">{escape(model.finding)}</h1><p class="gl-lead">{escape(model.lead)}</p>'
-        f'<div class="gl-kpis">{kpis}</div>'
-    )
+    return f'{title(model.finding, model.lead)}<div class="gl-kpis">{kpis}</div>'
+
+
+def title(text: str, lead: str = "") -> str:
+    """Return a page's finding and the sentence below it."""
+    return f'<h1 class="gl-finding">{escape(text)}</h1><p class="gl-lead">{escape(lead)}</p>'
 
 
 def heading(text: str, sub: str = "") -> str:

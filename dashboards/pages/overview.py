@@ -7,47 +7,27 @@ from typing import Final
 import streamlit as st
 
 from analytics.overview import OWNER, chargeback_frame, timeline_costs, timeline_states
-from dashboards import address, charts, data, findings, pieces, view_models, wording
+from dashboards import address, charts, data, findings, pieces, shell, view_models, wording
 from dashboards.periods import Choice, choices, choose, earlier, grain, in_words
 from dashboards.theme import NOT_A_TEAM, OTHERS, STATE_COLOURS, STATE_ORDER, Mode, team_colours
 from dashboards.view_models import Answers
 from gpuledger.accounting.periods import parse_instant
-from gpuledger.errors import DeliveryError
 from gpuledger.zones import find_zone
 
 VIEWS: Final = {"allocation": "By what was held", "usage": "By what was used"}
 BAR_KEYS: Final = (("Held idle", STATE_COLOURS["held_idle"]), ("No team", STATE_COLOURS["idle"]))
-STANDING: Final = ("watermark", "usage_rows", "pending_hours", "price_version", "owner_version", "policy_version")
 SHOWN: Final = ("team", "user", "project", "workload", "namespace", "model", "node")
 DIMENSIONS: Final = {name: wording.DIMENSION_WORDS[name][0] for name in SHOWN}
 
 
 def render() -> None:
     """Draw the page, or what to do where it has nothing to show."""
-    try:
-        status = data.status()
-        if status["watermark"] is None or status["first_usage"] is None:
-            st.html(pieces.empty(NO_DATA_TITLE, NO_DATA, command="gpuledger agent    ·    gpuledger demo"))
-            return
-        _page(status)
-    except DeliveryError as error:
-        title = "The collector does not answer" if error.status is None else "The collector could not answer"
-        st.html(pieces.empty(title, error.message, f"Next step: {error.hint}" if error.hint else ""))
-        if st.button("Try again"):
-            st.cache_data.clear()
-            st.rerun()
-
-
-NO_DATA_TITLE: Final = "The ledger is empty so far"
-NO_DATA: Final = (
-    "The collector runs, and no agent has delivered anything yet. Start one on a node with GPUs; its first figures are "
-    "here within two minutes. To see the pages with a simulated fleet, run the demo."
-)
+    shell.draw(_page)
 
 
 def _page(status: data.Document) -> None:
     chosen = _header(status)
-    as_of = "/".join(str(status[name]) for name in STANDING)
+    as_of = shell.as_of(status)
     answers = _answers(chosen, status, as_of)
     currency = answers.chargeback["currency"] or ""
     model = view_models.overview(answers)

@@ -1,0 +1,31 @@
+"""The pages, one line each: what the menu calls it, its address, and who draws it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import streamlit as st
+
+from dashboards.pages import audit, invoices, overview
+
+
+class Entry(NamedTuple):
+    """One page."""
+
+    title: str
+    path: str  # in the address; empty: the first page
+    draw: Callable[[], None]
+
+
+PAGES: Final = (
+    Entry("Overview", "", overview.render),
+    Entry("Invoices", "invoices", invoices.render),
+    Entry("Audit", "audit", audit.render),
+)
+
+
+def run() -> None:
+    """Draw the menu and the page that the address names."""
+    pages = [st.Page(page.draw, title=page.title, url_path=page.path, default=not page.path) for page in PAGES]
+    st.navigation(pages, position="top").run()
