@@ -82,7 +82,7 @@ def hours(column: str) -> pl.Expr:
 def _read(lines: Lines, named: tuple[str, ...]) -> pl.LazyFrame:
     lazy = lines.lazy()
     require(lazy, (*_READ, *named))
-    return lazy.select(dict.fromkeys((*_READ, *named)))
+    return lazy.select(list(dict.fromkeys((*_READ, *named))))
 
 
 def _step(grain: str, zone: str) -> pl.Expr:
