@@ -1,4 +1,4 @@
-"""Whose time a bill line is: the groups that `/v1/utilization` and `/v1/chargeback` have, as Polars expressions. Pure."""
+"""Whose time a bill line is: the groups of `/v1/utilization`, as Polars expressions. Pure."""
 
 from __future__ import annotations
 
@@ -53,13 +53,11 @@ def key_of(by: str) -> pl.Expr:
         {int(state): word for state, word in NOBODYS.items()}, default=None, return_dtype=pl.String
     )
     named = {"idle": "idle capacity"}
-    return (
-        pl.when(IS_HELD).then(name.fill_null(UNATTRIBUTED)).otherwise(nobodys.replace(named)).alias("key")
-    )
+    return pl.when(IS_HELD).then(name.fill_null(UNATTRIBUTED)).otherwise(nobodys.replace(named)).alias("key")
 
 
 def kind_of(by: str) -> pl.Expr:
-    """Return the kind of a line's group, as column `kind`: device, owner, unattributed, idle, unavailable, unobserved."""
+    """Return the kind of a line's group, as column `kind`: device, owner, unattributed, or a state."""
     if by in BY_DEVICE:
         return pl.lit("device").alias("kind")
     name = workload() if by == "workload" else _filled(columns_of(by)[0])

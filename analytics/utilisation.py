@@ -1,7 +1,7 @@
 """Utilisation from bill lines: capacity, held, active, idle, unavailable and unobserved time by any group and grain.
 
-Pure. Lines are those of `/v1/bill`, eager or lazy. Times are exact integers, microseconds x parts of a GPU (840 parts are
-one whole). Time that nobody observed is a column of its own and never counted as idle; a ratio without a whole is null.
+Pure. Lines are those of `/v1/bill`, eager or lazy. Times are exact integers, microseconds x parts of a GPU (840 are one
+whole). Time that nobody observed is a column of its own and never counted as idle; a ratio without a whole is null.
 "Active" means that a kernel ran, which is all that most drivers tell: it is not how much of the GPU the kernel used.
 """
 
@@ -48,7 +48,7 @@ def utilisation(lines: Lines, by: str = "team", grain: str = "total", zone: str 
 def heat_map(lines: Lines, by: str = "", zone: str = "UTC") -> pl.DataFrame:
     """Return the week of each group of `by` (a property of devices; none: the fleet), hour by hour in `zone`.
 
-    168 rows a group: `weekday` (1 is Monday), `hour`, the times, and both ratios. `held_of_observed` is of the time that
+    168 rows a group: `weekday` (1 is Monday), `hour`, times and ratios. `held_of_observed` is of the time that
     was observed; where none was, it is null: not known is not idle. Raises AnalysisError on a dimension of holders.
     """
     if by:

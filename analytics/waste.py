@@ -52,7 +52,7 @@ POWER_SCHEMA: Final = pl.Schema(
         "energy_unknown_part_us": PART,
     }
 )
-_READ: Final = (
+READ: Final = (
     "hour_us", "offset_us", "cluster", "node", "device", "model", "parts", "holder", "user_name", "pod", "container",
     "slurm_job", "workload_id", "workload_name", "team", "state", "reason", "held_us", "active_us", "energy_mj",
     "energy_unknown_us", "cost_quanta",
@@ -71,8 +71,8 @@ def waste(lines: Lines, grace_hours: int = GRACE_HOURS) -> pl.DataFrame:
     if grace_hours < 0:
         raise AnalysisError(f"a grace of {grace_hours} hours is not possible", hint="give 0 or more hours")
     lazy = lines.lazy()
-    require(lazy, _READ)
-    read = lazy.select(_READ).with_columns(_kind())
+    require(lazy, READ)
+    read = lazy.select(READ).with_columns(_kind())
     wasted = _with_stretches(read).filter(pl.col("kind").is_not_null())
     in_grace = pl.col("worked") | (pl.col("hour_us") < pl.col("began_us") + grace_hours * US_PER_HOUR)
     cost, priced = pl.col("cost_quanta").cast(PART), pl.col("cost_quanta").is_not_null()
@@ -101,8 +101,10 @@ def waste(lines: Lines, grace_hours: int = GRACE_HOURS) -> pl.DataFrame:
             pl.col("charge").head(MOST_EVIDENCE).alias("evidence"),
         )
     )
-    return rows.collect().select(pl.col(name).cast(kind) for name, kind in SCHEMA.items()).sort(
-        ["high_quanta", "part_us", *_ROW], descending=[True, True, *[False] * len(_ROW)], nulls_last=True
+    return (
+        rows.collect()
+        .select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
+        .sort(["high_quanta", "part_us", *_ROW], descending=[True, True, *[False] * len(_ROW)], nulls_last=True)
     )
 
 
@@ -112,7 +114,7 @@ def idle_power(lines: Lines) -> pl.DataFrame:
     `energy_unknown_part_us` is idle time without a reading. Energy has no price in the ledger, so there is no money.
     """
     lazy = lines.lazy()
-    require(lazy, _READ)
+    require(lazy, READ)
     found = (
         lazy.filter(pl.col("state") == int(State.IDLE))
         .group_by("node", "model")

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import streamlit as st
 
-from dashboards.pages import audit, invoices, overview
+from dashboards.pages import audit, invoices, overview, utilisation, waste
 
 
 class Entry(NamedTuple):
@@ -20,6 +20,8 @@ class Entry(NamedTuple):
 
 PAGES: Final = (
     Entry("Overview", "", overview.render),
+    Entry("Utilisation", "utilisation", utilisation.render),
+    Entry("Waste", "waste", waste.render),
     Entry("Invoices", "invoices", invoices.render),
     Entry("Audit", "audit", audit.render),
 )

@@ -8,11 +8,11 @@ import streamlit as st
 
 from analytics.overview import OWNER, chargeback_frame, timeline_costs, timeline_states
 from dashboards import address, charts, data, findings, pieces, shell, view_models, wording
-from dashboards.periods import Choice, choices, choose, earlier, grain, in_words
+from dashboards.chosen import chosen_period
+from dashboards.periods import Choice, earlier, grain, in_words
 from dashboards.theme import NOT_A_TEAM, OTHERS, STATE_COLOURS, STATE_ORDER, Mode, team_colours
 from dashboards.view_models import Answers
 from gpuledger.accounting.periods import parse_instant
-from gpuledger.zones import find_zone
 
 VIEWS: Final = {"allocation": "By what was held", "usage": "By what was used"}
 BAR_KEYS: Final = (("Held idle", STATE_COLOURS["held_idle"]), ("No team", STATE_COLOURS["idle"]))
@@ -26,7 +26,7 @@ def render() -> None:
 
 
 def _page(status: data.Document) -> None:
-    chosen = _header(status)
+    chosen = chosen_period(status)
     as_of = shell.as_of(status)
     answers = _answers(chosen, status, as_of)
     currency = answers.chargeback["currency"] or ""
@@ -41,26 +41,6 @@ def _page(status: data.Document) -> None:
     _breakdown(chosen, as_of)
     st.html(pieces.heading("What these figures leave out") + pieces.notes(model.notes))
     st.html(pieces.foot(_small_print(chosen)))
-
-
-def _header(status: data.Document) -> Choice:
-    zone = find_zone(status["zone"])
-    known = choices(parse_instant(status["first_usage"]), parse_instant(status["watermark"]), zone)
-    asked = choose(st.query_params.get("period"), known, zone)
-    by_slug = {choice.slug: choice for choice in (known if asked in known else [*known, asked])}
-    address.seed("period", list(by_slug), asked.slug)
-    left, right = st.columns([3, 1], vertical_alignment="center")
-    left.html(pieces.brand(wording.instant(status["watermark"])))
-    slug = right.selectbox(
-        "Period",
-        list(by_slug),
-        format_func=lambda slug: by_slug[slug].name,
-        label_visibility="collapsed",
-        key="period",
-    )
-    chosen = by_slug[slug or asked.slug]
-    address.remember("period", chosen.slug, known[0].slug)
-    return chosen
 
 
 def _answers(chosen: Choice, status: data.Document, as_of: str) -> Answers:

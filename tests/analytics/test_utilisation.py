@@ -46,8 +46,10 @@ def test_any_ledger_has_the_collectors_figures(fleet: list[tuple[Device, list[Us
             assert ours.keys() == theirs.keys()
             for group, row in ours.items():
                 agrees(row, theirs[group])
-            by_hour = utilisation(lines.lazy(), by, "hour").group_by("kind", "key").agg(
-                pl.col("held_part_us", "active_part_us", "unobserved_part_us").sum()
+            by_hour = (
+                utilisation(lines.lazy(), by, "hour")
+                .group_by("kind", "key")
+                .agg(pl.col("held_part_us", "active_part_us", "unobserved_part_us").sum())
             )
             columns = by_hour.columns
             assert by_hour.sort("kind", "key").equals(whole.select(columns).sort("kind", "key"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import polars as pl
 import pytest
 
@@ -50,13 +49,17 @@ def test_planted_idle_holders_are_found_and_no_others(lines: pl.DataFrame) -> No
     """Every holder that truly idled for a reason is in the answer, and nobody else; precision and recall are printed."""
     truth = work_out(SMALL).by(lambda line: (line.holder, line.reason) if line.state is State.HELD_IDLE else None)
     called = dict(lines.filter(pl.col("holder").is_not_null()).select("holder", workload()).unique().iter_rows())
-    sizes = {(called.get(who, who), reason): sums.held for group, sums in truth.items() if group for who, reason in [group]}
+    sizes = {
+        (called.get(who, who), reason): sums.held for group, sums in truth.items() if group for who, reason in [group]
+    }
     planted = {group for group, held in sizes.items() if held.value > held.within}
     found = {(row["workload"], row["reason"]) for row in waste(lines).filter(kind=HELD_IDLE).iter_rows(named=True)}
     possible = sizes.keys()
     assert planted
     precision, recall = len(found & possible) / len(found), len(found & planted) / len(planted)
-    print(f"planted idle holders: {len(planted)}, found {len(found)}, precision {precision:.2f}, recall {recall:.2f}")
+    print(  # noqa: T201 - read beside the test's result
+        f"planted idle holders: {len(planted)}, found {len(found)}, precision {precision:.2f}, recall {recall:.2f}"
+    )
     assert (precision, recall) == (1.0, 1.0)
 
 
