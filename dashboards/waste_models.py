@@ -41,7 +41,7 @@ def lead(frame: pl.DataFrame, grace_hours: int) -> str:
         return "Every GPU that someone held also worked, and MIG left nothing over."
     return (
         f"{_hours(frame)} GPU-hours were held idle or left over by MIG. The low end forgives the first"
-        f" {grace_hours} hours of each idle stretch and hours with some work; the high end is all that the idle time cost."
+        f" {grace_hours} hours of each idle stretch and hours with some work; the high end is all that it cost."
     )
 
 
