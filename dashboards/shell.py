@@ -7,8 +7,11 @@ from typing import Final
 
 import streamlit as st
 
-from dashboards import data, pieces
+from dashboards import address, data, pieces, wording
+from dashboards.periods import Choice, choices, choose
+from gpuledger.accounting.periods import parse_instant
 from gpuledger.errors import DeliveryError
+from gpuledger.zones import find_zone
 
 NO_DATA_TITLE: Final = "The ledger is empty so far"
 NO_DATA: Final = (
@@ -37,3 +40,24 @@ def draw(page: Callable[[data.Document], None]) -> None:
 def as_of(status: data.Document) -> str:
     """Return the name of the state that the ledger is in: answers are kept for as long as it stays."""
     return "/".join(str(status[name]) for name in STANDING)
+
+
+def choose_period(status: data.Document) -> Choice:
+    """Draw the line with the period to choose, which the address keeps; return the choice."""
+    zone = find_zone(status["zone"])
+    known = choices(parse_instant(status["first_usage"]), parse_instant(status["watermark"]), zone)
+    asked = choose(st.query_params.get("period"), known, zone)
+    by_slug = {choice.slug: choice for choice in (known if asked in known else [*known, asked])}
+    address.seed("period", list(by_slug), asked.slug)
+    left, right = st.columns([3, 1], vertical_alignment="center")
+    left.html(pieces.brand(wording.instant(status["watermark"])))
+    slug = right.selectbox(
+        "Period",
+        list(by_slug),
+        format_func=lambda slug: by_slug[slug].name,
+        label_visibility="collapsed",
+        key="period",
+    )
+    chosen = by_slug[slug or asked.slug]
+    address.remember("period", chosen.slug, known[0].slug)
+    return chosen

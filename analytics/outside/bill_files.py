@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import msgspec
 import polars as pl
 
 from gpuledger.errors import OutsideError
@@ -54,7 +55,7 @@ def open_bill(path: Path, cost: str) -> BillFile:
             f"{path.name} is no FOCUS bill: it has no column {', '.join(missing)}",
             hint="give the Cost and Usage dataset in FOCUS 1.0, 1.2, 1.3 or 1.4, as CSV or Parquet",
         )
-    named = [pl.lit(path.name).alias(FILE), (pl.col(ROW) + 1).alias(ROW)]
+    named = [pl.lit(str(path)).alias(FILE), (pl.col(ROW) + 1).alias(ROW)]
     texts = [_text(name, schema[name]) if name in schema else _absent(name) for name in (*wanted, *OPTIONAL)]
     return BillFile(path, _version(schema.names()), scanned.select(*named, *texts))
 
@@ -103,10 +104,16 @@ def _text(name: str, kind: pl.DataType) -> pl.Expr:
         return moment.dt.strftime("%Y-%m-%d %H:%M:%S%.6f")
     if isinstance(kind, pl.Struct):
         return column.struct.json_encode()
-    if isinstance(kind, (pl.List, pl.Array, pl.Binary)):
-        return _absent(name)
+    if isinstance(kind, pl.List):  # a map, as Parquet has it: pairs of key and value
+        return column.map_elements(_pairs, return_dtype=pl.String)
     text = column.cast(pl.String)
     return pl.when(~text.is_in(_NULLS)).then(text).alias(name)
+
+
+def _pairs(items: pl.Series) -> str:
+    """Return a map's pairs as a JSON object; whatever else a list holds is none."""
+    pairs = [item for item in items.to_list() if isinstance(item, dict) and item.keys() >= {"key", "value"}]
+    return msgspec.json.encode({str(pair["key"]): pair["value"] for pair in pairs}).decode()
 
 
 def _absent(name: str) -> pl.Expr:

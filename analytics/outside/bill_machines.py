@@ -22,10 +22,9 @@ from gpuledger.errors import OutsideError
 TIME: Final = "time"
 DUPLICATES: Final = ("refuse", "drop", "keep")
 _CATEGORIES: Final = {"Purchase": "purchase", "Tax": "tax", "Credit": "credit", "Adjustment": "adjustment"}
-_HOURS: Final = r"(?i)^(?:\S+[- ])?(?:h|hrs?|hours?)$"
+_HOURS: Final = r"(?i)^(?:(?:1|gpu|vm|instance|machine|node|device|compute)[- ])?(?:h|hrs?|hours?)$"
 _ANY_TIME: Final = r"(?i)(?:^|[^a-z])(?:h|hrs?|hours?)$"
 _GPU_COUNT: Final = r'"(?:x_)?GpuCount"\s*:\s*"?(\d+)'
-_IDENTITY: Final = ("ResourceId", "ResourceName", "Tags")
 _SKU_TEXTS: Final = ("SkuId", "SkuMeter", "SkuPriceDetails", "ChargeDescription")
 _WRONG: Final = {
     "ChargePeriodStart": "which is no time",
@@ -76,8 +75,9 @@ def read_machines(
         instant("ChargePeriodEnd").alias("end_us"),
         atoms(COSTS[cost]).alias("atoms"),
     )
-    machines = _machines(marked, nodes)
-    joined = marked.join(machines.lazy(), on=list(_IDENTITY), how="left", nulls_equal=True)
+    told_by = ["ResourceId", "ResourceName", *(["Tags"] if bill_map.tag else [])]
+    machines = _machines(marked, nodes, told_by)
+    joined = marked.join(machines.lazy(), on=told_by, how="left", nulls_equal=True)
     apart = (pl.col("end_us") <= period.start_us) | (pl.col("start_us") >= period.end_us)
     wanted = pl.col("machine").is_not_null() & ~apart.fill_null(value=False)
     rows = collect(_compact(joined.filter(wanted), cost), "the bill")
@@ -114,13 +114,13 @@ def _compact(rows: pl.LazyFrame, cost: str) -> pl.LazyFrame:
     )
 
 
-def _machines(marked: pl.LazyFrame, nodes: Nodes) -> pl.DataFrame:
+def _machines(marked: pl.LazyFrame, nodes: Nodes, told_by: Sequence[str]) -> pl.DataFrame:
     """Return each resource of the bill with the machine that it is, or null."""
-    identities = marked.group_by(_IDENTITY).agg(pl.col("says_gpu").any())
+    identities = marked.group_by(told_by).agg(pl.col("says_gpu").any())
     found = collect(identities, "the bill")
     names = [
-        (nodes.find(resource, name, tags) or (resource if says_gpu else None)) if resource else None
-        for resource, name, tags, says_gpu in found.iter_rows()
+        (nodes.find(resource, name, *tags) or (resource if says_gpu else None)) if resource else None
+        for resource, name, *tags, says_gpu in found.iter_rows()
     ]
     machine = pl.Series("machine", names, dtype=pl.String)
     return found.drop("says_gpu").with_columns(machine)

@@ -46,7 +46,7 @@ class Nodes:
         self._names = {name.lower(): name for name in names}
         self._map = bill_map
 
-    def find(self, resource: str, name: str | None, tags: str | None) -> str | None:
+    def find(self, resource: str, name: str | None, tags: str | None = None) -> str | None:
         """Return the node that a resource is; None where it is none of them."""
         paired = self._map.machines.get(resource)
         if paired is not None:

@@ -102,7 +102,8 @@ def _add(ledger: Ledger, _number: int, asked: AdjustmentRequest) -> Entered:
 
 
 def _price(ledger: Ledger, _number: int, asked: LatePriceRequest) -> Entered:
-    return entered(ledger, number=price_closed(ledger, parse_period(asked.period), by=asked.by, why=asked.why))
+    period = parse_period(asked.period, ledger.calendar.days)
+    return entered(ledger, number=price_closed(ledger, period, by=asked.by, why=asked.why))
 
 
 def _take_back(ledger: Ledger, number: int, asked: WithdrawalRequest) -> Entered:

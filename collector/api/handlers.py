@@ -53,6 +53,7 @@ BOOKS: Final[dict[str, Callable[..., ImportReport]]] = {
     "owners": import_owners,
     "directory": import_directory,
     "policies": import_policies,
+    "shares": import_shares,
 }
 SOURCE: Final = Parameter("source", "the name of the file, for messages and the history", default="")
 

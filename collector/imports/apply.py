@@ -153,6 +153,6 @@ def _book(ledger: Ledger, chunk: JobImport, plan: _Plan) -> None:
     def keep_runs(session: Session) -> None:
         session.execute("import_keep_runs", tables={"incoming_runs": runs})
         booked: dict[str, Value] = {"runs": len(plan.runs), "import": chunk.import_id}
-        audit(session, plan.now_us, "jobs.import", chunk.import_id, booked)
+        audit(session, ledger.now_us(), "jobs.import", chunk.import_id, booked)
 
     ledger.store(intakes, also=keep_runs)

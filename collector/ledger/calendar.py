@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import tzinfo
 from typing import Final, NamedTuple
 
+from collector.audit.log import record
 from collector.ledger.database import Session
 from gpuledger.accounting.periods import from_us
 from gpuledger.accounting.units import US_PER_HOUR
@@ -61,4 +62,5 @@ def apply_change(session: Session, change: CalendarChange, now_us: int) -> Calen
     if wanted != kept:
         require_whole_hours(wanted.zone, from_us(now_us))
         session.execute("calendar_insert", {"at_us": now_us, **wanted._asdict()})
+        record(session, now_us, "calendar.change", wanted.zone, wanted._asdict())
     return wanted

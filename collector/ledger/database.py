@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -18,6 +18,10 @@ from gpuledger.errors import LedgerError, Terminal
 
 FILE: Final = "ledger.duckdb"
 LOCK: Final = "ledger.lock"
+SUM_HINT: Final = (
+    "a sum is over the most that the ledger counts to (of money: 9,223,372,036 of its currency); are the prices right, "
+    "and is the period a month?"
+)
 DISK_HINT: Final = (
     "see the space on the ledger's disk and the collector's log; a damaged file has to come back from a copy"
 )
@@ -145,14 +149,15 @@ class Session:
             yield
         finally:
             for name in tables:
-                self._connection.unregister(name)
+                with suppress(duckdb.TransactionException):  # a statement that failed has given the transaction up
+                    self._connection.unregister(name)
 
     @contextmanager
     def _naming(self, label: str, hint: str = "") -> Iterator[None]:
         try:
             yield
         except duckdb.DataError as error:
-            raise UnfitError(f"{label}: {error}") from error
+            raise UnfitError(f"{label}: {error}", hint=SUM_HINT if "INT64" in str(error) else "") from error
         except duckdb.Error as error:
             raise LedgerError(f"{label}: {error}", hint=hint) from error
 

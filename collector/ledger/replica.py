@@ -35,6 +35,8 @@ class Known(NamedTuple):
     owner_version: int
     directory_version: int
     carbon_version: int
+    share_version: int
+    policy_version: int
     period_id: int
     at_us: int
 

@@ -20,6 +20,8 @@ WHERE
     AND device_id NOT IN (SELECT u.device_id FROM usage AS u);
 
 -- Books.
+DELETE FROM contracts
+WHERE price_version > (SELECT k.price_version FROM known AS k);
 DELETE FROM price_entries
 WHERE price_version > (SELECT k.price_version FROM known AS k);
 DELETE FROM price_books
@@ -36,6 +38,36 @@ DELETE FROM carbon_hours
 WHERE carbon_version > (SELECT k.carbon_version FROM known AS k);
 DELETE FROM carbon_imports
 WHERE carbon_version > (SELECT k.carbon_version FROM known AS k);
+DELETE FROM share_entries
+WHERE share_version > (SELECT k.share_version FROM known AS k);
+DELETE FROM share_books
+WHERE share_version > (SELECT k.share_version FROM known AS k);
+DELETE FROM policy_entries
+WHERE policy_version > (SELECT k.policy_version FROM known AS k);
+DELETE FROM policy_books
+WHERE policy_version > (SELECT k.policy_version FROM known AS k);
+DELETE FROM billing_calendars
+WHERE since_us > (SELECT k.at_us FROM known AS k);
+
+-- What people did about bills, and the log of what was done.
+DELETE FROM dispute_events
+WHERE at_us > (SELECT k.at_us FROM known AS k);
+DELETE FROM disputed_charges
+WHERE dispute_id NOT IN (SELECT e.dispute_id FROM dispute_events AS e);
+DELETE FROM disputes
+WHERE dispute_id NOT IN (SELECT e.dispute_id FROM dispute_events AS e);
+DELETE FROM manual_withdrawals
+WHERE at_us > (SELECT k.at_us FROM known AS k);
+DELETE FROM manual_adjustments
+WHERE entered_us > (SELECT k.at_us FROM known AS k);
+DELETE FROM manual_lines
+WHERE manual_id NOT IN (SELECT m.manual_id FROM manual_adjustments AS m);
+DELETE FROM late_prices
+WHERE manual_id NOT IN (SELECT m.manual_id FROM manual_adjustments AS m);
+DELETE FROM audit_events
+WHERE at_us > (SELECT k.at_us FROM known AS k);
+DELETE FROM audit_checkpoints
+WHERE at_us > (SELECT k.at_us FROM known AS k);
 
 -- Bills: those that were closed are facts, their charges too.
 DELETE FROM invoice_lines

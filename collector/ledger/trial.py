@@ -20,6 +20,7 @@ class TrialLedger(Ledger):
         self._session = session
         self.directory = real.directory
         self.read_only = real.read_only
+        self._calendar = real.calendar
 
     @contextmanager
     def snapshot(self) -> Iterator[Session]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
+from collector.audit.log import record
 from collector.ledger.database import Session
 from collector.ledger.store import Ledger
 from collector.periods.entries import EntryError, Payer, amount_quanta, find_owner, needed, words
@@ -28,6 +29,7 @@ _PERCENT: Final = re.compile(r"\d{1,3}(\.\d{1,6})?", re.ASCII)
 
 
 NOBODY: Final = Payer()
+_ACTS: Final = {OPENED: "dispute.open", RESOLVED: "dispute.resolve", WITHDRAWN: "dispute.withdraw"}
 
 
 class _Subject(NamedTuple):
@@ -56,6 +58,8 @@ class _Done(NamedTuple):
 def open_dispute(ledger: Ledger, *, on: str, by: str, why: str, owner: str = "") -> int:
     """Open a dispute about a charge, an invoice (all its charges) or a line of one; return its number.
 
+    A charge that a price turn cut out of its hour is disputed with the other parts of that hour: the holder, the state
+    and the reason are the same, and where the cut is may change with the price book.
     `owner` says for whom, where several pay for a charge. Raises ConfigError where `on` names nothing, or nobody says
     why; EntryError where there is nothing to dispute: it costs nothing, is a credit, or is disputed already.
     """
@@ -167,7 +171,7 @@ def _charge(session: Session, dispute_id: int, charge: ChargeId, owner: str) -> 
             hint=f"say for whom with --owner: {', '.join(map(str, payers))}",
         )
     session.execute("dispute_insert_charge", {"dispute_id": dispute_id, **named})
-    return _Subject(str(charge), payer)
+    return _Subject(str(charge._replace(offset_us=0)), payer)
 
 
 def _document(session: Session, dispute_id: int, text: str) -> _Subject:
@@ -282,14 +286,14 @@ def _require_enough(row: dict[str, Any], resolution: Resolution, question_quanta
 
 
 def _event(session: Session, dispute_id: int, ledger: Ledger, done: _Done) -> None:
-    resolution, to = done.resolution, done.to
+    resolution, to, at_us = done.resolution, done.to, ledger.now_us()
     session.execute(
         "dispute_insert_event",
         {
             "dispute_id": dispute_id,
             "event": 1 if done.what == OPENED else 2,
             "what": done.what,
-            "at_us": ledger.now_us(),
+            "at_us": at_us,
             "by_whom": done.by,
             "why": done.why,
             "same_person": done.same_person,
@@ -301,3 +305,5 @@ def _event(session: Session, dispute_id: int, ledger: Ledger, done: _Done) -> No
             "to_team": to.team,
         },
     )
+    said = {"by": done.by, "why": done.why, "decision": resolution.decision.value if resolution else ""}
+    record(session, at_us, _ACTS[done.what], f"dispute {dispute_id}", said)

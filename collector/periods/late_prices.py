@@ -1,14 +1,16 @@
 """Prices for time that was closed without one: what it costs by today's price book, as an adjustment, once an hour.
 
-The first price that an hour gets is kept. Where late data changes who had such an hour, pricing it again gives the
-difference at that price: nothing is priced twice, and everybody pays what they had.
+An hour that was cut when it was closed gets its price part by part; what is said of hours here is said of parts.
+
+The first price that an hour gets is kept: that of whoever had it, by the version that first priced it. Where late data
+changes who had such an hour, pricing it again gives the difference by that version: nothing is priced twice, and
+everybody pays what they had.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
-from itertools import groupby
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
@@ -18,27 +20,30 @@ from collector.ledger.store import Ledger
 from collector.periods.closed import all_closed, closed_periods
 from collector.periods.entries import EntryError, needed
 from collector.periods.manual import Entry, EntryLine, keep
-from collector.pricing.stored import StoredPrices, newest_prices
+from collector.pricing.stored import StoredPrices, newest_prices, prices_of_version
 from collector.queries.figures import money
+from collector.rated_prices import machines_of
 from collector.rating import rate_dirty
+from gpuledger.accounting.commitments import Spell, cover
+from gpuledger.accounting.intervals import Interval
 from gpuledger.accounting.money import cost_quanta, split_cost
+from gpuledger.accounting.ownership import Owner
 from gpuledger.accounting.periods import Period, require_hours
-from gpuledger.accounting.pricebook import Priced
+from gpuledger.accounting.pricebook import PriceBook, Priced
 from gpuledger.accounting.units import US_PER_HOUR
 from gpuledger.errors import ConfigError
 
 ROWS: Final = pa.schema([
-    *((name, pa.int64()) for name in ("hour_us", "device_id", "owner_id", "state", "rate_quanta", "cost_quanta")),
-    ("price_version", pa.int64()),
-    ("price_entry", pa.int64()),
+    *((name, pa.int64()) for name in ("hour_us", "offset_us", "device_id", "owner_id", "state")),
+    *((name, pa.int64()) for name in ("rate_quanta", "cost_quanta", "price_version", "price_entry")),
 ])  # fmt: skip
 _OWNER: Final = ("organisation", "department", "team", "project", "model", "mig_profile", "state")
 Row = dict[str, Any]
 
 
 class _LatePrice(NamedTuple):
-    version: int
-    entry: int
+    price_version: int
+    price_entry: int
     rate_quanta: int
 
 
@@ -67,31 +72,41 @@ def price_closed(ledger: Ledger, period: Period, *, by: str, why: str) -> int:
         hours = [row["hour_us"] for row in rows]
         span = (min(hours), max(hours) + US_PER_HOUR)
         lines = _lines(rows, f"{by}: {why}", period.label)
-        manual_id = keep(
-            session, Entry(by, why, span, lines), ledger.now_us(), f", price version {prices.version.number}"
-        )
+        about = f", price version {prices.version.number}"
+        entry = Entry(by, why, span, lines)
+        manual_id = keep(session, entry, ledger.now_us(), act="adjustment.price", about=about)
         table = pa.Table.from_pylist([{name: row[name] for name in ROWS.names} for row in rows], schema=ROWS)
         session.execute("late_price_insert", {"manual_id": manual_id}, {"new_late_prices": table})
     return manual_id
 
 
 def _priced(session: Session, period: Period, prices: StoredPrices) -> Iterator[Row]:
-    """Yield what each owner and state of an hour costs, less what earlier adjustments made of it."""
+    """Yield what each owner and state of a part of an hour costs, less what earlier adjustments made of it."""
     bounds = {"from_us": period.start_us, "to_us": period.end_us}
-    before = _by_hour(session.execute("late_price_known", bounds).to_pylist())
-    for key, group in groupby(session.execute("late_price_hours", bounds).to_pylist(), _hour):
-        rows, known = list(group), before.get(key, [])
-        price = _first_price(known) or _price(prices, rows[0])
-        if price is None:
-            continue
-        whole = cost_quanta(price.rate_quanta, sum(row["held_us"] for row in rows))
-        now = split_cost(whole, [row["held_us"] for row in rows])
-        yield from _differences(
-            price, [{**row, "cost_quanta": cost} for row, cost in zip(rows, now, strict=True)], known
-        )
+    before = _by_segment(session.execute("late_price_known", bounds).to_pylist())
+    now = _by_segment(session.execute("late_price_hours", bounds).to_pylist())
+    books = _Books(session, period.interval)
+    for segment in dict.fromkeys([*now, *before]):
+        rows, known = now.get(segment, []), before.get(segment, [])
+        by_price: defaultdict[_LatePrice, list[Row]] = defaultdict(list)
+        first = _first_prices(known)
+        for row in rows:
+            price = first.get(row["owner_id"]) or _price(books, known, prices.version.number, row)
+            if price:
+                by_price[price].append(row)
+        costs = [row for price, same in by_price.items() for row in _costs(price, same)]
+        yield from _differences(costs, known)
 
 
-def _differences(price: _LatePrice, now: list[Row], known: list[Row]) -> Iterator[Row]:
+def _costs(price: _LatePrice, rows: list[Row]) -> Iterator[Row]:
+    """Yield what rows of one price in a part of an hour cost: rounded once, and split by held time."""
+    held = [row["held_us"] for row in rows]
+    whole = cost_quanta(price.rate_quanta, sum(held))
+    for row, cost in zip(rows, split_cost(whole, held), strict=True):
+        yield {**row, **price._asdict(), "cost_quanta": cost}
+
+
+def _differences(now: list[Row], known: list[Row]) -> Iterator[Row]:
     found: dict[tuple[int | None, int], Row] = {}
     for row in now:
         found[row["owner_id"], row["state"]] = {**row, "part_us": 0 if known else row["held_us"] * row["parts"]}
@@ -100,19 +115,43 @@ def _differences(price: _LatePrice, now: list[Row], known: list[Row]) -> Iterato
         mine["cost_quanta"] -= row["cost_quanta"]
     for row in found.values():
         if row["cost_quanta"] or row["part_us"]:
-            row |= {"price_version": price.version, "price_entry": price.entry, "rate_quanta": price.rate_quanta}
             yield row
 
 
-def _first_price(known: list[Row]) -> _LatePrice | None:
-    if not known:
-        return None
-    return _LatePrice(known[0]["price_version"], known[0]["price_entry"], known[0]["rate_quanta"])
+def _first_prices(known: list[Row]) -> dict[int | None, _LatePrice]:
+    return {row["owner_id"]: _LatePrice(*(row[name] for name in _LatePrice._fields)) for row in known}
 
 
-def _price(prices: StoredPrices, row: Row) -> _LatePrice | None:
-    found = prices.book.price(Priced(**{name: row[name] for name in Priced._fields}), row["hour_us"])
-    return _LatePrice(prices.version.number, found.entry, found.rate_quanta) if found else None
+def _price(books: _Books, known: list[Row], newest: int, row: Row) -> _LatePrice | None:
+    """Return what the version says that first priced this time, and where that says nothing, the newest."""
+    versions = [*(each["price_version"] for each in known[:1]), newest]
+    return next((price for version in versions if (price := books.price(version, row))), None)
+
+
+class _Books:
+    """Versions of the price book with what their contracts cover within a time."""
+
+    def __init__(self, session: Session, whole: Interval) -> None:
+        self._session, self._whole = session, whole
+        self._books: dict[int, tuple[PriceBook, Mapping[Hashable, Sequence[Spell]]]] = {}
+
+    def price(self, version: int, row: Row) -> _LatePrice | None:
+        """Return what a version says at the beginning of a part of an hour, for whoever had the device."""
+        book, spells = self._book(version)
+        at_us = row["hour_us"] + row["offset_us"]
+        covered = spells.get(row["device_id"], ())
+        contract = next((spell.contract for spell in covered if spell.start_us <= at_us < spell.end_us), "")
+        asked = Priced(**{name: row[name] for name in Priced._fields})
+        owner = None if row["owner_id"] is None else Owner(**{name: row[name] for name in Owner._fields})
+        found = book.price(asked, at_us, owner, contract)
+        return _LatePrice(version, found.entry, found.rate_quanta) if found else None
+
+    def _book(self, version: int) -> tuple[PriceBook, Mapping[Hashable, Sequence[Spell]]]:
+        if version not in self._books:
+            book = prices_of_version(self._session, version).book
+            machines = machines_of(self._session, self._whole) if book.contracts else []
+            self._books[version] = (book, cover(book.contracts, machines, self._whole).spells)
+        return self._books[version]
 
 
 def _lines(rows: list[Row], who: str, label: str) -> list[EntryLine]:
@@ -134,12 +173,8 @@ def _lines(rows: list[Row], who: str, label: str) -> list[EntryLine]:
     ]
 
 
-def _by_hour(rows: list[Row]) -> dict[tuple[int, int], list[Row]]:
-    found: defaultdict[tuple[int, int], list[Row]] = defaultdict(list)
+def _by_segment(rows: list[Row]) -> dict[tuple[int, int, int], list[Row]]:
+    found: defaultdict[tuple[int, int, int], list[Row]] = defaultdict(list)
     for row in rows:
-        found[_hour(row)].append(row)
-    return found
-
-
-def _hour(row: Row) -> tuple[int, int]:
-    return row["hour_us"], row["device_id"]
+        found[row["hour_us"], row["offset_us"], row["device_id"]].append(row)
+    return dict(found)

@@ -6,14 +6,17 @@ An adjuster puts them onto the next bill, or onto that of the open period that t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import tzinfo
 from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 
+from collector.audit.log import record
 from collector.ledger.database import Session
 from collector.ledger.store import Ledger
 from collector.periods.closed import closed_periods
-from collector.periods.entries import EntryError, amount_quanta, bills_of, find_owner, needed
+from collector.periods.entries import EntryError, Payer, amount_quanta, bills_of, find_owner, needed
+from collector.queries.figures import money
 from gpuledger.accounting.adjustments import MANUAL, Adjustment
 from gpuledger.accounting.periods import Period, iso, parse_period, require_hours
 from gpuledger.errors import ConfigError
@@ -71,7 +74,8 @@ def add_adjustment(
             if other == payer:
                 raise ConfigError(f"{payer} is on both sides", hint="name two owners, or leave --from-owner out")
             lines.append(EntryLine(f"{why} (entered by {by}, the other side of {payer})", -quanta, *other))
-        return keep(session, Entry(by, why, _span(session, period), lines), ledger.now_us())
+        entry = Entry(by, why, _span(session, period, ledger.calendar.days), lines)
+        return keep(session, entry, ledger.now_us(), act="adjustment.add")
 
 
 def withdraw_adjustment(ledger: Ledger, manual_id: int, *, by: str, why: str) -> None:
@@ -89,13 +93,13 @@ def withdraw_adjustment(ledger: Ledger, manual_id: int, *, by: str, why: str) ->
             )
         if row["withdrawn_us"] is not None:
             raise EntryError(f"adjustment {manual_id} was withdrawn by {row['withdrawn_by']} already")
-        session.execute(
-            "manual_withdraw", {"manual_id": manual_id, "at_us": ledger.now_us(), "withdrawn_by": by, "why": why}
-        )
+        at_us = ledger.now_us()
+        session.execute("manual_withdraw", {"manual_id": manual_id, "at_us": at_us, "withdrawn_by": by, "why": why})
+        record(session, at_us, "adjustment.withdraw", f"adjustment {manual_id}", {"by": by, "why": why})
 
 
-def keep(session: Session, entry: Entry, at_us: int, about: str = "") -> int:
-    """Store an adjustment; return its number. `about` goes into its reference."""
+def keep(session: Session, entry: Entry, at_us: int, *, act: str, about: str = "") -> int:
+    """Store an adjustment, and the act that made it; return its number. `about` goes into its reference."""
     manual_id: int = session.execute("manual_next").to_pylist()[0]["manual_id"]
     from_us, to_us = entry.span or (None, None)
     session.execute(
@@ -113,6 +117,11 @@ def keep(session: Session, entry: Entry, at_us: int, about: str = "") -> int:
     rows = [{"line": number, **line._asdict()} for number, line in enumerate(entry.lines, start=1)]
     table = pa.Table.from_pylist(rows, schema=LINES)
     session.execute("manual_insert_lines", {"manual_id": manual_id}, {"new_manual_lines": table})
+    amounts = [
+        {"owner": str(Payer(line.organisation, line.department, line.team)), "amount": money(line.cost_quanta)}
+        for line in entry.lines
+    ]
+    record(session, at_us, act, f"adjustment {manual_id}", {"by": entry.by, "why": entry.why, "lines": amounts})
     return manual_id
 
 
@@ -162,7 +171,7 @@ def _require_currency(session: Session, currency: str) -> None:
         )
 
 
-def _span(session: Session, text: str) -> tuple[int, int] | None:
+def _span(session: Session, text: str, zone: tzinfo) -> tuple[int, int] | None:
     """Return the time that an adjustment is for: a closed period by its label, or one that is open at its end."""
     if not text:
         return None
@@ -170,7 +179,7 @@ def _span(session: Session, text: str) -> tuple[int, int] | None:
     labelled = next((each for each in closed if each.label == text.strip()), None)
     if labelled:
         return labelled.from_us, labelled.to_us
-    period = require_hours(parse_period(text))
+    period = require_hours(parse_period(text, zone))
     known = session.execute("select_reach").to_pylist()
     first_us = min((row["from_us"] for row in known), default=period.end_us)
     end_us = max((each.to_us for each in closed), default=first_us)

@@ -59,9 +59,10 @@ def _lines(row: dict[str, Any], standing: Standing, bills: Bills) -> Iterator[Ad
             "state": about.state,
             "corrects": bills.corrects(row["from_us"]),
         }
+        decision = "upheld partly" if row["decision"] == "partly" else row["decision"]
         how = f"dispute {row['dispute_id']} ({_named(row['subject'])})"
         yield Adjustment(
-            because=f"{how} {row['decision']} by {row['ended_by']}: {row['ended_why']}{again}",
+            because=f"{how} {decision} by {row['ended_by']}: {row['ended_why']}{again}",
             cost_quanta=-quanta,
             project=about.project,
             **payer._asdict(),

@@ -72,6 +72,8 @@ def _inputs(ledger: Ledger, closed: ClosedPeriod) -> Known:
         batch_id=closed.last_batch_id,
         price_version=closed.price_version or 0,
         owner_version=closed.owner_version or 0,
+        share_version=closed.share_version or 0,
+        policy_version=closed.policy_version or 0,
         period_id=closed.period_id - 1,
     )
 

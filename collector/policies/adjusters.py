@@ -123,7 +123,7 @@ def _struck(session: Session, period: Period, book: PolicyBook) -> Struck:
     pieces = [HeldPiece(**row) for row in session.execute("fault_held", tables=staged).to_pylist()]
     hours: dict[tuple[int, int, int], HolderHour] = {}
     for row in session.execute("fault_hours", bounds, staged).to_pylist():
-        key = (row.pop("device_id"), row.pop("holder_id"), row.pop("hour_us"))
+        key = (row.pop("device_id"), row.pop("holder_id"), row.pop("start_us"))
         scope = PolicyScope(*(row.pop(name) for name in PolicyScope._fields))
         hours[key] = HolderHour(scope, **row)
     return Struck(faults, pieces, hours)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
+from collector.audit.log import record
 from collector.ledger.database import Session
 from collector.ledger.store import Ledger
 from collector.policies.files import SCOPE_KEYS, parse_policy_book
@@ -31,6 +32,9 @@ def import_policies(
         facts = {"imported_us": imported_us, "source": source, "digest": digest, "content": content.decode("utf-8-sig")}
         session.execute("policy_insert_book", {"policy_version": number, **facts})
         session.execute("policy_insert_entries", {"policy_version": number}, {"new_policies": policy_rows(book)})
+        record(
+            session, ledger.now_us(), "policy.import", f"policies {number}", {"source": source, "sha256": digest.hex()}
+        )
     return ImportReport(number, len(book.entries), changed=True, warnings=warnings)
 
 

@@ -91,7 +91,7 @@ def import_carbon(
         session.execute("carbon_insert", facts)
         rows = pa.Table.from_pylist([hour._asdict() for hour in hours], schema=_SCHEMA)
         session.execute("carbon_insert_hours", {"carbon_version": number}, {"new_hours": rows})
-        audit(session, imported_us, "carbon.import", f"carbon {number}", {"source": source, "sha256": digest.hex()})
+        audit(session, ledger.now_us(), "carbon.import", f"carbon {number}", {"source": source, "sha256": digest.hex()})
     return ImportReport(number, len(hours), changed=True, warnings=warnings)
 
 

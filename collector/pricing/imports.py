@@ -12,6 +12,7 @@ from collector.audit.log import record
 from collector.ledger.database import Session
 from collector.ledger.store import Ledger
 from collector.pricing.files import parse_owner_map, parse_price_book
+from collector.pricing.most import require_countable
 from collector.pricing.people import parse_directory
 from collector.pricing.records import FileFormat
 from collector.pricing.stored import (
@@ -68,6 +69,7 @@ def _store_prices(ledger: Ledger, book: PriceBook, content: bytes, *, source: st
                 f"{source}: the ledger counts in {newest.book.currency}, this price book in {book.currency}",
                 hint=f"convert the rates to {newest.book.currency}, or start another ledger for {book.currency}",
             )
+        require_countable(session, book, source)
         number = newest.version.number + 1 if newest else 1
         facts = {
             "price_version": number,
@@ -84,7 +86,7 @@ def _store_prices(ledger: Ledger, book: PriceBook, content: bytes, *, source: st
         )
         _mark(session, changed(newest.book.entries if newest else (), book.entries))
         _mark(session, changed(newest.book.contracts if newest else (), book.contracts))
-        record(session, imported_us, "price.import", f"prices {number}", {"source": source, "sha256": digest.hex()})
+        record(session, ledger.now_us(), "price.import", f"prices {number}", {"source": source, "sha256": digest.hex()})
     return ImportReport(number, len(book.entries), changed=True)
 
 
@@ -121,7 +123,7 @@ def _store_owners(ledger: Ledger, rules: OwnerMap, content: bytes, *, source: st
         session.execute("owner_insert_map", facts)
         session.execute("owner_insert_rules", {"owner_version": number}, {"new_rules": rule_rows(rules)})
         _mark(session, changed(newest.rules.rules if newest else (), rules.rules))
-        record(session, imported_us, "owner.import", f"owners {number}", {"source": source, "sha256": digest.hex()})
+        record(session, ledger.now_us(), "owner.import", f"owners {number}", {"source": source, "sha256": digest.hex()})
     return ImportReport(number, len(rules.rules), changed=True)
 
 
@@ -156,7 +158,11 @@ def import_directory(
         before = newest.directory.memberships if newest else ()
         _mark(session, {place.validity for place in {*before} ^ {*directory.memberships}})
         record(
-            session, imported_us, "directory.import", f"directory {number}", {"source": source, "sha256": digest.hex()}
+            session,
+            ledger.now_us(),
+            "directory.import",
+            f"directory {number}",
+            {"source": source, "sha256": digest.hex()},
         )
     return ImportReport(number, len(directory.memberships), changed=True)
 

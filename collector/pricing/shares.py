@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 
+from collector.audit.log import record
 from collector.ledger.database import Session
 from collector.ledger.store import Ledger
 from collector.pricing.imports import ImportReport
@@ -81,6 +82,8 @@ def import_shares(
             words = {"idle": book.idle, "unowned": book.unowned, "content": content.decode("utf-8-sig")}
             session.execute("share_insert_book", {**facts, **words})
             session.execute("share_insert_entries", {"share_version": version}, {"new_shares": share_rows(book)})
+            said = {"source": source, "sha256": digest.hex()}
+            record(session, ledger.now_us(), "share.import", f"shares {version}", said)
         return ImportReport(version, len(book.shares), changed, share_warnings(session, book, imported_us))
 
 

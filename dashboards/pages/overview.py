@@ -8,7 +8,6 @@ import streamlit as st
 
 from analytics.overview import OWNER, chargeback_frame, timeline_costs, timeline_states
 from dashboards import address, charts, data, findings, pieces, shell, view_models, wording
-from dashboards.chosen import chosen_period
 from dashboards.periods import Choice, earlier, grain, in_words
 from dashboards.theme import NOT_A_TEAM, OTHERS, STATE_COLOURS, STATE_ORDER, Mode, team_colours
 from dashboards.view_models import Answers
@@ -26,7 +25,7 @@ def render() -> None:
 
 
 def _page(status: data.Document) -> None:
-    chosen = chosen_period(status)
+    chosen = shell.choose_period(status)
     as_of = shell.as_of(status)
     answers = _answers(chosen, status, as_of)
     currency = answers.chargeback["currency"] or ""

@@ -10,7 +10,6 @@ from analytics.overview import timeline_states
 from analytics.utilisation import heat_map
 from dashboards import address, charts, data, heat, pieces, shell, utilisation_models, wording
 from dashboards.bill_lines import bill_lines
-from dashboards.chosen import chosen_period
 from dashboards.periods import grain, in_words
 from dashboards.theme import STATE_COLOURS, STATE_ORDER, Mode
 from gpuledger.accounting.periods import parse_instant
@@ -24,7 +23,7 @@ def render() -> None:
 
 
 def _page(status: data.Document) -> None:
-    chosen = chosen_period(status)
+    chosen = shell.choose_period(status)
     until_us, as_of = parse_instant(status["watermark"]), shell.as_of(status)
     period = chosen.period.label
     whole = data.answer("utilization", {"period": period, "by": "model"}, as_of)

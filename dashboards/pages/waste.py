@@ -7,7 +7,6 @@ import streamlit as st
 from analytics.waste import GRACE_HOURS, NOT_KNOWN, idle_power, waste
 from dashboards import data, pieces, shell, waste_models
 from dashboards.bill_lines import bill_lines
-from dashboards.chosen import chosen_period
 from dashboards.periods import in_words
 from gpuledger.accounting.periods import parse_instant
 
@@ -18,7 +17,7 @@ def render() -> None:
 
 
 def _page(status: data.Document) -> None:
-    chosen = chosen_period(status)
+    chosen = shell.choose_period(status)
     until_us, as_of = parse_instant(status["watermark"]), shell.as_of(status)
     lines = bill_lines(chosen.period, until_us, as_of)
     if lines.is_empty():

@@ -7,9 +7,11 @@ application did to itself is not credited.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from math import floor
 from typing import Final, NamedTuple
 
@@ -64,7 +66,10 @@ class HeldPiece(NamedTuple):
 
 
 class HolderHour(NamedTuple):
-    """What a holder's hour on a device was charged: as held, and as used with what nobody observed of it."""
+    """What a holder's hour on a device, or a part of one that a price turn cut, was charged.
+
+    As held, and as used with what nobody observed of it.
+    """
 
     scope: PolicyScope
     project: str
@@ -82,7 +87,7 @@ class HolderHour(NamedTuple):
         return max(self.cost_quanta, self.used_quanta) if basis == MAX else self.cost_quanta
 
 
-Hours = Mapping[tuple[int, int, int], HolderHour]  # by device, holder and hour
+Hours = Mapping[tuple[int, int, int], HolderHour]  # by device, holder and where the hour, or its part, begins
 
 
 class Struck(NamedTuple):
@@ -91,6 +96,31 @@ class Struck(NamedTuple):
     faults: Sequence[Fault]
     pieces: Sequence[HeldPiece]
     hours: Hours
+
+
+class _Billed:
+    """What one holder was charged on one device, by instant."""
+
+    def __init__(self, hours: Hours, device: int, holder: int) -> None:
+        self._hours, self._key = hours, (device, holder)
+        self._starts = sorted(start_us for *key, start_us in hours if (*key,) == self._key)
+
+    def at(self, at_us: int) -> HolderHour | None:
+        """Return the hour, or the part of one, that an instant lies in; None where nothing is charged of it."""
+        start_us = self.start_of(at_us)
+        return None if start_us is None else self._hours[*self._key, start_us]
+
+    def start_of(self, at_us: int) -> int | None:
+        """Return where that begins."""
+        place = bisect_right(self._starts, at_us) - 1
+        if place < 0 or self._starts[place] // US_PER_HOUR != at_us // US_PER_HOUR:
+            return None
+        return self._starts[place]
+
+    def cut(self, start_us: int, end_us: int) -> Iterator[tuple[int, int]]:
+        """Cut `[start_us, end_us)` where an hour, or a part of one, begins."""
+        first, last = bisect_right(self._starts, start_us), bisect_left(self._starts, end_us)
+        return pairwise([start_us, *self._starts[first:last], end_us])
 
 
 def without_applications(faults: Iterable[Fault]) -> list[Fault]:
@@ -151,15 +181,16 @@ def _credit(fault: Fault, pieces: Sequence[HeldPiece], hours: Hours, book: Polic
     at = [each for each in pieces if each.start_us < fault.at_us and each.end_us > fault.at_us - AT_THE_TIME_US]
     if not at:
         return None
-    holder, hour_us = at[-1].holder, at[-1].start_us // US_PER_HOUR * US_PER_HOUR
-    here = hours.get((fault.device, holder, hour_us))
+    billed = _Billed(hours, fault.device, at[-1].holder)
+    hour_us = at[-1].start_us // US_PER_HOUR * US_PER_HOUR
+    here = billed.at(at[-1].start_us)
     if here is None or here.scope[:3] == PLATFORM_TEAM:
         return None
     _, policy = book.fault_credit(here.scope, hour_us)
     if not policy.minutes or not fault.counts(policy):
         return None
     window = Interval(max(fault.at_us - policy.minutes * US_PER_MINUTE, since_us), fault.at_us)
-    lost, quanta, unpriced = _lost(fault.device, pieces, hours, window, book, here.scope[:3])
+    lost, quanta, unpriced = _lost(pieces, billed, window, book, here.scope[:3])
     quanta = quanta * policy.percent_millis // _WHOLE
     part_us = lost * here.parts
     share = "" if policy.percent_millis == _WHOLE else f", of which {policy.percent_text} % are credited"
@@ -179,22 +210,23 @@ def _credit(fault: Fault, pieces: Sequence[HeldPiece], hours: Hours, book: Polic
     )
 
 
-def _lost(  # noqa: PLR0917 - the facts of one loss
-    device: int, pieces: Sequence[HeldPiece], hours: Hours, window: Interval, book: PolicyBook, owner: Team
+def _lost(
+    pieces: Sequence[HeldPiece], billed: _Billed, window: Interval, book: PolicyBook, owner: Team
 ) -> tuple[int, int, bool]:
     """Return the held time inside `window`, what it was billed (rounded down once), and if it has a price."""
-    lost: defaultdict[int, int] = defaultdict(int)
+    lost: defaultdict[int, int] = defaultdict(int)  # by where the hour, or its part, begins
     for piece in pieces:
-        overlap_us = min(piece.end_us, window.end_us) - max(piece.start_us, window.start_us)
-        if overlap_us > 0:
-            hour_us = piece.start_us // US_PER_HOUR * US_PER_HOUR
-            lost[hour_us] += piece.held_us * overlap_us // (piece.end_us - piece.start_us)
+        start_us, end_us = max(piece.start_us, window.start_us), min(piece.end_us, window.end_us)
+        for from_us, to_us in billed.cut(start_us, end_us) if start_us < end_us else ():
+            at_us = billed.start_of(from_us)
+            if at_us is not None:
+                lost[at_us] += piece.held_us * (to_us - from_us) // (piece.end_us - piece.start_us)
     held_us, quanta, unpriced = 0, Fraction(0), False
-    for hour_us, lost_us in lost.items():
-        hour = hours.get((device, pieces[0].holder, hour_us))
+    for at_us, lost_us in lost.items():
+        hour = billed.at(at_us)
         if hour is None or hour.scope[:3] != owner:
             continue  # an hour of another owner, or outside what is open
-        _, basis = book.basis(hour.scope, hour_us)
+        _, basis = book.basis(hour.scope, at_us // US_PER_HOUR * US_PER_HOUR)
         held_us += lost_us
         unpriced = unpriced or hour.unpriced
         if hour.held_us:

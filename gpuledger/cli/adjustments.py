@@ -1,20 +1,32 @@
-"""`adjustment`: amounts that people enter onto bills, and prices for time that was closed without one."""
+"""`adjustment`: what bills have beside charges, amounts that people enter, and prices that came late."""
 
 from __future__ import annotations
 
 import argparse
 
-from gpuledger.cli import dispute_tables
-from gpuledger.cli.arguments import Commands, Parser, add_command, add_output, add_source
+from gpuledger.cli import dispute_tables, policy_tables
+from gpuledger.cli.arguments import (
+    Commands,
+    Parser,
+    add_as_known,
+    add_command,
+    add_output,
+    add_period,
+    add_source,
+    as_known,
+)
 from gpuledger.cli.disputes import number_of
 from gpuledger.cli.exits import DONE
 from gpuledger.cli.output import emit
 from gpuledger.cli.sources import open_source
+from gpuledger.errors import ConfigError
 
 
 def register(commands: Commands) -> None:
     """Add the commands."""
-    group = add_command(commands, "adjustment", "amounts that people enter onto bills, with who and why")
+    group = add_command(
+        commands, "adjustment", "what bills have beside charges and corrections, and why; entering some"
+    )
     actions = group.add_subparsers(metavar="ACTION", parser_class=Parser, required=True)
     adding = add_command(actions, "add", "enter an amount onto the bill of an owner (negative: a credit)")
     adding.add_argument("--owner", required=True, help="organisation/department/team, a team, or platform")
@@ -28,7 +40,12 @@ def register(commands: Commands) -> None:
     pricing = add_command(actions, "price", "price what PERIOD was closed with and without a price, once")
     pricing.add_argument("period", metavar="PERIOD", help="YYYY-MM, or FROM..TO (ISO 8601, UTC, TO excluded)")
     pricing.set_defaults(run=run_price)
-    listing = add_command(actions, "list", "show what was entered, and whose bill has it")
+    listing = add_command(actions, "list", "show what bills have beside charges, and why; of open periods too")
+    listing.add_argument(
+        "--entered", action="store_true", help="show only what people entered, of any period and also withdrawn"
+    )
+    add_period(listing)
+    add_as_known(listing)
     listing.set_defaults(run=run_list)
     withdrawing = add_command(actions, "withdraw", "take back adjustment ID, as long as no closed bill has it")
     withdrawing.add_argument("id", metavar="ID")
@@ -59,10 +76,15 @@ def run_price(args: argparse.Namespace) -> int:
 
 
 def run_list(args: argparse.Namespace) -> int:
-    """Print what was entered."""
+    """Print adjustments of the billing periods that lie whole in a period, or all that people entered."""
+    if args.entered and args.period:
+        raise ConfigError("--entered shows what was entered for any period", hint="leave --period out")
     with open_source(args) as source:
-        answer = source.query("entered", {})
-    emit(args, answer, dispute_tables.entered)
+        if args.entered:
+            answer = source.query("entered", as_known(args))
+        else:
+            answer = source.query("adjustments", {"period": args.period, **as_known(args)})
+    emit(args, answer, dispute_tables.entered if args.entered else policy_tables.adjustments)
     return DONE
 
 

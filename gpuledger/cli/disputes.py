@@ -6,7 +6,7 @@ import argparse
 import re
 
 from gpuledger.cli import dispute_tables
-from gpuledger.cli.arguments import Commands, Parser, add_command, add_output, add_source
+from gpuledger.cli.arguments import Commands, Parser, add_as_known, add_command, add_output, add_source, as_known
 from gpuledger.cli.exits import DONE
 from gpuledger.cli.output import emit
 from gpuledger.cli.sources import open_source
@@ -23,6 +23,7 @@ def register(commands: Commands) -> None:
     _who_and_why(opening)
     opening.set_defaults(run=run_open)
     listing = add_command(actions, "list", "show all disputes")
+    add_as_known(listing)
     listing.set_defaults(run=run_list)
     showing = add_command(actions, "show", "show dispute ID: its history, its charges and why they are what they are")
     showing.set_defaults(run=run_show)
@@ -72,7 +73,7 @@ def run_open(args: argparse.Namespace) -> int:
 def run_list(args: argparse.Namespace) -> int:
     """Print all disputes."""
     with open_source(args) as source:
-        answer = source.query("disputes", {})
+        answer = source.query("disputes", as_known(args))
     emit(args, answer, dispute_tables.disputes)
     return DONE
 

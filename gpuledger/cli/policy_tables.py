@@ -1,4 +1,4 @@
-"""What `policy list`, `adjustments`, `gap` and imports with `--dry-run` show at a terminal."""
+"""What `policy list`, `adjustment list`, `gap` and imports with `--dry-run` show at a terminal."""
 
 from __future__ import annotations
 
@@ -58,6 +58,8 @@ def adjustments(answer: Answer) -> RenderableType:
     )
     provisional = any(not row["final"] for row in answer["rows"])
     notes = ["Lines of open periods (dim) are what they would be closed with now."] if provisional else []
+    if any(row["kind"] == "manual" for row in answer["rows"]):
+        notes.append("Entered by people: gpuledger adjustment list --entered has who, and what still waits for a bill.")
     return draw(f"Adjustments, {period_words(answer)}", columns, lines, notes)
 
 

@@ -1,4 +1,4 @@
-"""`chargeback`, `adjustments`, `gap`, `utilization`, `idle`, `reconcile`: what the ledger answers."""
+"""`chargeback`, `gap`, `utilization`, `idle`, `reconcile`: what the ledger answers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,6 @@ def register(commands: Commands) -> None:
         default=PLATFORM,
         help="who pays for time that nobody held: the platform, owners by their cost, or evenly (platform)",
     )
-    adjusted = add_command(commands, "adjustments", "what bills have beside charges, and why; of open periods too")
     gap = add_command(commands, "gap", "what each team held and did not use, by cause")
     utilization = add_command(commands, "utilization", "what GPU time was spent as")
     add_dimension(utilization)
@@ -50,7 +49,6 @@ def register(commands: Commands) -> None:
     outside.add_flags(reconcile)
     for parser, run in (
         (chargeback, run_chargeback),
-        (adjusted, run_adjustments),
         (gap, run_gap),
         (utilization, run_utilization),
         (idle, run_idle),
@@ -80,18 +78,10 @@ def run_chargeback(args: argparse.Namespace) -> int:
     return DONE
 
 
-def run_adjustments(args: argparse.Namespace) -> int:
-    """Print adjustments of the billing periods that lie whole in a period."""
-    with open_source(args) as source:
-        answer = source.query("adjustments", {"period": args.period})
-    emit(args, answer, policy_tables.adjustments)
-    return DONE
-
-
 def run_gap(args: argparse.Namespace) -> int:
     """Print the gap between what was held and what was used."""
     with open_source(args) as source:
-        answer = source.query("gap", {"period": args.period})
+        answer = source.query("gap", {"period": args.period, **as_known(args)})
     emit(args, answer, policy_tables.gaps)
     return DONE
 

@@ -18,14 +18,16 @@ from gpuledger.cli.main import main
 from gpuledger.cli.sources import HttpSource
 from gpuledger.client import CollectorClient
 from gpuledger.clock import VirtualClock
-from gpuledger.model import Device, Holder, State, UsageRecord
+from gpuledger.model import Device, Event, Holder, State, UsageRecord
 from gpuledger.zones import find_zone
 from tests.collector.batches import device, holder, records
 from tests.collector.fleet import usage_frame
 
 ZONE: Final = "Europe/Berlin"
-W42, W43, W44 = (parse_period(f"2026-W{week}", find_zone(ZONE)) for week in (42, 43, 44))  # clocks go back in W43
-ALL: Final = "2026-10-12..2026-11-02"
+W42, W43, W44, W45 = (
+    parse_period(f"2026-W{week}", find_zone(ZONE)) for week in (42, 43, 44, 45)
+)  # clocks go back in W43
+ALL: Final = "2026-10-12..2026-11-09"
 HOUR: Final = US_PER_HOUR
 SILENT_AFTER: Final = 60 * HOUR
 
@@ -66,6 +68,31 @@ organisation = "Ünïcode & \\"Söhne\\", <b>GmbH</b>"
 team = "speech; drop table, 語"
 match.namespace = "speech"
 """
+LEASED: Final = f"""{PRICED_LOAN}[[contract]]
+name = "lease 7"
+vendor = "Example Cloud"
+cluster = "c1"
+model = "NVIDIA L40S"
+gpus = 2
+rate = "0.60"
+from = "2026-11-01T23:00Z"
+"""
+SHARES: Final = """loan_percent = "25"
+[[share]]
+organisation = "acme"
+department = "research"
+team = "vision"
+model = "NVIDIA H100*"
+gpus = 1
+[[share]]
+organisation = "Ünïcode & \\"Söhne\\", <b>GmbH</b>"
+team = "speech; drop table, 語"
+model = "NVIDIA H100*"
+gpus = 2
+"""
+POLICIES: Final = """[[policy]]
+fault_credit = { minutes = 60 }
+"""
 RENAMED: Final = OWNERS.replace('"=captions"', '"captions-2"')
 
 
@@ -82,12 +109,16 @@ class Site:
         self.clock.advance_to(parse_instant(instant))
 
     def report(
-        self, usage: Sequence[UsageRecord], devices: Sequence[Device] = (), holders: Sequence[Holder] = HOLDERS
+        self,
+        usage: Sequence[UsageRecord],
+        devices: Sequence[Device] = (),
+        holders: Sequence[Holder] = HOLDERS,
+        events: Sequence[Event] = (),
     ) -> None:
         """Deliver what an agent saw."""
         named = {record.device for record in usage}
         chosen = devices or [each for each in DEVICES if each.key in named]
-        self._client.post_batch(usage_frame(self._sequence, usage, chosen, holders))
+        self._client.post_batch(usage_frame(self._sequence, usage, chosen, holders, events=events))
         self._sequence += 1
 
     def book(self, kind: str, text: str) -> None:
@@ -99,6 +130,10 @@ class Site:
     def close(self, period: str, exception: str = "") -> None:
         """Close a billing period."""
         self.source.close_period(period, by="Ann Example", exception=exception)
+
+    def change(self, path: str, **asked: str) -> None:
+        """Dispute, decide or adjust."""
+        self.source.change(path, {"by": "Ann Example", "why": "agreed in OPS-7", **asked})
 
     def verify(self) -> None:
         """Have every closed bill made again."""
@@ -224,6 +259,49 @@ def close_third(site: Site) -> None:
     site.close(W44.label)
 
 
+def fourth_week(site: Site) -> None:
+    """Show a GPU that is lost under its holder, one more H100 than vision's share, and a lease of two L40S of one."""
+    start, end = W45.interval
+    lost = start + 50 * HOUR
+    details = {"reason": "gpu_lost"}
+    site.at("2026-11-09T00:30Z")
+    site.book("prices", LEASED)
+    site.book("shares", SHARES)
+    site.book("policies", POLICIES)
+    site.report(
+        [
+            *hours("GPU-0001", start, end, VISION),
+            *hours("GPU-0002", start, lost, VISION),
+            *hours("GPU-0002", lost, end, None, state=State.UNAVAILABLE, reason="gpu_lost"),
+            *hours("GPU-0003", start, end, SPEECH),
+            *hours("GPU-0004", start, end, None),
+            *hours("MIG-1", start, end, SPEECH),
+            *hours("MIG-2", start, end, None),
+            *hours("GPU-0010/rest", start, end, None, reason="stranded"),
+        ],
+        events=[Event(lost, "gpu_lost", "device is not usable", "error", "GPU-0002", details=details)],
+    )
+
+
+def said_about_bills(site: Site) -> None:
+    """Dispute the dearest line of the second week, which somebody else upholds, and enter an amount."""
+    site.at("2026-11-09T10:00Z")
+    bills = [row for row in site.source.query("invoices", {})["rows"] if row["period"] == W43.label]
+    number = max(bills, key=lambda row: float(row["cost"]))["number"]
+    site.change("/v1/disputes", on=f"{number}-1", why="a wrong label")
+    site.at("2026-11-09T11:00Z")
+    site.change(
+        "/v1/disputes/1/resolution", decision="partly", percent="12.5", by="Bob Example", why="its label was wrong"
+    )
+    site.change("/v1/adjustments", owner="vision", amount="-120.50", currency="EUR")
+
+
+def close_fourth(site: Site) -> None:
+    """Close it: every kind of line but those of other policies is on a bill now."""
+    site.at("2026-11-10T09:00Z")
+    site.close(W45.label)
+
+
 HISTORY: Final[tuple[Callable[[Site], None], ...]] = (
     books,
     first_week,
@@ -233,6 +311,9 @@ HISTORY: Final[tuple[Callable[[Site], None], ...]] = (
     close_second,
     third_week,
     close_third,
+    fourth_week,
+    said_about_bills,
+    close_fourth,
 )
 
 

@@ -1,4 +1,4 @@
-"""Histories at random: usage, late data, prices, owners, closes, disputes and adjustments in any order.
+"""Histories at random: usage, late data, prices to the second, owners, shares, policies, closes, disputes and adjustments in any order.
 
 After every step time and money are conserved, closed bills stand as they were closed, and all bills together are what
 is known now and what was decided. `GPULEDGER_HISTORIES` is how many histories are tried (a few, unless set).
@@ -26,6 +26,8 @@ from collector.periods.disputes import open_dispute, resolve_dispute, withdraw_d
 from collector.periods.entries import EntryError
 from collector.periods.late_prices import price_closed
 from collector.periods.manual import add_adjustment, withdraw_adjustment
+from collector.policies.imports import import_policies
+from collector.pricing.shares import import_shares
 from collector.queries.adjustments import adjustments
 from collector.queries.bill import bill
 from collector.queries.billing import PeriodRow, invoice, invoices, periods
@@ -39,7 +41,7 @@ from gpuledger.accounting.units import US_PER_HOUR
 from gpuledger.errors import LedgerError
 from tests.collector.ask import ask
 from tests.collector.batches import START_US, frame, records
-from tests.collector.fleet import open_ledger, owners, prices
+from tests.collector.fleet import NOW_US, open_ledger, owners, prices
 
 HISTORIES = int(os.environ.get("GPULEDGER_HISTORIES", "4"))
 LONG = HISTORIES > 10
@@ -50,6 +52,11 @@ BOOK = 'currency = "EUR"\n[[price]]\nmodel = "{model}"\nrate = "{rate}"\n'
 TEAMS = ("vision", "speech")
 OWNERS = "".join('[[owner]]\nteam = "{}"\nproject = "p"\nmatch.namespace = "team-{}"\n'.format("{}", n) for n in (1, 2))
 STEPS = ("corrections_insert", "insert_adjustments", "period_insert", "insert_invoices", "insert_invoice_lines")
+POLICIES = ('basis = "usage"', 'basis = "max"\nidle = "even"', 'idle = "proportional"\nfree = { gpu_hours = "5" }')
+LEASE = (
+    '[[price]]\nmodel = "*"\ncontract = "lease"\nrate = "0.500000009"\n[[contract]]\nname = "lease"\ncluster = "c1"\n'
+    'model = "*"\ngpus = 2\nrate = "0.7"\nfrom = {turn}\n'
+)
 ANY = st.integers(0, 10_000)  # picks one of what there is
 
 
@@ -95,6 +102,37 @@ class Histories(RuleBasedStateMachine):
     def price(self, rate: int, model: str) -> None:
         """Another price, or none for what there is."""
         prices(self.ledger, BOOK.format(model=model, rate=f"{rate}.370000001"))
+
+    @rule(
+        second=st.integers(1, HOURS * 3600 - 1),
+        rate=st.integers(1, 9),
+        also=st.sets(st.sampled_from(["before", "owner", "lease"])),
+    )
+    def price_turn(self, second: int, rate: int, also: set[str]) -> None:
+        """Another price from a second on; one before it, one of a team's own, one of a lease, or none of these."""
+        turn = iso(START_US + second * 1_000_000)
+        text = f"{BOOK.format(model='*', rate=f'{rate}.000000011')}from = {turn}\n"
+        if "before" in also:
+            text += f'[[price]]\nmodel = "*"\nrate = "1.100000003"\nto = {turn}\n'
+        if "owner" in also:
+            text += f'[[price]]\nmodel = "*"\nteam = "{TEAMS[0]}"\nrate = "{rate}.7"\n'
+        if "lease" in also:
+            text += LEASE.format(turn=turn)
+        prices(self.ledger, text)
+
+    @rule(percent=st.integers(1, 99), gpus=st.integers(0, 2))
+    def share(self, percent: int, gpus: int) -> None:
+        """Other shares, lent at another price."""
+        each = "".join(
+            f'[[share]]\nteam = "{team}"\ngpus = {n}\n' for team, n in zip(TEAMS, (gpus + 1, 1), strict=True)
+        )
+        text = f'loan_percent = "{percent}"\n{each}'
+        import_shares(self.ledger, text.encode(), "toml", source="s", imported_us=NOW_US)
+
+    @rule(text=st.sampled_from(POLICIES))
+    def policy(self, text: str) -> None:
+        """Another policy book."""
+        import_policies(self.ledger, f"[[policy]]\n{text}\n".encode(), "toml", source="p", imported_us=NOW_US)
 
     @rule(teams=st.permutations(TEAMS))
     def owner(self, teams: list[str]) -> None:
@@ -215,6 +253,8 @@ class Histories(RuleBasedStateMachine):
         rows = periods(self.ledger).rows
         [[known]] = ask(self.ledger, "SELECT coalesce(sum(cost_quanta), 0)::BIGINT FROM current_charges")
         added = sum(Decimal(row.cost or 0) for row in entered(self.ledger).rows if row.state != "withdrawn")
+        short = [row for row in adjustments(self.ledger, EVER).rows if row.kind == "commitment"]
+        added += sum(Decimal(row.cost or 0) for row in short)
         if not any(row.state != "closed" for row in rows) and self.waits():
             return  # what waits is on the bill of a period that has no data yet
         assert sum(Decimal(row.cost or 0) for row in rows) == Decimal(known).scaleb(-9) + added

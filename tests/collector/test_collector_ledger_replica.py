@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from collector.ledger.replica import PREFIX, known_at, replica
+from collector.ledger.replica import PREFIX, SCRIPT, known_at, replica
 from collector.ledger.store import Ledger
 from gpuledger.errors import LedgerError
 from tests.collector.ask import ask, contents
@@ -64,3 +65,16 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
         with replica(ledger, known_at(ledger, NOW_US)):
             pass
         assert not copies(ledger)
+
+
+# What names something that facts and bills refer to, and what nothing on a bill follows from.
+KEPT = {"evidence", "holders", "imported_jobs", "migrations", "owners", "probe", "reasons"}
+
+
+def test_every_table_is_forgotten_or_kept_on_purpose(tmp_path: Path) -> None:
+    """A new table with inputs of its own needs its line in the script, or a replica knows too much."""
+    with open_ledger(tmp_path) as ledger:
+        tables = {name for (name,) in ask(ledger, "SELECT table_name FROM duckdb_tables() WHERE NOT temporary")}
+    forgotten = set(re.findall(r"DELETE FROM (\w+)", SCRIPT.read_text("utf-8")))
+    assert tables == forgotten | KEPT
+    assert not forgotten & KEPT

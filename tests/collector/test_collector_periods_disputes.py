@@ -23,7 +23,7 @@ from collector.queries.explain import explain
 from collector.queries.facts import charges
 from collector.queries.reconcile import reconcile
 from collector.rating import rate_dirty
-from gpuledger.accounting.periods import Period, parse_period
+from gpuledger.accounting.periods import Period, iso, parse_period
 from gpuledger.accounting.units import US_PER_HOUR
 from gpuledger.errors import ConfigError, LedgerError
 from gpuledger.model import State
@@ -86,6 +86,10 @@ def state(ledger: Ledger, number: int = 1) -> DisputeRow:
 
 def lines(ledger: Ledger) -> list[AdjustmentRow]:
     return adjustments(ledger, parse_period("2026-01-01..2027-01-01")).rows
+
+
+def of_vision(ledger: Ledger) -> int:
+    return next(row.number for row in invoices(ledger).rows if row.team == "vision")
 
 
 def total(ledger: Ledger) -> Decimal:
@@ -426,3 +430,47 @@ def test_bills_sum_to_what_is_known_whatever_is_decided(ledger: Ledger) -> None:
     [[known]] = ask(ledger, "SELECT sum(cost_quanta)::BIGINT FROM current_charges")
     assert total(ledger) == Decimal(known).scaleb(-9)
     assert sum(Decimal(each.cost or 0) for each in invoices(ledger).rows) == total(ledger)
+
+
+def test_an_hour_that_a_price_turn_cut_is_disputed_whole(ledger: Ledger) -> None:
+    """Both parts of it are in question, each once: by the name of either, by a line, and on the bill."""
+    turn = iso(START_US + 1207 * 1_000_000)
+    prices(
+        ledger,
+        f'currency = "EUR"\n[[price]]\nmodel = "*"\nrate = "3.60"\nto = {turn}\n'
+        f'[[price]]\nmodel = "*"\nrate = "7.20"\nfrom = {turn}\n',
+    )
+    rate_dirty(ledger)
+    names = [row.charge for row in charges(ledger, Period(START_US, START_US + HOUR, ""), device="GPU-0001").rows]
+    assert len(names) == 2
+    close(ledger, FIRST)
+    number = open_dispute(ledger, on=names[1], by="vic", why="not our job")
+    found = dispute(ledger, id=number)
+    assert [row.charge for row in found.rows] == sorted(names, key=names.index, reverse=True), "the dearest first"
+    assert all(row.steps and "no such charge" not in row.steps[0] for row in found.rows)
+    whole = Decimal("1.207") + Decimal("7.2") * (3600 - 1207) / 3600
+    assert abs(sum(Decimal(row.cost or 0) for row in found.rows) - whole) < Decimal("1e-8")
+    assert Decimal(found.dispute.cost or 0) == sum(Decimal(row.cost or 0) for row in found.rows)
+    with pytest.raises(EntryError, match="about that, or a part of it"):
+        open_dispute(ledger, on=names[0], by="vic", why="again")
+    assert [row.dispute for row in explain(ledger, charge=parse_charge_id(names[0])).disputes] == [number]
+    resolve_dispute(ledger, number, decision="upheld", by="bob", why="a wrong label")
+    assert f"{number} upheld" in [row.disputed for row in invoice(ledger, number=of_vision(ledger)).rows]
+    close(ledger, SECOND)
+    assert [row.cost for row in lines(ledger) if row.final] == [f"-{found.dispute.cost}", found.dispute.cost]
+    assert reconcile(ledger, ALL).ok
+
+
+def test_a_line_with_hours_that_a_price_turn_cut_is_disputed_at_what_it_comes_to(ledger: Ledger) -> None:
+    """No part of an hour is in question twice."""
+    turn = iso(START_US + 1207 * 1_000_000)
+    prices(
+        ledger,
+        f'currency = "EUR"\n[[price]]\nmodel = "*"\nrate = "3.60"\nto = {turn}\n'
+        f'[[price]]\nmodel = "*"\nrate = "7.20"\nfrom = {turn}\n',
+    )
+    close(ledger, FIRST)
+    line = invoice(ledger, number=of_vision(ledger)).rows[0]
+    number = open_dispute(ledger, on=f"{of_vision(ledger)}-1", by="vic", why="all of it")
+    assert state(ledger, number).cost == line.cost
+    assert sum(Decimal(row.cost or 0) for row in dispute(ledger, id=number).rows) == Decimal(line.cost or 0)

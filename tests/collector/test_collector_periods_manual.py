@@ -231,3 +231,33 @@ def test_what_waits_is_shown_where_everything_known_is_closed(tmp_path: Path) ->
         add(ledger)
         waiting = periods(ledger).rows[1]
         assert (waiting.from_, waiting.adjustments, waiting.cost) == (iso(month.end_us), 1, "-12.50")
+
+
+def test_closed_time_gets_the_prices_of_its_part_of_the_hour_its_owner_and_its_contract(ledger: Ledger) -> None:
+    """Of an hour that was cut, what had no price; the team has a price of its own, and a lease covers GPU 2."""
+    turn = START_US + 1207 * 1_000_000
+    prices(ledger, f"{BOOK.replace('2.50', '3.60')}to = {iso(turn)}\n")
+    close(ledger, FIRST, "the contract comes later, agreed with Ann")
+    later = (
+        f'{BOOK.replace("2.50", "7.20")}[[price]]\nmodel = "*"\nteam = "vision"\nrate = "14.40"\n'
+        '[[price]]\nmodel = "*"\ncontract = "lease"\nrate = "0.36"\n'
+        '[[contract]]\nname = "lease"\ncluster = "c1"\ngpus = 1\nmodel = "*"\nrate = "0.36"\nfrom = 2026-01-01\n'
+    )
+    prices(ledger, later)
+    price_closed(ledger, FIRST, by="ann", why="signed")
+    rest = Decimal(7200 - 1207)
+    found = {row.owner: Decimal(0) for row in entered(ledger).rows}
+    for row in entered(ledger).rows:
+        found[row.owner] += Decimal(row.cost or 0)
+    assert found.keys() == {"platform", "acme/vision"}
+    assert abs(found["acme/vision"] - rest / 3600 * Decimal("0.36")) < Decimal("1e-7"), "the lease has GPU 1 first"
+    assert abs(found["platform"] - rest / 3600 * Decimal("7.20")) < Decimal("1e-7")
+    withdraw_adjustment(ledger, 1, by="ann", why="no lease yet")
+    prices(ledger, later.split("[[contract]]", maxsplit=1)[0].split('[[price]]\nmodel = "*"\ncontract', maxsplit=1)[0])
+    price_closed(ledger, FIRST, by="ann", why="by list")
+    mine = [row for row in entered(ledger, number=2).rows if row.owner == "acme/vision"]
+    assert abs(sum(Decimal(row.cost or 0) for row in mine) - rest / 3600 * Decimal("14.40")) < Decimal("1e-7")
+    with pytest.raises(EntryError, match="waits for a price"):
+        price_closed(ledger, FIRST, by="ann", why="again")
+    close(ledger, SECOND)
+    assert reconcile(ledger, ALL).ok

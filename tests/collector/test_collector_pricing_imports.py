@@ -15,8 +15,9 @@ from collector.rating import rate_dirty
 from gpuledger.accounting.periods import iso
 from gpuledger.accounting.units import US_PER_HOUR
 from gpuledger.errors import LedgerError, PriceBookError
-from tests.collector.batches import START_US, frame, records
-from tests.collector.fleet import NOW_US, charges, open_ledger, owners, prices
+from gpuledger.model import Device
+from tests.collector.batches import START_US, frame, holder, records
+from tests.collector.fleet import NOW_US, charges, open_ledger, owners, prices, usage_frame
 
 FLAT = 'currency = "EUR"\n[[price]]\nmodel = "*"\nrate = "2"\n'
 CHANGE = iso(START_US + 2 * US_PER_HOUR)
@@ -131,3 +132,41 @@ def test_a_ledger_for_reading_takes_no_import(ledger: Ledger, tmp_path: Path) ->
     ledger.close()
     with Ledger.open(tmp_path, read_only=True) as reader, pytest.raises(LedgerError, match="reading only"):
         prices(reader, FLAT)
+
+
+def test_rates_whose_month_the_ledger_cannot_sum_are_refused(tmp_path: Path) -> None:
+    """Of 10,000 GPUs in won: before anything is stored, and the same in euros is fine."""
+    won = FLAT.replace("EUR", "KRW").replace('"2"', '"3500"')
+    with open_ledger(tmp_path) as ledger:
+        ledger.ingest([_pool()])
+        with pytest.raises(
+            PriceBookError, match="may cost 26,040,000,000 KRW, and the ledger can sum at most 9,223,372,036"
+        ):
+            prices(ledger, won)
+        assert prices_of(ledger).version is None
+        prices(ledger, FLAT)
+        rate_dirty(ledger)
+        assert [row["cost_quanta"] for row in charges(ledger)] == [10_000 * 2 * 10**9]
+
+
+def test_a_pool_that_grew_beyond_what_its_rate_allows_says_so(tmp_path: Path) -> None:
+    """A sum that has no room is an error with the way out, never a wrong amount; the right rates put it right."""
+    with open_ledger(tmp_path) as ledger:
+        prices(ledger, FLAT.replace('"2"', '"1000000"'))
+        ledger.ingest([_pool()])
+        with pytest.raises(LedgerError, match="most that the ledger counts to") as caught:
+            rate_dirty(ledger)
+        assert not charges(ledger), caught
+        prices(ledger, FLAT)
+        rate_dirty(ledger)
+        assert [row["cost_quanta"] for row in charges(ledger)] == [10_000 * 2 * 10**9]
+
+
+def _pool() -> bytes:
+    """Return an hour of a pool of 10,000 GPUs, all of them held."""
+    pool = Device(key="pool:c1/batch", kind="pool", model="Tesla T4", units=10_000)
+    whole = US_PER_HOUR * 10_000
+    usage = records(
+        pool.key, START_US, START_US + US_PER_HOUR, "pod:uid-1/c", step_us=US_PER_HOUR, held_us=whole, active_us=whole
+    )
+    return usage_frame(0, usage, [pool], [holder(1)])

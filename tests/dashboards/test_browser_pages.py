@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
+from decimal import Decimal
 
 import pytest
 from playwright.sync_api import Browser
@@ -10,6 +12,7 @@ from playwright.sync_api import Browser
 from collector.app import running
 from collector.config import CollectorSettings, LedgerSettings, ServerSettings
 from dashboards.navigation import PAGES
+from gpuledger.client import CollectorClient
 from tests.analytics.ledgers import billed_ledger
 from tests.dashboards.browser import chromium, pages, require_chromium
 
@@ -19,12 +22,19 @@ TIMEOUT_MS = 60_000
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Give the address of pages over a ledger with two closed periods and one that is open."""
+def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the address of a collector with two closed periods and one that is open."""
     require_chromium()
     folder = billed_ledger(tmp_path_factory.mktemp("pages") / "ledger")
     settings = CollectorSettings(server=ServerSettings(port=0), ledger=LedgerSettings(directory=folder))
-    with running(settings) as collector, pages(collector) as address:
+    with running(settings) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def url(collector: str) -> Iterator[str]:
+    """Give the address of its pages."""
+    with pages(collector) as address:
         yield address
 
 
@@ -59,3 +69,17 @@ def test_an_invoice_is_shown_as_it_prints_and_can_be_linked_to(browser: Browser,
     amount = sheet.locator(".amount").inner_text().replace("\xa0", " ")
     assert amount in page.locator("table.gl-t").nth(1).inner_text()
     page.close()
+
+
+def test_the_total_of_chargeback_is_the_collectors(browser: Browser, url: str, collector: str) -> None:
+    """By every view that the address asks for, to the cent."""
+    with closing(CollectorClient(collector)) as client:
+        period = "2026-05"
+        for by, view in (("team", "allocation"), ("model", "usage")):
+            told = client.get_json("/v1/chargeback", {"period": period, "by": by, "view": view})
+            page = browser.new_page(viewport={"width": 1440, "height": 900})
+            page.goto(f"{url}/chargeback?period={period}&by={by}&view={view}", timeout=TIMEOUT_MS)
+            page.wait_for_selector(DONE, timeout=TIMEOUT_MS)
+            total = page.locator("table.gl-t").first.locator("tr.total").inner_text()
+            assert f"{Decimal(told['total']['cost']):,.2f}" in total
+            page.close()

@@ -39,7 +39,9 @@ def test_what_waits_to_be_closed_comes_first() -> None:
 
 def test_a_closed_month_says_what_it_came_to() -> None:
     """Its bill, on how many documents, and in spite of what it was closed."""
-    assert invoice_models.finding(periods(CLOSED), {"rows": [INVOICE]}) == "October 2026 is closed: €98.50 on 1 document"
+    assert (
+        invoice_models.finding(periods(CLOSED), {"rows": [INVOICE]}) == "October 2026 is closed: €98.50 on 1 document"
+    )
     [line] = invoice_models.period_table(periods(CLOSED)).lines
     assert line.cells == ("October 2026", "closed", "100.00", "\N{EN DASH}", "-1.50", "98.50")
     assert line.small == "closed on 2 Nov 2026, 08:00 UTC by ann, with an exception: agreed"

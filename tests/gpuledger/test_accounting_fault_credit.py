@@ -173,3 +173,16 @@ def test_credits_are_never_more_than_the_work_cost(at: list[tuple[int, str]], mi
     moves = credit_moves(Struck(faults, held, hours), book, PLENTY)
     assert 0 <= -sum(move.quanta for move in moves) <= 2 * RATE
     require_conserved(lines_of(moves, FAULT_CREDIT, "policy 1"))
+
+
+def test_work_before_a_turn_of_the_price_is_credited_at_what_it_was_billed() -> None:
+    """Ten minutes at 0.20 and twenty at 0.10, not thirty at the mean of the hour; a piece across the turn is cut."""
+    dear = RATE * 2
+    hours = {
+        (1, 7, 0): hour(30, cost_quanta=dear * 30 // 60),
+        (1, 7, 30 * US_PER_MINUTE): hour(20),
+    }
+    whole = [HeldPiece(1, 7, 0, 50 * US_PER_MINUTE, 50 * US_PER_MINUTE)]
+    for held in (HELD, whole):
+        [move] = credit_moves(Struck([lost(50)], held, hours), BOOK, PLENTY)
+        assert (move.quanta, move.part_us) == (-(10 * 200_000_000 + 20 * 100_000_000), 30 * US_PER_MINUTE * GPU_PARTS)

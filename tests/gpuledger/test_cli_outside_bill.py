@@ -167,6 +167,20 @@ def test_a_map_pairs_resources_and_tags_with_nodes(
     assert "the tag k8s/node" in answer["rule"]
 
 
+def test_tags_of_parquet_are_maps(ledger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Pairs of key and value, as a provider's Parquet has them, or a structure: both hold the tag that a map names."""
+    csv_path = bill_csv(tmp_path / "bill.csv", [{**row, "ResourceId": "i-0a"} for row in hourly("x", 4)])
+    frame = pl.read_csv(csv_path, infer_schema=False).drop("Tags")
+    mapping = tmp_path / "map.toml"
+    mapping.write_text('[match]\ntag = "node"\n')
+    pairs = frame.with_columns(pl.Series("Tags", [[{"key": "node", "value": "node-a"}]] * 4))
+    structure = frame.with_columns(pl.Series("Tags", [{"node": "node-a"}] * 4))
+    for tagged in (pairs, structure):
+        tagged.write_parquet(tmp_path / "bill.parquet")
+        answer = compare(capsys, ledger, tmp_path / "bill.parquet", "--map", mapping)
+        assert answer["causes"] == {"not_on_bill": "-10.00"}
+
+
 def test_another_currency_needs_a_rate(ledger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without one it is refused; with one amounts are converted exactly and the rate is on the answer."""
     rows = [*hourly("node-a", 4, "10.00", BillingCurrency="USD"), *hourly("node-b", 2)]

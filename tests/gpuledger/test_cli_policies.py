@@ -51,7 +51,7 @@ def test_a_policy_is_tried_imported_and_listed(folder: Path, capsys: pytest.Capt
     listed = run(capsys, "policy", "list", *where)
     assert "basis: usage" in listed
     assert "team sales" in listed
-    shown = run(capsys, "adjustments", "--ledger", folder, "--period", "2026-05", "--format", "table")
+    shown = run(capsys, "adjustment", "list", "--ledger", folder, "--period", "2026-05", "--format", "table")
     assert "billing basis: billed by usage: 0.3 GPU-hours active" in shown
     assert "policy 1" in shown
     assert "unchanged" in run(capsys, "policy", "import", folder / "policies.toml", *where)

@@ -1,5 +1,5 @@
 -- What a dispute is about, the dearest first, with what its owner pays for each charge as it is known now: nothing for
--- one that is no more, or that is another owner's now.
+-- one that is no more, or that is another owner's now. An hour that a price turn cut has a charge for each part.
 WITH asked AS (
     SELECT d.*
     FROM disputes AS d
@@ -9,6 +9,7 @@ WITH asked AS (
 known AS (
     SELECT
         c.hour_us,
+        c.offset_us,
         c.device_id,
         c.holder_id,
         c.state,
@@ -33,7 +34,7 @@ SELECT
     d.device_key AS device,
     h.holder_key AS holder,
     k.state,
-    0 AS offset_us,  -- a dispute is about whole hours, also where one is cut
+    coalesce(c.offset_us, 0) AS offset_us,
     coalesce(r.reason, '') AS reason,
     coalesce(sum(c.held_us), 0)::BIGINT AS held_us,
     coalesce(sum(c.cost_quanta), 0)::BIGINT AS cost_quanta
@@ -51,5 +52,6 @@ LEFT JOIN known AS c
         AND k.reason_id = c.reason_id
 GROUP BY ALL
 ORDER BY
-    cost_quanta DESC, k.hour_us ASC, d.cluster ASC, d.node ASC, d.device_key ASC, h.holder_key ASC, k.state ASC
+    cost_quanta DESC, k.hour_us ASC, offset_us ASC, d.cluster ASC, d.node ASC, d.device_key ASC, h.holder_key ASC,
+    k.state ASC
 LIMIT $max_rows;

@@ -1,4 +1,4 @@
--- What holders' hours on devices before faults were charged, as held and as used.
+-- What holders' hours on devices before faults were charged, as held and as used: part by part where a price turned.
 WITH spans AS (
     SELECT DISTINCT
         s.device_id,
@@ -16,11 +16,11 @@ wanted AS (
 SELECT
     c.device_id,
     c.holder_id,
-    c.hour_us,
     d.pool,
     d.model,
     d.mig_profile,
     d.parts,
+    c.hour_us + c.offset_us AS start_us,
     coalesce(o.organisation, '') AS organisation,
     coalesce(o.department, '') AS department,
     coalesce(o.team, '') AS team,
@@ -38,4 +38,4 @@ INNER JOIN devices AS d ON c.device_id = d.device_id
 LEFT JOIN owners AS o ON c.owner_id = o.owner_id
 WHERE c.holder_id IS NOT NULL AND c.hour_us >= $from_us AND c.hour_us < $to_us
 GROUP BY ALL
-ORDER BY c.device_id, c.holder_id, c.hour_us;
+ORDER BY c.device_id, c.holder_id, start_us;

@@ -1,4 +1,5 @@
--- Time of closed periods that has no price, by owner and state, with what prices look at; [from_us, to_us) bounds it.
+-- Time of closed periods that has no price, by part of its hour, owner and state, with what prices look at;
+-- [from_us, to_us) bounds it.
 WITH closed AS (
     SELECT c.*
     FROM current_charges AS c
@@ -8,6 +9,7 @@ WITH closed AS (
 
 SELECT
     c.hour_us,
+    c.offset_us,
     c.device_id,
     c.owner_id,
     c.state,
@@ -28,5 +30,5 @@ INNER JOIN devices AS d ON c.device_id = d.device_id
 LEFT JOIN owners AS o ON c.owner_id = o.owner_id
 GROUP BY ALL
 ORDER BY
-    c.hour_us, d.cluster, d.node, d.device_key, c.device_id, organisation, department, team, project, c.owner_id,
-    c.state;
+    c.hour_us, c.offset_us, d.cluster, d.node, d.device_key, c.device_id, organisation, department, team, project,
+    c.owner_id, c.state;

@@ -1,6 +1,7 @@
 INSERT INTO late_prices BY NAME
 SELECT
     n.hour_us,
+    n.offset_us,
     n.device_id,
     n.owner_id,
     n.state,

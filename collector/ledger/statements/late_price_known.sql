@@ -1,11 +1,13 @@
 -- Hours that got their price after they were closed, with what adjustments make of them; withdrawn ones do not count.
 SELECT
     l.hour_us,
+    l.offset_us,
     l.device_id,
     l.owner_id,
     l.state,
     d.model,
     d.mig_profile,
+    d.parts,
     coalesce(o.organisation, '') AS organisation,
     coalesce(o.department, '') AS department,
     coalesce(o.team, '') AS team,
@@ -20,4 +22,4 @@ INNER JOIN devices AS d ON l.device_id = d.device_id
 LEFT JOIN owners AS o ON l.owner_id = o.owner_id
 WHERE l.hour_us >= $from_us AND l.hour_us < $to_us
 GROUP BY ALL
-ORDER BY l.hour_us, l.device_id, l.owner_id, l.state;
+ORDER BY l.hour_us, l.offset_us, l.device_id, l.owner_id, l.state;

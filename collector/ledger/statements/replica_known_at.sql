@@ -22,6 +22,14 @@ SELECT
         WHERE c.imported_us <= $at_us
     ) AS carbon_version,
     (
+        SELECT coalesce(max(s.share_version), 0) FROM share_books AS s
+        WHERE s.imported_us <= $at_us
+    ) AS share_version,
+    (
+        SELECT coalesce(max(p.policy_version), 0) FROM policy_books AS p
+        WHERE p.imported_us <= $at_us
+    ) AS policy_version,
+    (
         SELECT coalesce(max(p.period_id), 0) FROM closed_periods AS p
         WHERE p.closed_us <= $at_us
     ) AS period_id;

@@ -1,0 +1,133 @@
+"""Every way to change a bill leaves its event, in the act's own transaction; asking and trying leave none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pytest
+
+from collector.api.routes import routes
+from collector.app import running
+from collector.imports.jobs import JobRecord, PoolFacts
+from collector.imports.payload import MEDIA_TYPE as JOBS
+from collector.imports.payload import JobImport, encode_import
+from collector.ledger.calendar import CalendarChange
+from collector.queries.audit import audit
+from gpuledger.accounting.periods import iso
+from gpuledger.accounting.units import US_PER_HOUR
+from gpuledger.wire import MEDIA_TYPE as BATCH
+from tests.collector.batches import START_US, frame, records
+from tests.collector.fleet import open_ledger
+from tests.collector.test_collector_api import Site, settings
+
+TOML, CSV, JSON = "application/toml", "text/csv", "application/json"
+AT: Final = [iso(START_US + n * US_PER_HOUR) for n in range(4)]
+PRICES: Final = f'currency = "EUR"\n[[price]]\nmodel = "*"\nrate = "2.40"\nfrom = {AT[1]}\n'
+OWNERS: Final = '[[owner]]\nteam = "vision"\nmatch.namespace = "team-1"\n'
+SHARES: Final = '[[share]]\nteam = "vision"\ngpus = 1\n'
+POLICIES: Final = '[[policy]]\nidle = "even"\n'
+PEOPLE: Final = '[[person]]\nuser = "ana"\nteam = "vision"\nfrom = 2026-01-01T00:00:00Z\n'
+USAGE: Final = records("GPU-0001", START_US, START_US + 3 * US_PER_HOUR, "pod:uid-1/c")
+CLOSE: Final = '{{"period":"{}..{}","by":"ann","exception":"accepted"}}'
+WHO: Final = '"by":"ann","why":"agreed"'
+
+
+class Did(NamedTuple):
+    """One request, the route that takes it, and the acts that it has to leave."""
+
+    route: str
+    body: str | bytes
+    acts: tuple[str, ...] = ()
+    content_type: str = JSON
+    path: str = ""
+
+
+HISTORY: Final = (
+    Did("/v1/batches", frame(0, USAGE), ("agent.new",), BATCH),
+    Did("/v1/prices/trial", PRICES, (), TOML),
+    Did("/v1/prices", PRICES, ("price.import",), TOML),
+    Did("/v1/owners/trial", OWNERS, (), TOML),
+    Did("/v1/owners", OWNERS, ("owner.import",), TOML),
+    Did("/v1/owners/explain", OWNERS, (), TOML, "/v1/owners/explain?holder=pod:uid-1/c"),
+    Did("/v1/owners/test", OWNERS, (), TOML, f"/v1/owners/test?period={AT[0]}..{AT[3]}"),
+    Did("/v1/directory/trial", PEOPLE, (), TOML),
+    Did("/v1/directory", PEOPLE, ("directory.import",), TOML),
+    Did("/v1/shares/trial", SHARES, (), TOML),
+    Did("/v1/shares", SHARES, ("share.import",), TOML),
+    Did("/v1/policies/trial", POLICIES, (), TOML),
+    Did("/v1/policies", POLICIES, ("policy.import",), TOML),
+    Did("/v1/carbon", f"region,hour,g_per_kwh\nnorth,{AT[0]},300\n", ("carbon.import",), CSV),
+    Did("/v1/imports/jobs", b"", ("agent.new", "jobs.import"), JOBS),
+    Did("/v1/periods", CLOSE.format(AT[0], AT[1]), ("period.close",)),
+    Did("/v1/periods", CLOSE.format(AT[1], AT[2]), ("period.close",)),
+    Did("/v1/disputes", f'{{"on":"CHARGED-1",{WHO}}}', ("dispute.open",)),
+    Did("/v1/disputes/{number}/resolution", '{"decision":"rejected","by":"bob","why":"no"}', ("dispute.resolve",)),
+    Did("/v1/disputes", f'{{"on":"CHARGED-1",{WHO}}}', ("dispute.open",)),
+    Did("/v1/disputes/{number}/withdrawal", f"{{{WHO}}}", ("dispute.withdraw",), JSON, "/v1/disputes/2/withdrawal"),
+    Did("/v1/adjustments", f'{{"owner":"vision","amount":"1","currency":"EUR",{WHO}}}', ("adjustment.add",)),
+    Did("/v1/adjustments/{number}/withdrawal", f"{{{WHO}}}", ("adjustment.withdraw",)),
+    Did("/v1/prices", PRICES.replace(AT[1], AT[0]), ("price.import",), TOML),
+    Did("/v1/adjustments/price", f'{{"period":"{AT[0]}..{AT[1]}",{WHO}}}', ("adjustment.price",)),
+)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Run a collector."""
+    with running(settings(tmp_path_factory.mktemp("acts"))) as url:
+        yield Site(url)
+
+
+def log(site: Site) -> list[tuple[str, str]]:
+    """Return all acts with what they were done to, the oldest first."""
+    rows = site.get("/v1/audit?limit=1000").json["rows"]
+    return [(row["act"], row["subject"]) for row in reversed(rows)]
+
+
+def jobs() -> bytes:
+    """Return a job of a scheduler's log, as it travels."""
+    record = JobRecord(
+        job="7", start_us=START_US, end_us=START_US + US_PER_HOUR, gpus=1, cluster="c2", account="vision",
+        gpu_model="a100",
+    )  # fmt: skip
+    return encode_import(JobImport("log", (record,), None, PoolFacts()))
+
+
+def body_of(site: Site, did: Did) -> bytes:
+    """Return what is sent: a line that is charged is found first."""
+    if did.content_type == JOBS:
+        return jobs()
+    if isinstance(did.body, bytes):
+        return did.body
+    charged = [row["number"] for row in site.get("/v1/invoices").json["rows"] if row["team"] == "vision"]
+    return did.body.replace("CHARGED", str(charged[-1]) if charged else "").encode()
+
+
+def test_every_route_that_changes_leaves_its_event(site: Site) -> None:
+    """There is no other, and what is refused, or said a second time, leaves nothing."""
+    assert {route.path for route in routes() if route.method == "POST"} == {did.route for did in HISTORY}
+    for did in HISTORY:
+        before = log(site)
+        path = did.path or did.route.replace("{number}", "1")
+        sent = body_of(site, did)
+        answer = site.ask("POST", path, sent, content_type=did.content_type)
+        assert answer.status == 200, (did.route, answer.body)
+        assert tuple(act for act, _ in log(site)[len(before) :]) == did.acts, did.route
+        if did.acts and did.route not in ("/v1/adjustments", "/v1/disputes"):
+            again = log(site)
+            site.ask("POST", path, sent, content_type=did.content_type)
+            assert log(site) == again, f"{did.route} a second time changes nothing"
+    assert all(subject for _, subject in log(site))
+
+
+def test_a_new_calendar_leaves_its_event(tmp_path: Path) -> None:
+    """Whose days a month means is on record; the same again is no change."""
+    with open_ledger(tmp_path) as ledger:
+        for _ in range(2):
+            ledger.change_calendar(CalendarChange("Europe/Berlin", 24))
+        rows = audit(ledger, None, act="", actor="", limit=10).rows
+        assert [(row.act, row.details) for row in rows] == [
+            ("calendar.change", {"zone": "Europe/Berlin", "grace_hours": 24})
+        ]
