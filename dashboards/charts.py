@@ -63,7 +63,7 @@ def cost_bars(bars: pl.DataFrame, currency: str, mode: Mode) -> alt.LayerChart:
         cost.encode(y=y, x=alt.X("total:Q"), text="figure:N"),
         share.encode(y=y, x=alt.value("width"), text="share:N"),
     )
-    return _styled(alt.LayerChart(layer=list(layers)).properties(height=alt.Step(BAR_STEP)), mode)
+    return styled(alt.LayerChart(layer=list(layers)).properties(height=alt.Step(BAR_STEP)), mode)
 
 
 def _name_axis(asides: list[str], mode: Mode) -> alt.Axis:
@@ -140,7 +140,7 @@ def _over_time(frame: pl.DataFrame, measure: _Measure, colours: Mapping[str, str
         )
         .properties(height=TIME_HEIGHT)
     )
-    return _styled(cast("alt.Chart", chart), mode)
+    return styled(cast("alt.Chart", chart), mode)
 
 
 def _time_axis(steps: pl.Series, step: Step) -> alt.Axis:
@@ -167,7 +167,7 @@ def _money(cost: float, currency: str) -> str:
     return wording.money_short(Decimal(repr(cost)), currency)
 
 
-def _styled(chart: _Drawn, mode: Mode) -> _Drawn:
+def styled(chart: _Drawn, mode: Mode) -> _Drawn:
     """Apply the pages' type and lines; the background is the page's own."""
     styled = (
         chart.configure(background="transparent", font=FONT, padding={"left": 0, "right": 4, "top": 6, "bottom": 0})

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import streamlit as st
 
-from dashboards.pages import audit, chargeback, invoices, overview
+from dashboards.pages import audit, chargeback, invoices, overview, utilisation, waste
 
 
 class Entry(NamedTuple):
@@ -21,6 +21,8 @@ class Entry(NamedTuple):
 PAGES: Final = (
     Entry("Overview", "", overview.render),
     Entry("Chargeback", "chargeback", chargeback.render),
+    Entry("Utilisation", "utilisation", utilisation.render),
+    Entry("Waste", "waste", waste.render),
     Entry("Invoices", "invoices", invoices.render),
     Entry("Audit", "audit", audit.render),
 )

@@ -24,6 +24,7 @@ from gpuledger.cli import (
     reports,
     services,
     shares,
+    waste,
     welcome,
 )
 from gpuledger.cli.arguments import Parser
@@ -37,6 +38,7 @@ GROUPS: Final = (
     carbon,
     jobs,
     reports,
+    waste,
     drift,
     shares,
     billing,

@@ -1,0 +1,84 @@
+"""Whose time a bill line is: the groups of `/v1/utilization`, as Polars expressions. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import polars as pl
+
+from analytics.windows import BY, BY_DEVICE
+from gpuledger.errors import AnalysisError
+from gpuledger.model import HELD_STATES, State
+
+HELD: Final = tuple(sorted(int(state) for state in HELD_STATES))
+IS_HELD: Final = pl.col("state").is_in(HELD)
+PART: Final = pl.Int128()  # microseconds x parts of a GPU: a year of a thousand GPUs is more than 64 bits hold
+UNKNOWN: Final = "unknown"
+UNATTRIBUTED: Final = "unattributed"
+NOBODYS: Final = {State.IDLE: "idle", State.UNAVAILABLE: "unavailable", State.UNOBSERVED: "unobserved"}
+_COLUMNS: Final = {"user": "user_name"}
+
+
+def require(lines: pl.LazyFrame, columns: Iterable[str]) -> None:
+    """Raise AnalysisError where the lines lack a column that is needed."""
+    missing = [name for name in columns if name not in lines.collect_schema().names()]
+    if missing:
+        raise AnalysisError(
+            f"these are no bill lines: {', '.join(missing)} missing", hint="read them from /v1/bill, or its Arrow form"
+        )
+
+
+def choose(name: str, value: str, known: Iterable[str]) -> str:
+    """Return `value` where it is one of `known`; raises AnalysisError where not."""
+    if value not in known:
+        raise AnalysisError(f'{name} "{value}" is not known', hint=f"one of: {', '.join(known)}")
+    return value
+
+
+def columns_of(by: str) -> tuple[str, ...]:
+    """Return the columns of bill lines that a dimension is made of. Raises AnalysisError where it is not known."""
+    choose("by", by, BY)
+    if by == "workload":
+        return ("workload_name", "workload_id", "pod", "slurm_job", "container", "holder")
+    return (_COLUMNS.get(by, by),)
+
+
+def key_of(by: str) -> pl.Expr:
+    """Return what the group of a line is called, as column `key`."""
+    if by in BY_DEVICE:
+        return _filled(by).fill_null(UNKNOWN).alias("key")
+    name = workload() if by == "workload" else _filled(columns_of(by)[0])
+    nobodys = pl.col("state").replace_strict(
+        {int(state): word for state, word in NOBODYS.items()}, default=None, return_dtype=pl.String
+    )
+    named = {"idle": "idle capacity"}
+    return pl.when(IS_HELD).then(name.fill_null(UNATTRIBUTED)).otherwise(nobodys.replace(named)).alias("key")
+
+
+def kind_of(by: str) -> pl.Expr:
+    """Return the kind of a line's group, as column `kind`: device, owner, unattributed, or a state."""
+    if by in BY_DEVICE:
+        return pl.lit("device").alias("kind")
+    name = workload() if by == "workload" else _filled(columns_of(by)[0])
+    nobodys = pl.col("state").replace_strict(
+        {int(state): word for state, word in NOBODYS.items()}, default=None, return_dtype=pl.String
+    )
+    held = pl.when(name.is_not_null()).then(pl.lit("owner")).otherwise(pl.lit(UNATTRIBUTED))
+    return pl.when(IS_HELD).then(held).otherwise(nobodys).alias("kind")
+
+
+def workload() -> pl.Expr:
+    """Return what a holder's work is called: the name its system gave it, else its pod, job, container or key."""
+    job = pl.when(_filled("slurm_job").is_not_null()).then(pl.format("job {}", "slurm_job"))
+    named = (_filled(name) for name in ("workload_name", "workload_id", "pod"))
+    return pl.coalesce(*named, job, _filled("container"), _filled("holder"))
+
+
+def part_us(column: str) -> pl.Expr:
+    """Return a time of lines in microseconds x parts of a GPU; what is not known adds nothing."""
+    return pl.col(column).fill_null(0).cast(PART) * pl.col("parts").cast(PART)
+
+
+def _filled(column: str) -> pl.Expr:
+    return pl.when(pl.col(column) != "").then(pl.col(column)).otherwise(None)

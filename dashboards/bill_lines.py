@@ -1,0 +1,44 @@
+"""Bill lines for pages: read in parts of a fair size, kept for as long as the ledger does not move on."""
+
+from __future__ import annotations
+
+import io
+from typing import Final
+
+import polars as pl
+import streamlit as st
+
+from analytics.waste import READ
+from dashboards.data import ANSWER_TTL_S, TIMEOUT_S, collector_url
+from gpuledger.accounting.periods import Period, iso
+from gpuledger.accounting.units import US_PER_HOUR
+from gpuledger.client import CollectorClient
+
+ARROW: Final = "application/vnd.apache.arrow.stream"
+PART_LINES: Final = 100_000
+PART_HOURS: Final = 168
+COLUMNS: Final = (*READ, "active_unknown_us")
+
+
+def bill_lines(period: Period, until_us: int, as_of: str) -> pl.DataFrame:
+    """Return the charges of `period` that are known until `until_us`; `as_of` names the state of the ledger."""
+    end_us = min(period.end_us, -(-until_us // US_PER_HOUR) * US_PER_HOUR)
+    return _lines(collector_url(), period.start_us, max(period.start_us, end_us), as_of)
+
+
+@st.cache_data(ttl=ANSWER_TTL_S, show_spinner="Reading the ledger …", max_entries=4)
+def _lines(url: str, start_us: int, end_us: int, as_of: str) -> pl.DataFrame:  # noqa: ARG001 - a cache key
+    client = CollectorClient(url, timeout_s=TIMEOUT_S)
+    found: list[pl.DataFrame] = []
+    at_us, hours = start_us, 1
+    try:
+        while at_us < end_us or not found:
+            until_us = min(at_us + hours * US_PER_HOUR, max(end_us, at_us + US_PER_HOUR))
+            asked = {"period": f"{iso(at_us)}..{iso(until_us)}", "kind": "charge"}
+            part = pl.read_ipc_stream(io.BytesIO(client.get("/v1/bill", asked, accept=ARROW))).select(COLUMNS)
+            found.append(part)
+            fitting = PART_LINES * hours // max(1, part.height)
+            at_us, hours = until_us, max(1, min(fitting, 8 * hours, PART_HOURS))
+    finally:
+        client.close()
+    return pl.concat(found, how="vertical_relaxed")

@@ -1,0 +1,67 @@
+"""The answer of `waste`: the charges of a period, read whole, ranked, with money as exact text."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from analytics.waste import NOT_KNOWN, idle_power, waste
+from gpuledger.accounting.money import from_quanta
+from gpuledger.accounting.periods import Period, parse_instant
+from gpuledger.accounting.units import US_PER_HOUR, gpu_hours, kwh
+from gpuledger.cli.export_lines import read_charges
+from gpuledger.cli.sources import Document, Source
+from gpuledger.errors import AnalysisError
+
+
+def find(source: Source, label: str, grace_hours: int) -> Document:
+    """Return the waste of a period (empty: this month), as far as the ledger knows it."""
+    if grace_hours < 0:
+        raise AnalysisError(f"a grace of {grace_hours} hours is not possible", hint="give 0 or more hours")
+    asked = source.query("chargeback", {"period": label, "by": "cluster"})
+    span = asked["period"]
+    until_us = min(parse_instant(at) for at in (span["to"], asked["as_of"]) if at)
+    start_us = parse_instant(span["from"])
+    period = Period(start_us, max(start_us, -(-until_us // US_PER_HOUR) * US_PER_HOUR), span["label"], span["zone"])
+    pages = list(read_charges(source, period))
+    rows: list[Document] = []
+    power: list[Document] = []
+    if pages:
+        lines = pl.concat(pages, how="vertical_relaxed")
+        rows = [_row(row) for row in waste(lines, grace_hours).iter_rows(named=True)]
+        power = [_power(row) for row in idle_power(lines).iter_rows(named=True)]
+    return {
+        "period": span,
+        "currency": asked["currency"],
+        "as_of": asked["as_of"],
+        "grace_hours": grace_hours,
+        "rows": rows,
+        "idle_power": power,
+        "left_out": NOT_KNOWN,
+    }
+
+
+def _row(row: Document) -> Document:
+    words = {name: row[name] for name in ("kind", "reason", "workload", "team", "user", "node", "holders", "devices")}
+    return {
+        **words,
+        "gpu_hours": float(gpu_hours(row["part_us"])),
+        "unpriced_gpu_hours": float(gpu_hours(row["unpriced_part_us"])),
+        "saving_low": _money(row["low_quanta"]),
+        "saving_high": _money(row["high_quanta"]),
+        "energy_kwh": float(kwh(row["energy_mj"])),
+        "evidence": row["evidence"],
+    }
+
+
+def _power(row: Document) -> Document:
+    return {
+        "node": row["node"],
+        "model": row["model"],
+        "gpu_hours": float(gpu_hours(row["part_us"])),
+        "energy_kwh": float(kwh(row["energy_mj"])),
+        "unknown_gpu_hours": float(gpu_hours(row["energy_unknown_part_us"])),
+    }
+
+
+def _money(quanta: int | None) -> str | None:
+    return None if quanta is None else f"{from_quanta(quanta):.9f}"
