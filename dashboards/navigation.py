@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import streamlit as st
 
-from dashboards.pages import audit, chargeback, invoices, overview
+from dashboards.pages import audit, chargeback, invoices, overview, quality
 
 
 class Entry(NamedTuple):
@@ -23,6 +23,7 @@ PAGES: Final = (
     Entry("Chargeback", "chargeback", chargeback.render),
     Entry("Invoices", "invoices", invoices.render),
     Entry("Audit", "audit", audit.render),
+    Entry("Data quality", "quality", quality.render),
 )
 
 
