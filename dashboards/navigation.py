@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import streamlit as st
 
-from dashboards.pages import audit, chargeback, invoices, overview, utilisation, waste
+from dashboards.pages import audit, chargeback, invoices, overview, quality, utilisation, waste
 
 
 class Entry(NamedTuple):
@@ -25,6 +25,7 @@ PAGES: Final = (
     Entry("Waste", "waste", waste.render),
     Entry("Invoices", "invoices", invoices.render),
     Entry("Audit", "audit", audit.render),
+    Entry("Data quality", "quality", quality.render),
 )
 
 
