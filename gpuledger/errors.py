@@ -16,6 +16,7 @@ GpuLedgerError
 ├── ShareBookError         a share file, or what shares are made from
 ├── ImportFileError        a job log that cannot be read at all
 ├── OutsideError           a bill or a job log that the ledger cannot be held against
+├── AdmissionError         a scheduler's request that cannot be read
 └── AuditError             an audit log, checkpoint or key that cannot be used
 
 `Transient` marks what may succeed when tried again, `Terminal` what will not.
@@ -136,6 +137,10 @@ class ImportFileError(GpuLedgerError, Terminal):
 
 class OutsideError(GpuLedgerError, Terminal):
     """A bill or a job log of somebody else that the ledger cannot be held against."""
+
+
+class AdmissionError(GpuLedgerError, Terminal):
+    """What a scheduler asks before it starts work cannot be read."""
 
 
 class AuditError(GpuLedgerError, Terminal):
