@@ -20,11 +20,13 @@ from starlette.applications import Starlette
 
 from collector.api.application import build
 from collector.api.metrics import CollectorMetrics
+from collector.api.schedulers import Listener
 from collector.api.services import Figures, Rater, Services
 from collector.audit.heads import make_checkpoint
 from collector.audit.keys import load_private
 from collector.commit import GroupCommit
 from collector.config import CollectorSettings
+from collector.enforcement.service import Admission
 from collector.ledger.calendar import CalendarChange
 from collector.ledger.store import Ledger, LedgerOptions
 from gpuledger.clock import Clock, WallClock
@@ -145,12 +147,17 @@ def _application(settings: CollectorSettings, ledger: Ledger, clock: Clock) -> S
     rater = Rater(ledger)
     commit = GroupCommit(ledger, settings.ingest, metrics.committed)
     signing = _signing(settings, ledger)
-    services = Services(ledger, commit, rater, Figures(ledger, rater, clock), metrics, clock)
+    admission = Admission(ledger, settings.admission, clock, metrics)
+    listener = Listener(settings.admission) if settings.admission.port is not None else None
+    services = Services(ledger, commit, rater, Figures(ledger, rater, clock), metrics, clock, admission)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         commit.start()
         tasks = [asyncio.create_task(checkpoint_when_idle(ledger, settings.ledger.checkpoint_idle_s))]
+        tasks.append(asyncio.create_task(admission.work()))
+        if listener:
+            tasks.append(asyncio.create_task(listener.serve(services)))
         if signing:
             tasks.append(asyncio.create_task(sign_heads(signing, settings.audit.every_s)))
         try:
@@ -161,6 +168,7 @@ def _application(settings: CollectorSettings, ledger: Ledger, clock: Clock) -> S
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
             await commit.stop()
+            await asyncio.to_thread(admission.records.write)
 
     return build(services, lifespan)
 

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from collector.api.metrics import CollectorMetrics, LedgerFigures, ShareFigures, TeamFigures
 from collector.commit import GroupCommit
+from collector.enforcement.service import Admission
 from collector.ledger.store import Ledger
 from collector.queries.chargeback import ChargebackRow, chargeback
 from collector.queries.quotas import quotas
@@ -73,6 +74,7 @@ class Services(NamedTuple):
     figures: Figures
     metrics: CollectorMetrics
     clock: Clock
+    admission: Admission
 
 
 def ledger_figures(ledger: Ledger) -> LedgerFigures:

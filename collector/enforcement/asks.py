@@ -35,6 +35,7 @@ class Ask(NamedTuple):
     notes: tuple[str, ...] = ()
     takes: bool = True
     series: str = ""
+    priority_class: str = ""
     dry_run: bool = False
 
     @property

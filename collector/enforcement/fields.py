@@ -80,7 +80,9 @@ def whole_quantity(value: object, name: str) -> int:
     if found is None:
         raise AdmissionError(f"{name}: {str(value)[:40]!r} is no quantity")
     suffix = found[2] or ""
-    factor = Decimal(10) ** int(suffix[1:]) if suffix[:1] in ("e", "E") and suffix[1:].isdigit() else _SUFFIX.get(suffix)
+    factor = (
+        Decimal(10) ** int(suffix[1:]) if suffix[:1] in ("e", "E") and suffix[1:].isdigit() else _SUFFIX.get(suffix)
+    )
     number = Decimal(found[1]) * (Decimal(1) if factor is None else factor)
     if number != number.to_integral_value() or not 0 <= number <= MOST:
         raise AdmissionError(f"{name}: {str(value)[:40]!r} is not a whole number from 0 to {MOST}")

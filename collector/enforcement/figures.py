@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import tzinfo
 from typing import NamedTuple
 
 from collector.enforcement.gate import ALLOWED, Ruling
 from collector.ledger.store import Ledger
 from collector.pricing.stored import newest_owners
 from gpuledger.accounting.ownership import Owner, OwnerMap
+from gpuledger.rules.book import RuleBook
 
 Limits = Callable[[Owner | None, str, int, int], Ruling]  # owner, model, parts, instant
 
@@ -25,6 +27,8 @@ class Figures(NamedTuple):
     owners: OwnerMap
     models: Mapping[str, str]  # NVML's name by the label that Kubernetes has for it
     profiles: Mapping[str, int]  # parts of a GPU
+    rules: RuleBook
+    zone: tzinfo
     limits: Limits = no_limits
 
 
@@ -39,6 +43,8 @@ def read_figures(ledger: Ledger) -> Figures:
         owners.rules if owners else OwnerMap([]),
         {as_label(row["model"]): row["model"] for row in devices},
         {row["mig_profile"]: row["parts"] for row in devices if row["mig_profile"]},
+        RuleBook(),
+        ledger.calendar.days,
     )
 
 

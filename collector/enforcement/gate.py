@@ -91,7 +91,8 @@ def _words(ask: Ask, owner: Owner | None, ruling: Ruling) -> str:
     whose = owner_path(owner) or "no known owner"
     why = "; ".join(ruling.reasons) or "no reason is given"
     by = f" (rule {ruling.rule})" if ruling.rule else ""
-    return f"{ask.what} asks for {in_gpus(ask.parts)} GPUs for {whose}: {_VERB[ruling.result]}: {why}{by}. {_next(ask, owner)}"
+    wish = f"{ask.what} asks for {in_gpus(ask.parts)} GPUs for {whose}"
+    return f"{wish}: {_VERB[ruling.result]}: {why}{by}. {_next(ask, owner)}"
 
 
 _VERB: Final = {Result.HOLD: "held", Result.REFUSE: "refused", Result.ALLOW: "allowed"}

@@ -12,8 +12,19 @@ from typing import Final, NamedTuple, Protocol
 
 from collector.config import AdmissionSettings
 from collector.enforcement.asks import Ask
+from collector.enforcement.by_rules import decide, ruling_of
 from collector.enforcement.figures import Figures
-from collector.enforcement.gate import Answer, Judgement, Mode, Result, Ruling, answer_in, owner_path, strictest
+from collector.enforcement.gate import (
+    Answer,
+    Judgement,
+    Mode,
+    Result,
+    Ruling,
+    answer_in,
+    combine,
+    owner_path,
+    strictest,
+)
 from collector.enforcement.pods import Gpus
 from collector.enforcement.promises import Promises
 from collector.enforcement.records import Record
@@ -38,7 +49,7 @@ class Keeping(Protocol):
 class Observing(Protocol):
     """What is counted of answers."""
 
-    def answered(self, source: str, result: str, duration_s: float) -> None:
+    def admission_answered(self, source: str, result: str, duration_s: float) -> None:
         """Count one answer."""
         ...
 
@@ -73,7 +84,7 @@ class Gatekeeper:
         started_s = time.perf_counter()
         request = parse_review(body)
         if self.mode is Mode.OFF or not may_ask(request):
-            self._observing.answered("kubernetes", NO_GPUS, time.perf_counter() - started_s)
+            self._observing.admission_answered("kubernetes", NO_GPUS, time.perf_counter() - started_s)
             return answer(request.uid, allowed=True)
         try:
             ask = ask_of(request, cluster or self.settings.cluster, self.profiles)
@@ -81,17 +92,15 @@ class Gatekeeper:
             told = self._doubt(f"{request.kind.kind[:80]} {request.name[:253]} cannot be read: {error.message}")
         else:
             told = self._answer(ask)
-        self._observing.answered("kubernetes", told.counted, time.perf_counter() - started_s)
+        self._observing.admission_answered("kubernetes", told.counted, time.perf_counter() - started_s)
         found = told.answer
-        return answer(
-            request.uid, allowed=found.result is Result.ALLOW, message=found.message, warnings=found.warnings
-        )
+        return answer(request.uid, allowed=found.result is Result.ALLOW, message=found.message, warnings=found.warnings)
 
     def job(self, ask: Ask) -> Answer:
         """Return what a scheduler other than Kubernetes is told."""
         started_s = time.perf_counter()
         told = Told(Answer(Result.ALLOW, "", ()), NO_GPUS) if self.mode is Mode.OFF else self._answer(ask)
-        self._observing.answered(ask.source, told.counted, time.perf_counter() - started_s)
+        self._observing.admission_answered(ask.source, told.counted, time.perf_counter() - started_s)
         return told.answer
 
     def _answer(self, ask: Ask) -> Told:
@@ -120,12 +129,16 @@ class Gatekeeper:
         """Return what is decided of an ask: its parts of each model by themselves, and the strictest counts."""
         found = figures.owners.resolve(ask.attributes, now_us)
         owner = found.owner if found else None
-        rulings = []
+        rulings, shadowed = [], []
         for each in ask.gpus:
-            named = each._replace(model=figures.models.get(each.model, each.model))
-            asked = named.parts + (self._promises.parts(now_us, owner, named.model) if owner else 0)
-            rulings.append(figures.limits(owner, named.model, asked, now_us))
-        return Judgement(strictest(rulings), owner)
+            gpus = each._replace(model=figures.models.get(each.model, each.model))
+            asked = gpus.parts + (self._promises.parts(now_us, owner, gpus.model) if owner else 0)
+            limited = figures.limits(owner, gpus.model, asked, now_us)
+            decision = decide(figures.rules, ask, owner, gpus, known={}, at_us=now_us, zone=figures.zone)
+            rulings.append(combine(ruling_of(decision.outcome), limited))
+            if decision.differs:
+                shadowed.append(combine(ruling_of(decision.shadow), limited))
+        return Judgement(strictest(rulings), owner, strictest(shadowed) if shadowed else None)
 
     def _fresh(self, now_us: int) -> Figures | str:
         """Return the figures, or why they are none to decide by."""

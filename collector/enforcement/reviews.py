@@ -119,13 +119,19 @@ def ask_of(request: Request, cluster: str, profiles: Mapping[str, int]) -> Ask:
         gpus=demand.gpus,
         notes=demand.notes,
         series=text(metadata, "generateName") or text(metadata, "name"),
+        priority_class=text(inner(template, "spec"), "priorityClassName"),
         takes=(request.kind.group, request.kind.kind) in _CLAIMING,
         dry_run=bool(request.dry_run),
     )
 
 
 def answer(
-    uid: str, *, allowed: bool, message: str = "", warnings: tuple[str, ...] = (), annotations: Mapping[str, str] | None = None
+    uid: str,
+    *,
+    allowed: bool,
+    message: str = "",
+    warnings: tuple[str, ...] = (),
+    annotations: Mapping[str, str] | None = None,
 ) -> bytes:
     """Return the review that answers: whether it is allowed, what a refused user reads, and warnings for others."""
     response: dict[str, Any] = {"uid": uid, "allowed": allowed}
