@@ -1,0 +1,11 @@
+-- Something that was done about a request.
+INSERT INTO approval_steps
+SELECT
+    $approval_id,
+    $step,
+    $what,
+    $at_us,
+    $by_whom,
+    $why,
+    $roles,
+    $made;
