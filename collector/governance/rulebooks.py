@@ -72,6 +72,16 @@ def newest_rules(session: Session) -> StoredRules:
     return stored(rows[0]) if rows else _NONE
 
 
+def rule_versions(session: Session) -> list[StoredRules]:
+    """Return all rule books that were imported, the newest first."""
+    return [stored(row) for row in session.execute("rules_history").to_pylist()]
+
+
+def rules_of_version(session: Session, number: int) -> StoredRules:
+    """Return the rule book of a version; 0 is the one without rules that decides before any import."""
+    return next((each for each in rule_versions(session) if each.version.number == number), _NONE)
+
+
 def stored(row: dict[str, object]) -> StoredRules:
     """Return a rule book from its row."""
     content = str(row["content"])

@@ -1,6 +1,7 @@
 -- A request.
-INSERT INTO approval_requests
-SELECT
+INSERT INTO approval_requests (
+    approval_id, kind, owner, wanted, from_us, to_us, expires_us, decision_id, requirements
+) VALUES (
     $approval_id,
     $kind,
     $owner,
@@ -9,4 +10,5 @@ SELECT
     $to_us,
     $expires_us,
     $decision_id,
-    $requirements;
+    $requirements
+);

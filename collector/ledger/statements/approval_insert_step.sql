@@ -1,6 +1,7 @@
 -- Something that was done about a request.
-INSERT INTO approval_steps
-SELECT
+INSERT INTO approval_steps (
+    approval_id, step, what, at_us, by_whom, why, roles, made
+) VALUES (
     $approval_id,
     $step,
     $what,
@@ -8,4 +9,5 @@ SELECT
     $by_whom,
     $why,
     $roles,
-    $made;
+    $made
+);

@@ -1,6 +1,7 @@
 -- A decision of the rules.
-INSERT INTO rule_decisions
-SELECT
+INSERT INTO rule_decisions (
+    decision_id, at_us, kind, subject, rules_version, facts, action, rule, shadow_action, shadow_rule
+) VALUES (
     $decision_id,
     $at_us,
     $kind,
@@ -10,4 +11,5 @@ SELECT
     $action,
     $rule,
     $shadow_action,
-    $shadow_rule;
+    $shadow_rule
+);
