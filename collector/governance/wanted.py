@@ -157,6 +157,8 @@ def read_terms(asked: Asked, kind: Kind, now_us: int, zone: tzinfo) -> Terms:
             )
         if to_us <= now_us:
             raise ConfigError(f"its effect would be over since {iso(to_us)}", hint="nothing begins in the past")
+        if to_us - max(now_us, from_us or now_us) > MAX_DAYS * US_PER_DAY:
+            raise ConfigError(f"its effect would last over {MAX_DAYS} days", hint="what is for ever is no exception")
         expires_us = min(expires_us, to_us)
     return Terms(by, why, expires_us, from_us, to_us)
 

@@ -44,9 +44,9 @@ def approval(answer: Answer) -> RenderableType:
         for each in answer["rows"]
     ]
     notes = [_next(row)]
-    notes += [f"Rule {each['place']} {each['rule']}: {each['became']}. {each['why']}" for each in answer["rules"]]
-    if not answer["rules"]:
-        notes.append("There was no rule book: one approver is needed.")
+    matched = [each for each in answer["rules"] if each["became"] != "does not match"]
+    notes += [f"Rule {each['place']} {each['rule']}: {each['became']}. {each['why']}" for each in matched]
+    notes.append(f"gpuledger rules explain {answer['decision']} says more of why.")
     title = f"Approval {row['approval']}: {row['wanted']}" + (f", {row['owner']}" if row["owner"] else "")
     columns = (words("At"), words("What"), words("By"), words("As"), words("Why"))
     return draw(f"{title} ({row['state']})", columns, lines, notes)
