@@ -17,7 +17,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -95,25 +94,22 @@ def _send_paced(netloc: str, frames: list[bytes], rate: float, done: threading.E
 
 def _percentiles(netloc: str, method: str, path: str, rate: int, seconds: int) -> tuple[float, float, float]:
     """Return the median, the 99th percentile and the most of the answers' times, in milliseconds."""
-    numbers = count()
     begun_s = time.perf_counter() + 0.2
+    due = iter([(number, begun_s + number / rate) for number in range(rate * seconds)])
     with ThreadPoolExecutor(CONNECTIONS) as pool:
-        asked = [pool.submit(_ask_on, netloc, method, path, numbers, begun_s, rate, seconds) for _ in range(CONNECTIONS)]
+        asked = [
+            pool.submit(_ask_on, netloc, method, path, numbers, begun_s, rate, seconds) for _ in range(CONNECTIONS)
+        ]
         times_s = sorted(time_s for each in asked for time_s in each.result())
     at = [times_s[int(len(times_s) * part)] for part in (0.5, 0.99)]
     return at[0] * 1e3, at[1] * 1e3, times_s[-1] * 1e3
 
 
-def _ask_on(
-    netloc: str, method: str, path: str, numbers: Iterator[int], begun_s: float, rate: int, seconds: int
-) -> list[float]:
+def _ask_on(netloc: str, method: str, path: str, due: Iterator[tuple[int, float]]) -> list[float]:
     connection = http.client.HTTPConnection(netloc, timeout=30)
     connection.connect()
     times_s = []
-    for number in numbers:
-        due_s = begun_s + number / rate
-        if due_s > begun_s + seconds:
-            break
+    for number, due_s in due:
         body = _review(number) if method == "POST" else None
         time.sleep(max(0.0, due_s - time.perf_counter()))
         connection.request(method, path, body, {"Content-Type": "application/json"})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import tzinfo
 from typing import NamedTuple
 
 from collector.enforcement.gate import ALLOWED, Ruling
+from collector.governance.effects import Effect, effects_at
+from collector.governance.rulebooks import newest_rules
 from collector.ledger.store import Ledger
 from collector.pricing.stored import newest_owners
 from gpuledger.accounting.ownership import Owner, OwnerMap
@@ -28,7 +30,8 @@ class Figures(NamedTuple):
     models: Mapping[str, str]  # NVML's name by the label that Kubernetes has for it
     profiles: Mapping[str, int]  # parts of a GPU
     rules: RuleBook
-    zone: tzinfo
+    zone: tzinfo  # whose hours rules mean
+    effects: Sequence[Effect] = ()
     limits: Limits = no_limits
 
 
@@ -37,14 +40,17 @@ def read_figures(ledger: Ledger) -> Figures:
     made_us = ledger.now_us()
     with ledger.snapshot() as session:
         owners = newest_owners(session)
+        rules = newest_rules(session)
+        effects = effects_at(session, made_us)
         devices = session.execute("admission_devices").to_pylist()
     return Figures(
         made_us,
         owners.rules if owners else OwnerMap([]),
         {as_label(row["model"]): row["model"] for row in devices},
         {row["mig_profile"]: row["parts"] for row in devices if row["mig_profile"]},
-        RuleBook(),
-        ledger.calendar.days,
+        rules.book,
+        rules.clock(ledger.calendar.days),
+        effects,
     )
 
 

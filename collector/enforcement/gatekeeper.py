@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, Protocol
 from collector.config import AdmissionSettings
 from collector.enforcement.asks import Ask
 from collector.enforcement.by_rules import decide, ruling_of
+from collector.enforcement.exceptions import excused
 from collector.enforcement.figures import Figures
 from collector.enforcement.gate import (
     Answer,
@@ -129,16 +130,18 @@ class Gatekeeper:
         """Return what is decided of an ask: its parts of each model by themselves, and the strictest counts."""
         found = figures.owners.resolve(ask.attributes, now_us)
         owner = found.owner if found else None
-        rulings, shadowed = [], []
+        rulings: list[Ruling] = []
+        shadowed: list[Ruling] = []
         for each in ask.gpus:
             gpus = each._replace(model=figures.models.get(each.model, each.model))
-            asked = gpus.parts + (self._promises.parts(now_us, owner, gpus.model) if owner else 0)
-            limited = figures.limits(owner, gpus.model, asked, now_us)
+            promised = self._promises.parts(now_us, owner, gpus.model) if owner else 0
+            asked = gpus._replace(parts=gpus.parts + promised)
+            limited = figures.limits(owner, gpus.model, asked.parts, now_us)
             decision = decide(figures.rules, ask, owner, gpus, known={}, at_us=now_us, zone=figures.zone)
-            rulings.append(combine(ruling_of(decision.outcome), limited))
-            if decision.differs:
-                shadowed.append(combine(ruling_of(decision.shadow), limited))
-        return Judgement(strictest(rulings), owner, strictest(shadowed) if shadowed else None)
+            for outcome, heard in ((decision.outcome, rulings), (decision.shadow, shadowed)):
+                held = combine(ruling_of(outcome), limited)
+                heard.append(excused(held, figures.effects, owner, asked, now_us))
+        return Judgement(strictest(rulings), owner, _if_other(strictest(shadowed), strictest(rulings)))
 
     def _fresh(self, now_us: int) -> Figures | str:
         """Return the figures, or why they are none to decide by."""
@@ -188,6 +191,10 @@ class Gatekeeper:
                 series=ask.series,
             )
         )
+
+
+def _if_other(shadowed: Ruling, ruling: Ruling) -> Ruling | None:
+    return None if shadowed.result is ruling.result else shadowed
 
 
 def _named(gpus: Gpus) -> str:

@@ -14,8 +14,9 @@ import pyarrow as pa
 from collector.api.asking import ask
 from collector.api.changes import find_change, parse_request
 from collector.api.parameters import read_parameters
-from collector.api.questions import OWNER_CHECKS, QUESTIONS, Question
+from collector.api.questions import OWNER_CHECKS, QUESTIONS, RULES_CHECK, Question
 from collector.audit.actor import act_as
+from collector.governance.rulebooks import import_rules, read_rules
 from collector.imports.apply import apply_import
 from collector.imports.payload import Applied, JobImport
 from collector.ledger.calendar import CalendarChange
@@ -39,6 +40,7 @@ _IMPORTS: Final[dict[str, Callable[..., ImportReport]]] = {
     "carbon": import_carbon,
     "shares": import_shares,
     "policies": import_policies,
+    "rules": import_rules,
 }
 _CHECKS: Final = {check.name: check for check in OWNER_CHECKS}
 _QUESTIONS: Final = {question.name: question for question in QUESTIONS}
@@ -85,6 +87,11 @@ class LocalSource:
             self._rate()
         return _plain(question.ask(self._ledger, rules, **self._values(question, params)))
 
+    def try_rules(self, path: Path, params: Mapping[str, str]) -> Document:
+        """Hold a rule book against recorded decisions."""
+        book = read_rules(read_book(path), _FORMATS[media_type(path)], path.name)
+        return _plain(RULES_CHECK.ask(self._ledger, book, **self._values(RULES_CHECK, params)))
+
     def rate(self, period: str, *, apply: bool) -> Document:
         """Rate what waits; the cost of `period` before and after tells what changed."""
         pending = self._ask("status", {})["pending_hours"]
@@ -111,7 +118,7 @@ class LocalSource:
         return _plain(close_period(self._ledger, self._period(period), closed_by=by, exception=exception))
 
     def change(self, path: str, asked: Document) -> Document:
-        """Dispute, decide or adjust."""
+        """Dispute, adjust, ask for or decide something."""
         self._rated = False
         found, number = find_change(path)
         body = parse_request(msgspec.json.encode(asked), found.takes, found.example)

@@ -49,6 +49,16 @@ def may_fill(requirements: Sequence[Requirement], roles: Collection[str]) -> boo
     return any(not set(each.roles).isdisjoint(roles) for each in requirements)
 
 
+def people(requirements: Sequence[Requirement]) -> int:
+    """Return how many people requirements ask for."""
+    return sum(each.count for each in requirements)
+
+
+def in_words(requirements: Sequence[Requirement]) -> str:
+    """Return requirements in words: `2 of finance and 1 of team lead`."""
+    return " and ".join(each.words for each in requirements) or "nobody"
+
+
 def _seat(
     who: str,
     places: Sequence[Sequence[str]],

@@ -55,8 +55,10 @@ class OneOf(NamedTuple):
             return _not_known(self.name)
         if isinstance(value, Money) and not any(_same_currency(value, each) for each in self.wanted):
             return _other_currency(self.name, value, self.wanted[0])
-        met = value in self.wanted if self.literal else any(_equal(each, value) for each in self.wanted)
-        return _verdict(met, self.name, value, _any_of(self.wanted))
+        if value in self.wanted:
+            return Verdict(Truth.TRUE, f"{self.name} is {_shown(value)}")
+        met = not self.literal and any(_equal(each, value) for each in self.wanted)
+        return _verdict(met, self.name, value, _any_of(self.wanted), "like" if met else "")
 
 
 class Under(NamedTuple):
@@ -70,7 +72,8 @@ class Under(NamedTuple):
         value = facts.get(self.name)
         if not isinstance(value, str):
             return _not_known(self.name)
-        return _verdict(any(is_under(value, each) for each in self.wanted), self.name, value, _any_of(self.wanted))
+        met = any(is_under(value, each) for each in self.wanted)
+        return _verdict(met, self.name, value, _any_of(self.wanted), "in")
 
 
 class Bounds(NamedTuple):
@@ -175,9 +178,10 @@ def _number(value: Value) -> Decimal:
     return found
 
 
-def _verdict(holds: bool, name: str, value: Value, wanted: str) -> Verdict:  # noqa: FBT001 - what was found
+def _verdict(holds: bool, name: str, value: Value, wanted: str, how: str = "") -> Verdict:  # noqa: FBT001 - as found
     truth = Truth.TRUE if holds else Truth.FALSE
-    return Verdict(truth, f"{name} {_shown(value)} is {'' if holds else 'not '}{wanted}")
+    words = ["is" if holds else "is not", how, wanted]
+    return Verdict(truth, f"{name} {_shown(value)} {' '.join(filter(None, words))}")
 
 
 def _not_known(name: str) -> Verdict:

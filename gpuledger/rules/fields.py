@@ -59,7 +59,7 @@ FIELDS: Final[dict[str, Field]] = {
     "gpu_hours": Field(Kind.NUMBER, "how many GPU-hours are asked for"),
     "hours": Field(Kind.NUMBER, "for how many hours at most"),
     "days": Field(Kind.NUMBER, "for how many days the effect would last"),
-    "amount": Field(Kind.MONEY, "how much money; a credit is negative"),
+    "amount": Field(Kind.MONEY, "how much money, whether it is a charge or a credit"),
     "currency": Field(Kind.TEXT, "the currency of the amount"),
     "budget_percent": Field(Kind.NUMBER, "how much of the owner's budget is spent, in percent"),
     "quota_percent": Field(Kind.NUMBER, "how much of the owner's quota is used, in percent"),

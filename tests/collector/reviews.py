@@ -31,7 +31,11 @@ def container(name: str = "train", *, gpus: object = None, resource: str = "nvid
         "terminationMessagePolicy": "File",
         "imagePullPolicy": "IfNotPresent",
         "volumeMounts": [
-            {"name": "kube-api-access-7x2vq", "readOnly": True, "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}
+            {
+                "name": "kube-api-access-7x2vq",
+                "readOnly": True,
+                "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount",
+            }
         ],
         **more,
     }
@@ -73,7 +77,9 @@ def template(spec: Object, **labels: str) -> Object:
     return {"metadata": {"labels": {"app": "train", **labels}}, "spec": spec}
 
 
-def made(group: str, kind: str, spec: Object, *, name: str = "train", namespace: str = "nlp", **metadata: Any) -> Object:
+def made(
+    group: str, kind: str, spec: Object, *, name: str = "train", namespace: str = "nlp", **metadata: Any
+) -> Object:
     """Return an object as it is stored."""
     version = VERSIONS[group]
     return {
@@ -121,7 +127,11 @@ def review(
     group, _, number = api.rpartition("/")
     named = {"group": group, "version": number, "kind": kind}
     resource = {"group": group, "version": number, "resource": f"{kind.lower()}s"}
-    options = {"kind": f"{operation.capitalize()}Options", "apiVersion": "meta.k8s.io/v1", "fieldManager": "kubectl-create"}
+    options = {
+        "kind": f"{operation.capitalize()}Options",
+        "apiVersion": "meta.k8s.io/v1",
+        "fieldManager": "kubectl-create",
+    }
     return {
         "kind": "AdmissionReview",
         "apiVersion": version,

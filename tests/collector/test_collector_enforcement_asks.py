@@ -118,7 +118,8 @@ def kinds(spec: Object, profiles: dict[str, int] | None = None) -> list[Gpus]:
 
 def affinity(*terms: list[str]) -> Object:
     expressions = [
-        {"matchExpressions": [{"key": "nvidia.com/gpu.product", "operator": "In", "values": values}]} for values in terms
+        {"matchExpressions": [{"key": "nvidia.com/gpu.product", "operator": "In", "values": values}]}
+        for values in terms
     ]
     return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": expressions}}}
 
@@ -177,7 +178,10 @@ def claim(kind: str, *requests: Object) -> Object:
 
 def test_claims_of_dynamic_resource_allocation() -> None:
     """v1 has `exactly`, v1beta1 the request itself; of alternatives the largest counts; other drivers are not ours."""
-    exact = {"name": "gpu", "exactly": {"deviceClassName": "gpu.nvidia.com", "allocationMode": "ExactCount", "count": 2}}
+    exact = {
+        "name": "gpu",
+        "exactly": {"deviceClassName": "gpu.nvidia.com", "allocationMode": "ExactCount", "count": 2},
+    }
     old = {"name": "gpu", "deviceClassName": "gpu.nvidia.com", "allocationMode": "ExactCount", "count": 3}
     either = {"name": "gpu", "firstAvailable": [
         {"name": "many", "deviceClassName": "gpu.nvidia.com", "count": 4},
@@ -261,7 +265,12 @@ def test_gpus_of_slurm_jobs(fields: dict[str, str], expected: list[Gpus]) -> Non
 
 def test_broken_jobs_are_refused() -> None:
     """Unknown fields, counts that are none, arrays that are none."""
-    for fields in ({"tres": "x"}, {"tres_per_job": "gres:gpu:x:y:z"}, {"tres_per_job": "gpu", "nodes": "two"}, {"array": "a"}):
+    for fields in (
+        {"tres": "x"},
+        {"tres_per_job": "gres:gpu:x:y:z"},
+        {"tres_per_job": "gpu", "nodes": "two"},
+        {"array": "a"},
+    ):
         with pytest.raises(AdmissionError):
             job_ask(fields, "")
     assert [array_tasks(each) for each in ("", "7", "0-9", "0-9:2", "1,3,5-6", "[0-99%10]")] == [1, 1, 10, 5, 4, 10]
