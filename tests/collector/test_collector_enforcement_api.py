@@ -57,9 +57,10 @@ def told(site: Site, document: Object) -> Object:
     return response
 
 
-def kept(site: Site, count: int = 1) -> list[Object]:
-    """Return the records, once there are so many."""
-    return until(lambda: (rows := site.get("/v1/admissions").json["rows"])[count - 1 :] and rows, f"{count} records")
+def kept(site: Site, count: int = 1, result: str = "") -> list[Object]:
+    """Return the records of a result, once there are so many."""
+    path = f"/v1/admissions?result={result}"
+    return until(lambda: (rows := site.get(path).json["rows"])[count - 1 :] and rows, f"{count} records")
 
 
 def ready(site: Site) -> None:
