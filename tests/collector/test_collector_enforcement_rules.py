@@ -160,7 +160,7 @@ def test_an_approved_exception_lets_work_start_until_it_ends(tmp_path: Path) -> 
             "kind": "exception", "by": "ana", "why": "the release", "owner": "acme/research/nlp", "gpus": "8",
             "to": iso(START_US + DAY_US),
         }  # fmt: skip
-        number = post(site, "/v1/approvals", wanted)["number"]
+        number = post(site, "/v1/approvals", wanted)["approval"]["approval"]
         post(site, f"/v1/approvals/{number}/approval", {"by": "eve", "why": "agreed"})
         response = first(site, "x", lambda found: found["allowed"])
         assert "warnings" not in response
