@@ -10,7 +10,7 @@ import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
@@ -18,6 +18,9 @@ from typing import Final, Protocol
 import uvicorn
 from starlette.applications import Starlette
 
+from collector.access.gate import Gate, is_loopback
+from collector.access.start import take_over
+from collector.access.tokens import TokenBook
 from collector.api.application import build
 from collector.api.metrics import CollectorMetrics
 from collector.api.services import Figures, Rater, Services
@@ -29,8 +32,10 @@ from collector.ledger.calendar import CalendarChange
 from collector.ledger.store import Ledger, LedgerOptions
 from gpuledger.clock import Clock, WallClock
 from gpuledger.errors import AuditError, LedgerError
+from gpuledger.tokens import noted
 
 GRACE_S: Final = 20
+TELL_S: Final = 300.0
 OnReady = Callable[[str], None]
 _log: Final = logging.getLogger(__name__)
 
@@ -39,14 +44,17 @@ def run(settings: CollectorSettings, *, on_ready: OnReady | None = None, ready_f
     """Serve until SIGTERM or SIGINT; return the exit code. The address goes to `on_ready` and into `ready_file`."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
 
+    noting = ExitStack()
+
     def ready(url: str) -> None:
+        noting.enter_context(noted(url, token_folder(settings)))
         _log.info("the collector listens on %s, its ledger is %s", url, settings.ledger.directory)
         if ready_file:
             ready_file.write_text(url, encoding="utf-8")
         if on_ready:
             on_ready(url)
 
-    with _open(settings, WallClock()) as ledger:
+    with noting, _open(settings, WallClock()) as ledger:
         server = _server(settings, ledger, WallClock(), ready)
         try:
             server.run()
@@ -74,7 +82,8 @@ def running(settings: CollectorSettings, *, clock: Clock | None = None) -> Itera
             while not ready.wait(0.05):
                 if not thread.is_alive():
                     raise _cannot_listen(settings)
-            yield found[0]
+            with noted(found[0], token_folder(settings)):
+                yield found[0]
         finally:
             server.should_exit = True
             thread.join()
@@ -136,6 +145,7 @@ def _server(settings: CollectorSettings, ledger: Ledger, clock: Clock, on_ready:
         lifespan="on",
         ws="none",
         server_header=False,
+        proxy_headers=False,  # who asks is who is connected, whatever a header says
     )
     return _Server(config, on_ready)
 
@@ -145,12 +155,16 @@ def _application(settings: CollectorSettings, ledger: Ledger, clock: Clock) -> S
     rater = Rater(ledger)
     commit = GroupCommit(ledger, settings.ingest, metrics.committed)
     signing = _signing(settings, ledger)
-    services = Services(ledger, commit, rater, Figures(ledger, rater, clock), metrics, clock)
+    gate = _gate(settings, ledger, clock)
+    services = Services(ledger, commit, rater, Figures(ledger, rater, clock), metrics, clock, gate)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         commit.start()
-        tasks = [asyncio.create_task(checkpoint_when_idle(ledger, settings.ledger.checkpoint_idle_s))]
+        tasks = [
+            asyncio.create_task(checkpoint_when_idle(ledger, settings.ledger.checkpoint_idle_s)),
+            asyncio.create_task(tell_refusals(gate.flush)),
+        ]
         if signing:
             tasks.append(asyncio.create_task(sign_heads(signing, settings.audit.every_s)))
         try:
@@ -161,8 +175,20 @@ def _application(settings: CollectorSettings, ledger: Ledger, clock: Clock) -> S
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
             await commit.stop()
+            await asyncio.to_thread(gate.flush)
 
     return build(services, lifespan)
+
+
+def _gate(settings: CollectorSettings, ledger: Ledger, clock: Clock) -> Gate:
+    book = TokenBook(ledger)
+    take_over(book, token_folder(settings), ledger.now_us())
+    return Gate(ledger, book, clock, settings.access, settings.limits, loopback=is_loopback(settings.server.host))
+
+
+def token_folder(settings: CollectorSettings) -> Path:
+    """Return where the collector's token files are."""
+    return settings.access.directory or settings.ledger.directory / "access"
 
 
 def _signing(settings: CollectorSettings, ledger: Ledger) -> Callable[[], object] | None:
@@ -182,6 +208,16 @@ async def sign_heads(sign: Callable[[], object], every_s: float) -> None:
         except (AuditError, LedgerError) as error:
             _log.error("the audit log has no new checkpoint: %s", error)
         await asyncio.sleep(every_s)
+
+
+async def tell_refusals(flush: Callable[[], object]) -> None:
+    """Record now and then what was refused again and again."""
+    while True:
+        await asyncio.sleep(TELL_S)
+        try:
+            await asyncio.to_thread(flush)
+        except LedgerError as error:
+            _log.error("refusals could not be recorded: %s", error)
 
 
 class Folding(Protocol):

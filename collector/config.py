@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -56,6 +56,30 @@ class BillingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     grace_hours: Annotated[int, Meta(ge=0, le=MAX_GRACE_HOURS)] | None = None  # a new ledger has none
 
 
+class AccessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[access]: where token files lie, and what needs no token.
+
+    The folder (by default `access` beside the ledger) has admin.token, join.token and viewer.token: those that are
+    there are taken over at the start, and a new ledger gets the first two. On an address that is not loopback
+    everything needs a token, whatever `anonymous` says.
+    """
+
+    directory: Path | None = None
+    anonymous: Literal["viewer", "none"] = "viewer"  # of who asks on this very machine, without a token
+    open_metrics: bool | None = None  # /metrics without a token; by default on loopback only
+
+
+class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[limits]: how often one identity (without one, one address) may ask; strangers: those who have no valid token."""
+
+    requests_per_second: Annotated[float, Meta(gt=0)] = 50.0
+    requests_burst: Annotated[int, Meta(ge=1)] = 1_000
+    batches_per_second: Annotated[float, Meta(gt=0)] = 100.0  # of one agent
+    batches_burst: Annotated[int, Meta(ge=1)] = 2_000
+    strangers_per_second: Annotated[float, Meta(gt=0)] = 1.0
+    strangers_burst: Annotated[int, Meta(ge=1)] = 100
+
+
 class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The collector's whole configuration."""
 
@@ -64,3 +88,5 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     ingest: IngestSettings = IngestSettings()
     audit: AuditSettings = AuditSettings()
     billing: BillingSettings = BillingSettings()
+    access: AccessSettings = AccessSettings()
+    limits: LimitSettings = LimitSettings()

@@ -24,6 +24,7 @@ from gpuledger.cli import (
     reports,
     services,
     shares,
+    token,
     waste,
     welcome,
 )
@@ -46,6 +47,7 @@ GROUPS: Final = (
     adjustments,
     export,
     audit,
+    token,
 )
 
 
