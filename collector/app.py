@@ -19,6 +19,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from collector.access.gate import Gate, is_loopback
+from collector.access.oidc import Oidc
 from collector.access.start import take_over
 from collector.access.tokens import TokenBook
 from collector.api.application import build
@@ -183,7 +184,9 @@ def _application(settings: CollectorSettings, ledger: Ledger, clock: Clock) -> S
 def _gate(settings: CollectorSettings, ledger: Ledger, clock: Clock) -> Gate:
     book = TokenBook(ledger)
     take_over(book, token_folder(settings), ledger.now_us())
-    return Gate(ledger, book, clock, settings.access, settings.limits, loopback=is_loopback(settings.server.host))
+    other = Oidc(settings.oidc) if settings.oidc.issuer else None
+    loopback = is_loopback(settings.server.host)
+    return Gate(ledger, book, clock, settings.access, settings.limits, loopback=loopback, other=other)
 
 
 def token_folder(settings: CollectorSettings) -> Path:

@@ -69,6 +69,27 @@ class AccessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     open_metrics: bool | None = None  # /metrics without a token; by default on loopback only
 
 
+class OidcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[oidc]: an issuer whose signed tokens are taken beside our own; without `issuer` there is none.
+
+    `roles` says which value of the claim means which role, `teams` which means which owner (absent: the value is one).
+    A path such as realm_access.roles goes into a claim.
+    """
+
+    issuer: str = ""
+    audience: str = ""
+    jwks_file: Path | None = None  # the issuer's keys; without it they are read from the issuer's address
+    role_claim: str = "roles"
+    roles: dict[str, str] = {}
+    teams_claim: str = "teams"
+    teams: dict[str, str] = {}
+    name_claim: str = "email"  # who it is in the audit log; where it is absent, `sub`
+    leeway_s: Annotated[int, Meta(ge=0, le=300)] = 30  # how far clocks may lie apart
+    timeout_s: Annotated[float, Meta(gt=0, le=60)] = 5.0
+    refresh_s: Annotated[int, Meta(ge=1, le=86_400)] = 3_600
+    cooldown_s: Annotated[int, Meta(ge=0, le=3_600)] = 60  # least time between two questions to the issuer
+
+
 class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[limits]: how often one identity (without one, one address) may ask; strangers: those who have no valid token."""
 
@@ -89,4 +110,5 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     audit: AuditSettings = AuditSettings()
     billing: BillingSettings = BillingSettings()
     access: AccessSettings = AccessSettings()
+    oidc: OidcSettings = OidcSettings()
     limits: LimitSettings = LimitSettings()

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from collector.access.oidc import IssuerError
 from collector.access.refusals import EnrolmentError, NotAllowedError, NotKnownError, TooOftenError
 from collector.commit import RETRY_AFTER_S, OverloadError
 from collector.ledger.intake import BatchResult
@@ -35,6 +36,7 @@ _WIRE_STATUS: Final = {"too_large": 413, "conflict": 409}  # any other code is 4
 _STATUS: Final[tuple[tuple[type[GpuLedgerError], int, str], ...]] = (
     (NotKnownError, 401, "unauthorized"),
     (NotAllowedError, 403, "forbidden"),
+    (IssuerError, 503, "issuer"),
     (TooOftenError, 429, "too_often"),
     (EnrolmentError, 409, "enrolment"),
     (OverloadError, 503, "overload"),

@@ -47,6 +47,7 @@ class Route(NamedTuple):
     parameters: tuple[Parameter, ...] = ()
     refusals: tuple[int, ...] = ()
     needs: Right = Right.ADMINISTER
+    takes: type[msgspec.Struct] | None = None  # what a JSON body says
 
 
 def routes() -> Iterator[Route]:
@@ -101,12 +102,12 @@ def routes() -> Iterator[Route]:
     )  # fmt: skip
     yield Route(
         "POST", "/v1/periods", "close a billing period", handlers.close,
-        CloseReport, body_types=(JSON,), refusals=(400, 409, 413, 503), needs=Right.BILL,
+        CloseReport, body_types=(JSON,), refusals=(400, 409, 413, 503), needs=Right.BILL, takes=handlers.CloseRequest,
     )  # fmt: skip
     for change in CHANGES:
         yield Route(
             "POST", change.path, change.means, partial(handlers.change, asked=change),
-            change.answer, body_types=(JSON,), refusals=(400, 409, 413, 503), needs=change.needs,
+            change.answer, body_types=(JSON,), refusals=(400, 409, 413, 503), needs=change.needs, takes=change.takes,
         )  # fmt: skip
     for asked in QUESTIONS:
         yield Route(
@@ -120,15 +121,15 @@ def routes() -> Iterator[Route]:
     )
     yield Route(
         "POST", "/v1/tokens", "make a token", access.create,
-        access.NewToken, body_types=(JSON,), refusals=(400, 413, 503), needs=Right.ADMINISTER,
+        access.NewToken, body_types=(JSON,), refusals=(400, 413, 503), needs=Right.ADMINISTER, takes=access.TokenRequest,
     )  # fmt: skip
     yield Route(
         "POST", "/v1/tokens/{number}/revocation", "end a token for ever", access.revoke,
-        access.TokenRow, body_types=(JSON,), refusals=(400, 413, 503), needs=Right.ADMINISTER,
+        access.TokenRow, body_types=(JSON,), refusals=(400, 413, 503), needs=Right.ADMINISTER, takes=access.RevocationRequest,
     )  # fmt: skip
     yield Route(
         "POST", "/v1/agents", "register the token that a new agent made for itself", access.enrol,
-        access.Enrolled, body_types=(JSON,), refusals=(400, 409, 413, 503), needs=Right.ENROL,
+        access.Enrolled, body_types=(JSON,), refusals=(400, 409, 413, 503), needs=Right.ENROL, takes=access.EnrolmentRequest,
     )  # fmt: skip
     yield Route("GET", "/healthz", "whether the process is alive", handlers.health, Health, needs=Right.NOTHING)
     yield Route(
