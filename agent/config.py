@@ -61,6 +61,9 @@ class CollectorSection(msgspec.Struct, frozen=True):
     url: str = DEFAULT_URL
     token_file: Path | None = None
     join_token_file: Path | None = None  # default: that of a collector that the same user runs on this machine
+    ca_file: Path | None = None  # whose certificates are trusted; by default as the system has it
+    certificate_file: Path | None = None  # of this agent, for collectors that ask for one
+    key_file: Path | None = None
     timeout_s: _Seconds = 10.0
 
 

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from agent.config import AgentSettings
-from gpuledger.client import JSON, BatchReceipt, CollectorClient
+from gpuledger.client import JSON, BatchReceipt, ClientTls, CollectorClient
 from gpuledger.errors import ConfigError, DeliveryError, TerminalDeliveryError
 from gpuledger.tokens import JOIN, left_here, read_token, write_token
 
@@ -71,7 +71,8 @@ class EnrolledCollector:
 
     def _connect(self, token: str | None) -> CollectorClient:
         collector = self._settings.collector
-        return CollectorClient(collector.url, token=token, timeout_s=collector.timeout_s)
+        tls = ClientTls(collector.ca_file, collector.certificate_file, collector.key_file)
+        return CollectorClient(collector.url, token=token, timeout_s=collector.timeout_s, tls=tls)
 
 
 def join_token(settings: AgentSettings) -> str | None:

@@ -7,17 +7,19 @@ import contextlib
 import logging
 import signal
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import uvicorn
 from starlette.applications import Starlette
 
+from collector.access.certificates import CertifiedProtocol
 from collector.access.gate import Gate, is_loopback
 from collector.access.oidc import Oidc
 from collector.access.start import take_over
@@ -28,11 +30,11 @@ from collector.api.services import Figures, Rater, Services
 from collector.audit.heads import make_checkpoint
 from collector.audit.keys import load_private
 from collector.commit import GroupCommit
-from collector.config import CollectorSettings
+from collector.config import CollectorSettings, TlsSettings
 from collector.ledger.calendar import CalendarChange
 from collector.ledger.store import Ledger, LedgerOptions
 from gpuledger.clock import Clock, WallClock
-from gpuledger.errors import AuditError, LedgerError
+from gpuledger.errors import AuditError, ConfigError, LedgerError
 from gpuledger.tokens import noted
 
 GRACE_S: Final = 20
@@ -122,7 +124,8 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         for server in self.servers:
             host, port = server.sockets[0].getsockname()[:2]
-            self._on_ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+            scheme = "https" if self.config.is_ssl else "http"
+            self._on_ready(f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}")
             return
 
 
@@ -137,6 +140,7 @@ def _open(settings: CollectorSettings, clock: Clock) -> Iterator[Ledger]:
 def _server(settings: CollectorSettings, ledger: Ledger, clock: Clock, on_ready: OnReady) -> _Server:
     config = uvicorn.Config(
         _application(settings, ledger, clock),
+        **_tls(settings.tls),
         host=settings.server.host,
         port=settings.server.port,
         timeout_keep_alive=settings.server.keep_alive_s,
@@ -148,7 +152,24 @@ def _server(settings: CollectorSettings, ledger: Ledger, clock: Clock, on_ready:
         server_header=False,
         proxy_headers=False,  # who asks is who is connected, whatever a header says
     )
+    try:
+        config.load()
+    except (OSError, ValueError) as error:  # ssl's errors are OSErrors
+        raise ConfigError(
+            f"[tls] the certificate, the key or the client CA cannot be used: {error}", hint="give PEM files that match"
+        ) from error
     return _Server(config, on_ready)
+
+
+def _tls(tls: TlsSettings) -> dict[str, Any]:
+    """Return how uvicorn serves TLS; nothing where there is no certificate."""
+    if tls.certificate is None:
+        return {}
+    served: dict[str, Any] = {"ssl_certfile": str(tls.certificate), "ssl_keyfile": str(tls.key)}
+    if tls.client_ca is None:
+        return served
+    mutual = {"ssl_ca_certs": str(tls.client_ca), "ssl_cert_reqs": ssl.CERT_REQUIRED, "http": CertifiedProtocol}
+    return served | mutual
 
 
 def _application(settings: CollectorSettings, ledger: Ledger, clock: Clock) -> Starlette:
@@ -186,7 +207,8 @@ def _gate(settings: CollectorSettings, ledger: Ledger, clock: Clock) -> Gate:
     take_over(book, token_folder(settings), ledger.now_us())
     other = Oidc(settings.oidc) if settings.oidc.issuer else None
     loopback = is_loopback(settings.server.host)
-    return Gate(ledger, book, clock, settings.access, settings.limits, loopback=loopback, other=other)
+    bind = settings.tls.bind_agents
+    return Gate(ledger, book, clock, settings.access, settings.limits, loopback=loopback, other=other, bind_agents=bind)
 
 
 def token_folder(settings: CollectorSettings) -> Path:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from collector.ledger.calendar import MAX_GRACE_HOURS
+from gpuledger.errors import ConfigError
 
 MIB = 1024 * 1024
 
@@ -69,6 +70,27 @@ class AccessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     open_metrics: bool | None = None  # /metrics without a token; by default on loopback only
 
 
+class TlsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[tls]: the server's certificate and key (PEM). With a client CA nobody connects without a certificate of it.
+
+    `bind_agents`: an agent's certificate has the agent's name as its common name; its token is good with that only.
+    """
+
+    certificate: Path | None = None
+    key: Path | None = None
+    client_ca: Path | None = None
+    bind_agents: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError on settings that would leave open what they seem to close."""
+        if (self.certificate is None) != (self.key is None):
+            raise ConfigError("[tls] has a certificate or a key, and needs both", hint="give certificate and key")
+        if self.client_ca and not self.certificate:
+            raise ConfigError("[tls] client_ca without a certificate", hint="give certificate and key, too")
+        if self.bind_agents and not self.client_ca:
+            raise ConfigError("[tls] bind_agents without client_ca", hint="say whose certificates agents have")
+
+
 class OidcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[oidc]: an issuer whose signed tokens are taken beside our own; without `issuer` there is none.
 
@@ -110,5 +132,6 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     audit: AuditSettings = AuditSettings()
     billing: BillingSettings = BillingSettings()
     access: AccessSettings = AccessSettings()
+    tls: TlsSettings = TlsSettings()
     oidc: OidcSettings = OidcSettings()
     limits: LimitSettings = LimitSettings()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from typing import Final
 
 import polars as pl
@@ -13,7 +14,7 @@ from dashboards.data import ANSWER_TTL_S, TIMEOUT_S, collector_url
 from dashboards.sign_in import token
 from gpuledger.accounting.periods import Period, iso
 from gpuledger.accounting.units import US_PER_HOUR
-from gpuledger.client import CollectorClient
+from gpuledger.client import ClientTls, CollectorClient
 
 ARROW: Final = "application/vnd.apache.arrow.stream"
 PART_LINES: Final = 100_000
@@ -29,7 +30,7 @@ def bill_lines(period: Period, until_us: int, as_of: str) -> pl.DataFrame:
 
 @st.cache_data(ttl=ANSWER_TTL_S, show_spinner="Reading the ledger …", max_entries=4)
 def _lines(url: str, bearer: str | None, start_us: int, end_us: int, as_of: str) -> pl.DataFrame:  # noqa: ARG001 - a cache key
-    client = CollectorClient(url, token=bearer, timeout_s=TIMEOUT_S)
+    client = CollectorClient(url, token=bearer, timeout_s=TIMEOUT_S, tls=ClientTls.of_environment(os.environ))
     found: list[pl.DataFrame] = []
     at_us, hours = start_us, 1
     try:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import streamlit as st
 
 from dashboards.sign_in import token
-from gpuledger.client import DEFAULT_URL, CollectorClient
+from gpuledger.client import DEFAULT_URL, ClientTls, CollectorClient
 
 Document = dict[str, Any]
 STATUS_TTL_S: Final = 5
@@ -53,7 +53,7 @@ def _answer(
 
 
 def _get(url: str, bearer: str | None, name: str, params: Mapping[str, str]) -> Document:
-    client = CollectorClient(url, token=bearer, timeout_s=TIMEOUT_S)
+    client = CollectorClient(url, token=bearer, timeout_s=TIMEOUT_S, tls=ClientTls.of_environment(os.environ))
     try:
         document: Document = client.get_json(f"/v1/{name}", params)
     finally:

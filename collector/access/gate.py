@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from collector.access.certificates import certified
 from collector.access.identity import ANONYMOUS, Identity, show_nodes
 from collector.access.limits import Buckets
 from collector.access.refusals import NotAllowedError, NotKnownError, TooOftenError
@@ -62,8 +63,10 @@ class Gate:
         *,
         loopback: bool,
         other: Other | None = None,
+        bind_agents: bool = False,
     ) -> None:
         self.book = book
+        self._bind_agents = bind_agents
         self._clock = clock
         self._other = other
         self._anonymous = loopback and settings.anonymous == "viewer"
@@ -85,6 +88,14 @@ class Gate:
 
         return handle
 
+    def require_certificate(self, request: Request, agent: str) -> None:
+        """Raise NotAllowedError where agents are bound to certificates, and this is not that of `agent`."""
+        if self._bind_agents and certified(request) != agent:
+            raise NotAllowedError(
+                f"this certificate is not that of agent {agent}",
+                hint="its common name has to be the agent's name: [agent] name, else the node's",
+            )
+
     def flush(self) -> None:
         """Record what was counted so far."""
         self._refusals.flush()
@@ -99,6 +110,8 @@ class Gate:
             await self._deny(request, asked, error)
             raise
         self._limit(request, identity, asked)
+        if identity.agent:
+            self.require_certificate(request, identity.agent)
         if not identity.may(asked.needs):
             await self._refuse(identity, asked)
         if asked.needs in _WATCHED and identity is not ANONYMOUS and not identity.bound:

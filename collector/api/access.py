@@ -149,6 +149,7 @@ def enrol(services: Services) -> Handler:
     async def handle(request: Request) -> Response:
         asked = parse_request(await body_of(request, MAX_REQUEST_BYTES), EnrolmentRequest, ENROL)
         agent, digest = _agent(asked)
+        services.gate.require_certificate(request, agent)
         made = await run_in_threadpool(services.gate.book.enrol, identity_of(request), agent, digest)
         return Response(msgspec.json.encode(Enrolled(agent, made.id)), media_type=JSON)
 

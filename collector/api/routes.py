@@ -121,15 +121,18 @@ def routes() -> Iterator[Route]:
     )
     yield Route(
         "POST", "/v1/tokens", "make a token", access.create,
-        access.NewToken, body_types=(JSON,), refusals=(400, 413, 503), needs=Right.ADMINISTER, takes=access.TokenRequest,
+        access.NewToken, body_types=(JSON,), refusals=(400, 413, 503), needs=Right.ADMINISTER,
+        takes=access.TokenRequest,
     )  # fmt: skip
     yield Route(
         "POST", "/v1/tokens/{number}/revocation", "end a token for ever", access.revoke,
-        access.TokenRow, body_types=(JSON,), refusals=(400, 413, 503), needs=Right.ADMINISTER, takes=access.RevocationRequest,
+        access.TokenRow, body_types=(JSON,), refusals=(400, 413, 503), needs=Right.ADMINISTER,
+        takes=access.RevocationRequest,
     )  # fmt: skip
     yield Route(
         "POST", "/v1/agents", "register the token that a new agent made for itself", access.enrol,
-        access.Enrolled, body_types=(JSON,), refusals=(400, 409, 413, 503), needs=Right.ENROL, takes=access.EnrolmentRequest,
+        access.Enrolled, body_types=(JSON,), refusals=(400, 409, 413, 503), needs=Right.ENROL,
+        takes=access.EnrolmentRequest,
     )  # fmt: skip
     yield Route("GET", "/healthz", "whether the process is alive", handlers.health, Health, needs=Right.NOTHING)
     yield Route(

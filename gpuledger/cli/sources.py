@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ import msgspec
 
 from gpuledger.accounting.periods import Period, month_of, parse_period
 from gpuledger.cli.extras import needs
-from gpuledger.client import DEFAULT_URL, CollectorClient
+from gpuledger.client import DEFAULT_URL, ClientTls, CollectorClient
 from gpuledger.clock import WallClock
 from gpuledger.errors import ConfigError, LedgerError, TransientDeliveryError
 from gpuledger.tokens import find_token
@@ -95,8 +96,9 @@ class HttpSource:
 
     def __init__(self, url: str, token_file: Path | None = None) -> None:
         token = find_token(url, file=token_file)
-        self._client = CollectorClient(url, token=token, timeout_s=READ_TIMEOUT_S)
-        self._patient = CollectorClient(url, token=token, timeout_s=REPLAY_TIMEOUT_S)
+        tls = ClientTls.of_environment(os.environ)
+        self._client = CollectorClient(url, token=token, timeout_s=READ_TIMEOUT_S, tls=tls)
+        self._patient = CollectorClient(url, token=token, timeout_s=REPLAY_TIMEOUT_S, tls=tls)
 
     def query(self, name: str, params: Mapping[str, str]) -> Document:
         """Return the JSON of `GET /v1/<name>`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 import schemathesis
 from hypothesis import HealthCheck
@@ -17,6 +18,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from collector.api.openapi import document
+from collector.api.routes import routes
+from collector.imports.payload import MEDIA_TYPE as JOBS
+from gpuledger.wire import MEDIA_TYPE as BATCH
 from tests.collector.two_teams import Site2, two_teams
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
@@ -28,21 +33,21 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site2]:
         yield found
 
 
-@pytest.fixture(scope="module")
-def api(site: Site2) -> Any:
-    schema = schemathesis.openapi.from_url(f"{site.site.url}/openapi.json")
-    schema.config.generation.update(modes=[GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
-    return schema.exclude(path_regex="verification|as_known")
+@schemathesis.serializer("application/toml", BATCH, JOBS)
+def as_text(_context: Any, value: Any) -> bytes:
+    """Send what was made up as it is: books, batches and job logs are read by code of their own."""
+    return value if isinstance(value, bytes) else str(value).encode(errors="surrogatepass")
 
 
-schema = schemathesis.pytest.from_fixture("api")
+described = schemathesis.openapi.from_dict(msgspec.to_builtins(document(list(routes()), "test")))
+described.config.generation.update(modes=[GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+schema = described.exclude(path="/v1/verification")  # makes a bill again from raw: slow, and asked elsewhere
 
 
-@pytest.mark.parametrize("who", ["admin", "zebra-lead", "nobody"])
 @schema.parametrize()
 @examples(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
-def test_whatever_is_asked_is_answered_as_documented(case: Any, site: Site2, who: str) -> None:
-    """With every right, with few, and without a token."""
-    token = site.tokens.get(who)
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    case.call_and_validate(headers=headers, checks=CHECKS)
+def test_whatever_is_asked_is_answered_as_documented(case: Any, site: Site2) -> None:
+    """With every right, and with few; without a token nothing is read of a request: every endpoint is asked elsewhere."""
+    for who in ("admin", "zebra-lead"):
+        headers = {"Authorization": f"Bearer {site.tokens[who]}"}
+        case.call_and_validate(base_url=site.site.url, headers=headers, checks=CHECKS)
