@@ -61,7 +61,7 @@ class AccessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[access]: where token files lie, and what needs no token.
 
     The folder (by default `access` beside the ledger) has admin.token, join.token and viewer.token: those that are
-    there are taken over at the start, and a new ledger gets the first two. On an address that is not loopback
+    there are taken over at the start, and a new ledger gets those that are not. On an address that is not loopback
     everything needs a token, whatever `anonymous` says.
     """
 

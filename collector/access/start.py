@@ -17,12 +17,13 @@ from gpuledger.tokens import ADMIN, JOIN, SUFFIX, read_token, write_token
 VIEWER: Final = "viewer"
 FIRST_USES: Final = 1_000
 FIRST_DAYS: Final = 90
-_WRITTEN: Final = (ADMIN, JOIN)
 _log: Final = logging.getLogger(__name__)
 
 
 def take_over(book: TokenBook, directory: Path, now_us: int) -> None:
     """Let the token files of a folder be tokens of the ledger; write the first ones where it has none at all.
+
+    One is for the administrator, one for agents to join with, and one for pages and Prometheus to read with.
 
     A file whose token the ledger does not know is a token from now on, in the place of the one that had its name.
     Raises ConfigError where a file has no token, or one that was revoked.
@@ -33,7 +34,7 @@ def take_over(book: TokenBook, directory: Path, now_us: int) -> None:
             path = directory / f"{name}{SUFFIX}"
             if path.is_file():
                 _take(book, path, wanted, now_us)
-            elif new and name in _WRITTEN:
+            elif new:
                 _write(book, path, wanted)
 
 

@@ -72,7 +72,7 @@ HISTORY: Final = (
     Did("/v1/adjustments", f'{{"owner":"vision","amount":"1","currency":"EUR",{WHO}}}', ("adjustment.add",)),
     Did("/v1/adjustments/{number}/withdrawal", f"{{{WHO}}}", ("adjustment.withdraw",)),
     Did("/v1/tokens", '{"role":"finance","name":"fin"}', ("token.create",)),
-    Did("/v1/tokens/{number}/revocation", "{}", ("token.revoke",), JSON, "/v1/tokens/3/revocation"),
+    Did("/v1/tokens/{number}/revocation", "{}", ("token.revoke",), JSON, "/v1/tokens/4/revocation"),
     Did("/v1/agents", ENROL, ("agent.enrol",)),
     Did("/v1/prices", PRICES.replace(AT[1], AT[0]), ("price.import",), TOML),
     Did("/v1/adjustments/price", f'{{"period":"{AT[0]}..{AT[1]}",{WHO}}}', ("adjustment.price",)),

@@ -159,7 +159,7 @@ ASKERS = {
     "zebra-lead": Asker("team-lead", ["acme/plains"]),
     "walrus-lead": Asker("team-lead", [NODES[WALRUS]]),
     "zebra-finance": Asker("finance", [NODES[ZEBRA]]),
-    "viewer": Asker("viewer", ["*"]),
+    "whole-viewer": Asker("viewer", ["*"]),
     "finance": Asker("finance", []),
     "approver": Asker("approver", []),
     "joiner": Asker("join", []),
