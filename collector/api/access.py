@@ -17,6 +17,8 @@ from collector.api.answers import JSON
 from collector.api.bodies import MAX_REQUEST_BYTES, body_of, parse_request
 from collector.api.parameters import bounded
 from collector.api.services import Services
+from collector.ledger.store import Ledger
+from collector.periods.entries import find_node
 from gpuledger.accounting.periods import iso, parse_instant
 from gpuledger.errors import ConfigError
 
@@ -124,9 +126,12 @@ def create(services: Services) -> Handler:
 
     async def handle(request: Request) -> Response:
         asked = parse_request(await body_of(request, MAX_REQUEST_BYTES), TokenRequest, CREATE)
-        now_us = services.clock.now_us()
-        secret, made = await run_in_threadpool(services.gate.book.create, wanted_by(asked, now_us))
-        return Response(msgspec.json.encode(NewToken(secret, row(made, now_us))), media_type=JSON)
+
+        def make() -> NewToken:
+            secret, made = services.gate.book.create(wanted_by(services.ledger, asked))
+            return NewToken(secret, row(made, services.clock.now_us()))
+
+        return Response(msgspec.json.encode(await run_in_threadpool(make)), media_type=JSON)
 
     return handle
 
@@ -156,12 +161,18 @@ def enrol(services: Services) -> Handler:
     return handle
 
 
-def wanted_by(asked: TokenRequest, now_us: int) -> Wanted:
-    """Return what a request asks for. Raises ConfigError where it makes no sense, or has expired already."""
+def wanted_by(ledger: Ledger, asked: TokenRequest) -> Wanted:
+    """Return what a request asks for. Raises ConfigError where it makes no sense, or has expired already.
+
+    Teams are owners of the ledger or what they lie under: a misspelled one would see nothing.
+    """
+    now_us = ledger.now_us()
     expires_us = parse_instant(asked.expires) if asked.expires else None
     if expires_us is not None and expires_us <= now_us:
         raise ConfigError(f"{asked.expires} has passed", hint="name an instant to come, or none")
-    return wanted(asked.role, asked.teams, asked.name, expires_us, asked.uses)
+    with ledger.snapshot() as session:
+        teams = [find_node(session, team) for team in asked.teams]
+    return wanted(asked.role, teams, asked.name, expires_us, asked.uses)
 
 
 def listed(book: TokenBook, now_us: int) -> Tokens:

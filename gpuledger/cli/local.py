@@ -131,9 +131,9 @@ class LocalSource:
 
     def create_token(self, asked: Document) -> Document:
         """Make one."""
-        now_us = self._ledger.now_us()
-        secret, made = TokenBook(self._ledger).create(wanted_by(msgspec.convert(asked, TokenRequest), now_us))
-        return _plain(NewToken(secret, row(made, now_us)))
+        request = msgspec.convert(asked, TokenRequest)
+        secret, made = TokenBook(self._ledger).create(wanted_by(self._ledger, request))
+        return _plain(NewToken(secret, row(made, self._ledger.now_us())))
 
     def revoke_token(self, number: int, why: str) -> Document:
         """End one."""

@@ -196,3 +196,16 @@ def test_a_choice_that_follows_from_everybodys_figures_is_not_for_one_team(site:
     """Shares of idle time tell what others held."""
     refused = site.get("zebra-viewer", f"/v1/chargeback?period={PERIOD}&idle_policy=even")
     assert (refused.status, refused.json["code"]) == (403, "forbidden")
+
+
+def test_a_token_names_owners_that_there_are(site: Site2) -> None:
+    """A team by its own name, what teams lie under, and nothing that is misspelled."""
+
+    def teams(named: str) -> object:
+        made = site.ask("admin", "POST", "/v1/tokens", b'{"role":"viewer","teams":["%s"]}' % named.encode())
+        return made.json["token"]["teams"] if made.status == 200 else made.status
+
+    assert teams(ZEBRA) == [NODES[ZEBRA]]
+    assert teams("acme/ice") == ["acme/ice"]
+    assert teams("acme") == ["acme"]
+    assert teams("acme/i") == teams("zebras") == teams("ice") == teams("platform") == 400

@@ -199,7 +199,7 @@ def test_a_join_token_enrols_as_many_as_it_says(site: Site) -> None:
     "body",
     [
         '{"role":"king"}', '{"role":"viewer"}', '{"role":"viewer","teams":["*","a"]}', '{"role":"admin","teams":["a"]}',
-        '{"role":"agent"}', '{"role":"viewer","teams":["a/b/c/d"]}', '{"role":"viewer","teams":[" "]}',
+        '{"role":"viewer","teams":["acme/nobody"]}', '{"role":"viewer","teams":["platform"]}', '{"role":"agent"}', '{"role":"viewer","teams":["a/b/c/d"]}', '{"role":"viewer","teams":[" "]}',
         '{"role":"finance","uses":3}', '{"role":"join","uses":0}', '{"role":"admin","name":"collector"}',
         '{"role":"admin","name":"a\\u0000b"}', '{"role":"admin","expires":"2020-01-01T00:00:00Z"}',
         '{"role":"admin","role":"viewer"}', '{"role":"admin","uses":1e400}', '{"role":"admin","hidden":1}',
