@@ -171,18 +171,23 @@ SELECT
     c.device_id,
     c.holder_id
 FROM corrections AS c;
+CREATE TEMP TABLE scope_held AS
+SELECT DISTINCT
+    s.device_id,
+    s.holder_id
+FROM held_by_seen AS s;
 CREATE TEMP VIEW devices AS
 SELECT d.* FROM ledger.main.devices AS d
-WHERE d.device_id IN (SELECT s.device_id FROM held_by_seen AS s);
+WHERE d.device_id IN (SELECT s.device_id FROM scope_held AS s);
 CREATE TEMP VIEW device_lives AS
 SELECT l.* FROM ledger.main.device_lives AS l
-WHERE l.device_id IN (SELECT s.device_id FROM held_by_seen AS s);
+WHERE l.device_id IN (SELECT s.device_id FROM scope_held AS s);
 CREATE TEMP VIEW rated_lives AS
 SELECT l.* FROM ledger.main.rated_lives AS l
-WHERE l.device_id IN (SELECT s.device_id FROM held_by_seen AS s);
+WHERE l.device_id IN (SELECT s.device_id FROM scope_held AS s);
 CREATE TEMP VIEW holders AS
 SELECT h.* FROM ledger.main.holders AS h
-WHERE h.holder_id IN (SELECT s.holder_id FROM held_by_seen AS s);
+WHERE h.holder_id IN (SELECT s.holder_id FROM scope_held AS s);
 CREATE TEMP VIEW usage AS
 SELECT u.*
 FROM ledger.main.usage AS u
