@@ -155,6 +155,11 @@ def _check(session: Session, period: Period, now_us: int) -> None:
                 f"{other.label} is closed since {iso(other.closed_us)}",
                 hint="a closed period stays as it is; what is learned later is corrected on the next one",
             )
+        if other.label == period.label:  # the same words in another zone
+            raise PeriodError(
+                f'"{period.label}" is what {iso(other.from_us)}..{iso(other.to_us)} was closed as, and a bill has its name alone',
+                hint=f"write it in UTC: {iso(period.start_us)}..{iso(period.end_us)}",
+            )
     earliest = session.execute("period_earliest_open").to_pylist()[0]["hour_us"]
     if earliest is not None and earliest < period.start_us:
         raise PeriodError(
