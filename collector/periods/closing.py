@@ -157,7 +157,7 @@ def _check(session: Session, period: Period, now_us: int) -> None:
             )
         if other.label == period.label:  # the same words in another zone
             raise PeriodError(
-                f'"{period.label}" is what {iso(other.from_us)}..{iso(other.to_us)} was closed as, and a bill has its name alone',
+                f'{iso(other.from_us)}..{iso(other.to_us)} was closed as "{period.label}": no two bills have one name',
                 hint=f"write it in UTC: {iso(period.start_us)}..{iso(period.end_us)}",
             )
     earliest = session.execute("period_earliest_open").to_pylist()[0]["hour_us"]

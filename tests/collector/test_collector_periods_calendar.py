@@ -117,7 +117,7 @@ def test_the_same_words_in_another_zone_name_one_bill_only(ledger: Ledger) -> No
     close(ledger, hour)
     ledger.change_calendar(CalendarChange(zone="America/New_York"))
     close(ledger, "2026-09-30T21:00Z..2026-10-01T02:00Z")
-    with pytest.raises(PeriodError, match="20:00:00Z..2026-09-30T21:00:00Z was closed as") as raised:
+    with pytest.raises(PeriodError, match=r"20:00:00Z\.\.2026-09-30T21:00:00Z was closed as") as raised:
         close(ledger, hour)
     assert "2026-10-01T02:00:00Z..2026-10-01T03:00:00Z" in raised.value.hint
     close(ledger, raised.value.hint.rpartition(" ")[2])
