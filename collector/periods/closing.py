@@ -21,6 +21,7 @@ from collector.pricing.stored import newest_owners, newest_prices
 from collector.queries.figures import hours, integers, money
 from collector.queries.reconcile import Reconciliation, reconcile
 from collector.rating import rate_dirty
+from gpuledger.accounting.currencies import smallest_cents
 from gpuledger.accounting.periods import Period, iso, month_of, require_hours
 from gpuledger.errors import ConfigError, LedgerError, Terminal
 from gpuledger.zones import find_zone
@@ -259,7 +260,7 @@ def _close(session: Session, order: _Order, totals: dict[str, Any], proven: _Pro
 def _invoice(session: Session, closed: ClosedPeriod, bounds: dict[str, int]) -> list[Invoice]:
     rows = [integers(row) for row in session.execute("invoice_groups", bounds).to_pylist()]
     first = session.execute("invoice_last").to_pylist()[0]["invoice_number"] + 1
-    invoices = make_invoices([Billed(**row) for row in rows], first)
+    invoices = make_invoices([Billed(**row) for row in rows], first, smallest_cents(closed.currency))
     billed = sum(invoice.cost_quanta for invoice in invoices)
     if billed != closed.cost_quanta:
         raise LedgerError(
