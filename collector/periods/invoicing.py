@@ -1,6 +1,6 @@
 """Invoices of a period: who is billed what, in whole cents that sum to the period's total. Pure.
 
-Money is exact in the ledger; a payable amount is whole cents, or whole units of a currency that has no cents. The period's
+Money is exact in the ledger; a payable amount is whole cents, or whole units of a currency that has none. The period's
 total is rounded once, half to even; it is split over invoices, and each invoice's over its lines, by largest remainder:
 nothing is lost to rounding.
 """

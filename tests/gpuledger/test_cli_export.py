@@ -154,6 +154,21 @@ def test_the_page_of_a_month_is_by_the_days_of_the_billing_zone(
     assert export(capsys, "html", *where)["rows"][1]["rows"] == 0
 
 
+def test_a_bill_of_another_zone_is_exported_by_its_time_in_utc(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A month that was closed by the days of UTC is not the one that Berlin calls so: the hint says how to ask for it."""
+    with open_ledger(tmp_path / "ledger") as ledger:
+        fill(ledger)
+        close_period(ledger, parse_period("2026-05"), closed_by="ann", exception="the fleet was new")
+        ledger.change_calendar(CalendarChange("Europe/Berlin", None))
+    where = ["--ledger", str(tmp_path / "ledger"), "--out", str(tmp_path)]
+    assert main(["export", "focus", "--period", "2026-05", *where]) == 2
+    asked = capsys.readouterr().err.partition("ask for ")[2].partition(",")[0]
+    [row] = export(capsys, "focus", "--period", asked, *where)["rows"]
+    assert (row["label"], row["status"]) == ("2026-05", "closed")
+
+
 def test_which_end_of_a_period_is_earlier_the_billing_zone_says(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
