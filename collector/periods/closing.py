@@ -23,6 +23,7 @@ from collector.queries.reconcile import Reconciliation, reconcile
 from collector.rating import rate_dirty
 from gpuledger.accounting.currencies import smallest_cents
 from gpuledger.accounting.periods import Period, iso, month_of, require_hours
+from gpuledger.accounting.rating import METHOD
 from gpuledger.errors import ConfigError, LedgerError, Terminal
 from gpuledger.zones import find_zone
 
@@ -241,6 +242,7 @@ def _close(session: Session, order: _Order, totals: dict[str, Any], proven: _Pro
     session.execute("period_insert", closed._asdict())
     invoices = _invoice(session, closed, bounds)
     sealed = {"digest": closed.digest.decode(), "closed_by": closed.closed_by, "exception": closed.exception}
+    sealed["method"] = METHOD
     record(session, order.at_us, "period.close", closed.label, {**sealed, "invoices": len(invoices)})
     return CloseReport(
         period_id=period_id,
