@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 
 from collector.api.parameters import bounded
+from collector.governance.guarding import guard
 from collector.governance.requests import approve, deny, request_approval, withdraw
 from collector.governance.wanted import Asked as ApprovalRequest
 from collector.ledger.store import Ledger
@@ -99,6 +100,8 @@ def _open(ledger: Ledger, _number: int, asked: DisputeRequest) -> Dispute:
 
 
 def _resolve(ledger: Ledger, number: int, asked: ResolutionRequest) -> Dispute:
+    said = {name: getattr(asked, name) for name in ("decision", "by", "why", "amount", "percent")}
+    guard(ledger, ApprovalRequest(kind="dispute", dispute=str(number), to_owner=asked.to, **said))
     resolve_dispute(ledger, number, **msgspec.structs.asdict(asked))
     return dispute(ledger, id=number)
 
@@ -109,6 +112,7 @@ def _withdraw(ledger: Ledger, number: int, asked: WithdrawalRequest) -> Dispute:
 
 
 def _add(ledger: Ledger, _number: int, asked: AdjustmentRequest) -> Entered:
+    guard(ledger, ApprovalRequest(kind="adjustment", **msgspec.structs.asdict(asked)))
     return entered(ledger, number=add_adjustment(ledger, **msgspec.structs.asdict(asked)))
 
 

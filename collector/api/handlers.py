@@ -20,7 +20,9 @@ from collector.api.problems import problem, refusal, respond
 from collector.api.questions import RULES_CHECK, Question
 from collector.api.services import Services
 from collector.commit import OverloadError
+from collector.governance.guarding import guard, import_prices_by_rule
 from collector.governance.rulebooks import import_rules, read_rules
+from collector.governance.wanted import Asked
 from collector.imports.apply import apply_import
 from collector.imports.payload import decode_import
 from collector.ledger.intake import BatchResult
@@ -102,7 +104,7 @@ def question(services: Services, asked: Question) -> Handler:
 
 def prices(services: Services) -> Handler:
     """Import a price book."""
-    return _book(services, import_prices)
+    return _book(services, import_prices_by_rule)
 
 
 def owners(services: Services) -> Handler:
@@ -202,6 +204,9 @@ def close(services: Services) -> Handler:
     async def handle(request: Request) -> Response:
         asked = parse_close_request(await _body(request, MAX_REQUEST_BYTES))
         period = parse_period(asked.period, services.ledger.calendar.days)
+        if asked.exception:
+            wanted = Asked(kind="exception", by=asked.by, why=asked.exception, period=asked.period)
+            await run_in_threadpool(guard, services.ledger, wanted)
         report = await run_in_threadpool(
             close_period, services.ledger, period, closed_by=asked.by, exception=asked.exception
         )

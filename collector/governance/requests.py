@@ -87,8 +87,9 @@ def approve(ledger: Ledger, approval_id: int, *, by: str, why: str = "") -> None
                 f"{stored.name} does not need another approval in the roles of {by} ({', '.join(sorted(roles))})",
                 hint=f"it needs {in_words(left.needs)}",
             )
+        _record(session, stored, step, ledger.now_us())
         made = _do(ledger, session, after, by) if left.state is State.GRANTED else ""
-        _keep(session, stored, step, made)
+        insert_step(session, stored, step, made)
 
 
 def deny(ledger: Ledger, approval_id: int, *, by: str, why: str) -> None:
@@ -97,7 +98,7 @@ def deny(ledger: Ledger, approval_id: int, *, by: str, why: str) -> None:
     with ledger.transaction() as session:
         stored, now_us = _waiting(ledger, session, approval_id)
         roles = _roles(session, stored, by, "deny")
-        _keep(session, stored, Step(What.DENIED, now_us, by, why, tuple(sorted(roles))))
+        _keep(ledger, session, stored, Step(What.DENIED, now_us, by, why, tuple(sorted(roles))))
 
 
 def withdraw(ledger: Ledger, approval_id: int, *, by: str, why: str) -> None:
@@ -112,10 +113,10 @@ def withdraw(ledger: Ledger, approval_id: int, *, by: str, why: str) -> None:
         stands = standing(stored.request, now_us)
         mine = person(by) == person(stored.request.requested_by)
         if stands.state is State.WAITING and mine:
-            _keep(session, stored, Step(What.WITHDRAWN, now_us, by, why))
+            _keep(ledger, session, stored, Step(What.WITHDRAWN, now_us, by, why))
         elif stands.effect is not None and stands.effect.end_us > now_us:
             roles = () if mine else tuple(sorted(_roles(session, stored, by, "end")))
-            _keep(session, stored, Step(What.ENDED, now_us, by, why, roles))
+            _keep(ledger, session, stored, Step(What.ENDED, now_us, by, why, roles))
         elif stands.state is State.WAITING:
             raise ApprovalError(
                 f"{stored.request.requested_by} asked for {stored.name}, and takes it back",
@@ -135,7 +136,9 @@ def note_expired(session: Session, now_us: int) -> int:
         request = stored.request
         noted = request.steps[-1].what is What.EXPIRED
         if now_us >= request.expires_us and not noted and standing(request, now_us).state is State.EXPIRED:
-            _keep(session, stored, Step(What.EXPIRED, max(now_us, request.steps[-1].at_us), "", "nobody decided it"))
+            step = Step(What.EXPIRED, max(now_us, request.steps[-1].at_us), "", "nobody decided it")
+            insert_step(session, stored, step)
+            _record(session, stored, step, now_us)
             count += 1
     return count
 
@@ -166,6 +169,7 @@ def _ask(ledger: Ledger, session: Session, proposal: Proposal, tried: Tried) -> 
         "rule": decision.outcome.rule,
         "rules": rules.version.number,
         "needs": [each.words for each in needs or ()],
+        "notify": list(decision.outcome.notify),
         "expires": iso(terms.expires_us),
     }
     record(session, now_us, "approval.request", name, said)
@@ -184,13 +188,18 @@ def _do(ledger: Ledger, session: Session, stored: StoredRequest, approved_by: st
     said: dict[str, Value] = {"made": made}
     if effect:
         said |= {"from": iso(effect.start_us), "to": iso(effect.end_us)}
-    record(session, at_us, "approval.grant", stored.name, said)
+    record(session, ledger.now_us(), "approval.grant", stored.name, said)
     return made
 
 
-def _keep(session: Session, stored: StoredRequest, step: Step, made: str = "") -> None:
-    insert_step(session, stored, step, made)
-    record(session, step.at_us, _ACTS[step.what], stored.name, {"by": step.by, "why": step.why})
+def _keep(ledger: Ledger, session: Session, stored: StoredRequest, step: Step) -> None:
+    insert_step(session, stored, step)
+    _record(session, stored, step, ledger.now_us())
+
+
+def _record(session: Session, stored: StoredRequest, step: Step, now_us: int) -> None:
+    """Put a step into the audit log, at the clock's time: what it does may have events in between."""
+    record(session, now_us, _ACTS[step.what], stored.name, {"by": step.by, "why": step.why})
 
 
 def _find(ledger: Ledger, session: Session, approval_id: int) -> tuple[StoredRequest, int]:

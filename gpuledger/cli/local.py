@@ -16,7 +16,9 @@ from collector.api.changes import find_change, parse_request
 from collector.api.parameters import read_parameters
 from collector.api.questions import OWNER_CHECKS, QUESTIONS, RULES_CHECK, Question
 from collector.audit.actor import act_as
+from collector.governance.guarding import guard, import_prices_by_rule
 from collector.governance.rulebooks import import_rules, read_rules
+from collector.governance.wanted import Asked
 from collector.imports.apply import apply_import
 from collector.imports.payload import Applied, JobImport
 from collector.ledger.calendar import CalendarChange
@@ -69,7 +71,7 @@ class LocalSource:
     def import_book(self, kind: str, path: Path) -> Document:
         """Import a price book, an owner mapping, a policy book or a directory of people."""
         content, as_format = read_book(path), _FORMATS[media_type(path)]
-        importing = _IMPORTS[kind]
+        importing = import_prices_by_rule if kind == "prices" else _IMPORTS[kind]
         self._rated = False
         now_us = self._ledger.now_us()
         return _plain(importing(self._ledger, content, as_format, source=path.name, imported_us=now_us))
@@ -115,6 +117,8 @@ class LocalSource:
     def close_period(self, period: str, *, by: str, exception: str) -> Document:
         """Close a billing period."""
         self._rated = False
+        if exception:
+            guard(self._ledger, Asked(kind="exception", by=by, why=exception, period=period))
         return _plain(close_period(self._ledger, self._period(period), closed_by=by, exception=exception))
 
     def change(self, path: str, asked: Document) -> Document:

@@ -186,7 +186,7 @@ def test_an_effect_begins_and_ends_by_itself(site: Site) -> None:
     withdraw(site.ledger, number, by="eve", why="spent elsewhere")
     assert not raises_in_force(site.ledger, "acme/ml", site.ledger.now_us())
     assert raises_in_force(site.ledger, "acme/ml", granted_us), "history stays"
-    assert site.acts()[-3:] == ["approval.grant", "approval.approve", "approval.end"]
+    assert site.acts()[-3:] == ["approval.approve", "approval.grant", "approval.end"]
 
 
 def test_exceptions_are_for_an_owner_and_all_beneath_it(site: Site) -> None:
@@ -212,7 +212,7 @@ def test_an_approved_adjustment_is_entered_with_its_approval(site: Site) -> None
     assert (row.cost, row.owner, row.entered_by) == ("-500.00", "acme/ml/vision", "ann")
     assert row.because.startswith(f"it is late (approval {number})")
     assert approval(site.ledger, id=number).approval.made == f"adjustment {row.adjustment}"
-    assert site.acts()[-3:] == ["adjustment.add", "approval.grant", "approval.approve"]
+    assert site.acts()[-3:] == ["approval.approve", "adjustment.add", "approval.grant"]
 
 
 def test_what_cannot_be_done_any_more_is_not_granted(site: Site) -> None:
