@@ -20,6 +20,7 @@ from collector.ledger.joined import JoinedLedger
 from collector.ledger.store import Ledger
 from collector.periods.entries import EntryError, needed, words
 from collector.rating import rate_dirty
+from gpuledger.accounting.intervals import Interval
 from gpuledger.accounting.periods import iso
 from gpuledger.rules.approving import in_words, may_fill, people, person
 from gpuledger.rules.requests import Request, State, Step, What, demanded, has_approved, standing
@@ -54,7 +55,6 @@ def request_approval(ledger: Ledger, asked: Asked) -> int:
         rate_dirty(ledger)
     tried = try_request(ledger, proposal)
     with ledger.transaction() as session:
-        note_expired(session, ledger.now_us())
         stored = _ask(ledger, session, proposal, tried)
         if not stored.request.requirements and len(stored.request.steps) == 1:
             stored = stored._replace(made=_do(ledger, session, stored, f"rules {newest_rules(session).version.number}"))
@@ -108,7 +108,6 @@ def withdraw(ledger: Ledger, approval_id: int, *, by: str, why: str) -> None:
     """
     by, why = _who_and_why("withdraws", by, why)
     with ledger.transaction() as session:
-        note_expired(session, ledger.now_us())
         stored, now_us = _find(ledger, session, approval_id)
         stands = standing(stored.request, now_us)
         mine = person(by) == person(stored.request.requested_by)
@@ -129,18 +128,26 @@ def withdraw(ledger: Ledger, approval_id: int, *, by: str, why: str) -> None:
             raise _over(stored, now_us)
 
 
-def note_expired(session: Session, now_us: int) -> int:
-    """Record of each request whose time is over that it is; return how many there were. They expire without it too."""
-    count = 0
-    for stored in load_requests(session):
-        request = stored.request
-        noted = request.steps[-1].what is What.EXPIRED
-        if now_us >= request.expires_us and not noted and standing(request, now_us).state is State.EXPIRED:
-            step = Step(What.EXPIRED, max(now_us, request.steps[-1].at_us), "", "nobody decided it")
-            insert_step(session, stored, step)
-            _record(session, stored, step, now_us)
-            count += 1
-    return count
+def note_expired(session: Session, now_us: int, since_us: int = 0) -> int:
+    """Record of each request that nobody decided that its time is over; return how many there were.
+
+    Looks at those whose time ended in `[since_us, now_us]`. They expire without it too.
+    """
+    found = lapsed(session, now_us, since_us)
+    for stored in found:
+        step = Step(What.EXPIRED, max(now_us, stored.request.steps[-1].at_us), "", "nobody decided it")
+        insert_step(session, stored, step)
+        _record(session, stored, step, now_us)
+    return len(found)
+
+
+def lapsed(session: Session, now_us: int, since_us: int = 0) -> list[StoredRequest]:
+    """Return the requests whose time ended in `[since_us, now_us]`, undecided, of which that is not on record."""
+    return [
+        each
+        for each in load_requests(session, expiring=Interval(since_us, now_us + 1))
+        if each.request.steps[-1].what is not What.EXPIRED and standing(each.request, now_us).state is State.EXPIRED
+    ]
 
 
 def _ask(ledger: Ledger, session: Session, proposal: Proposal, tried: Tried) -> StoredRequest:
