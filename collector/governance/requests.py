@@ -241,6 +241,13 @@ def _roles(session: Session, stored: StoredRequest, by: str, does: str) -> froze
             f"{by} asked for {stored.name}, and another person has to {does} it",
             hint=f"it needs {in_words(request.requirements)}; gpuledger approval withdraw takes it back",
         )
+    if stored.kind == "dispute":
+        [dispute] = session.execute("dispute_states", {"dispute_id": stored.wanted.dispute}).to_pylist()
+        if person(by) == person(dispute["opened_by"]):
+            raise ApprovalError(
+                f"{by} opened dispute {stored.wanted.dispute}, and another person has to {does} its decision",
+                hint=f"it needs {in_words(request.requirements)}",
+            )
     roles = roles_of(session, by, stored.owner)
     if not may_fill(request.requirements, roles):
         has = f"the roles {', '.join(sorted(roles))}" if roles else "no role"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from collector.governance.effects import exceptions_in_force, raises_in_force
+from collector.governance.guarding import guard
 from collector.governance.requests import ApprovalError, approve, deny, note_expired, request_approval, withdraw
 from collector.governance.rulebooks import import_rules
 from collector.governance.wanted import KINDS, Asked
@@ -262,11 +263,30 @@ def test_a_dispute_is_decided_by_approval(site: Site) -> None:
     number = site.ask("dispute", dispute=str(dispute), decision="partly", percent="50")
     assert approval(site.ledger, id=number).facts["amount"] == "1.25 EUR"
     assert approval(site.ledger, id=number).approval.owner == "acme/ml/vision"
-    with pytest.raises(EntryError, match="bob opened dispute"):
+    with pytest.raises(ApprovalError, match="bob opened dispute"):
         approve(site.ledger, number, by="bob")
     approve(site.ledger, number, by="zoë  bee")
     [found] = disputes(site.ledger).rows
     assert (found.decision, found.granted, found.decided_by) == ("partly", "1.25", "zoë  bee")
+
+
+def test_what_is_done_directly_goes_by_the_rules_too(site: Site) -> None:
+    """What a rule wants approved is refused with an event, what it allows or none speaks of is not."""
+    asked = Asked(kind="adjustment", by="ann", why="w", owner="vision", amount="-500", currency="EUR")
+    with pytest.raises(ApprovalError, match='rule "large" wants approval of 2 of finance and 1 of lead') as caught:
+        guard(site.ledger, asked)
+    assert caught.value.hint == "ask for it: gpuledger approval request adjustment"
+    close = Asked(kind="exception", by="ann", why="w", period="2026-10")
+    with pytest.raises(ApprovalError, match='rule "rest" wants approval'):
+        guard(site.ledger, close)
+    assert site.acts()[-2:] == ["rules.refuse", "rules.refuse"]
+    assert [row.subject for row in rule_decisions(site.ledger, None, limit=9).rows] == [
+        "exception by ann", "adjustment by ann"
+    ]  # fmt: skip
+    guard(site.ledger, Asked(kind="adjustment", by="ann", why="w", owner="vision", amount="5", currency="EUR"))
+    site.rules('[[approvers]]\nname = "bob"\nroles = ["finance"]\n')
+    guard(site.ledger, asked)
+    assert len(rule_decisions(site.ledger, None, limit=9).rows) == 2
 
 
 def test_what_rules_allow_is_granted_at_once_but_never_money(site: Site) -> None:

@@ -106,7 +106,10 @@ def test_a_price_book_goes_by_request(folder: Path, tmp_path: Path, capsys: pyte
     book = tmp_path / "prices.toml"
     book.write_text('currency = "EUR"\n[[price]]\nmodel = "*"\nrate = "3.00"\n')
     assert "approval request price" in run(capsys, "price", "import", str(book), *where, code=1)
-    assert "2 of finance" in run(capsys, "approval", "request", "price", "--file", str(book), *WHO, *where)
+    asked = run(capsys, "approval", "request", "price", "--file", str(book), *WHO, *where)
+    assert "2 of finance" in asked
+    assert '-rate = "2.50"' in asked
+    assert '+rate = "3.00"' in asked
     run(capsys, "approval", "approve", "1", "--by", "bob", *where)
     assert "It made: prices 2." in run(capsys, "approval", "approve", "1", "--by", "eve", *where)
     assert "prices.toml (approval 1)" in run(capsys, "price", "list", *where)
