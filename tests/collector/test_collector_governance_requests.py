@@ -284,9 +284,14 @@ def test_what_is_done_directly_goes_by_the_rules_too(site: Site) -> None:
         "exception by ann", "adjustment by ann"
     ]  # fmt: skip
     guard(site.ledger, Asked(kind="adjustment", by="ann", why="w", owner="vision", amount="5", currency="EUR"))
-    site.rules('[[approvers]]\nname = "bob"\nroles = ["finance"]\n')
+    approvers = '[[approvers]]\nname = "bob"\nroles = ["finance"]\n'
+    site.rules(approvers)
     guard(site.ledger, asked)
-    assert len(rule_decisions(site.ledger, None, limit=9).rows) == 2
+    site.rules(f'default = "refuse"\n{approvers}')
+    with pytest.raises(ApprovalError, match="no rule allows this"):
+        guard(site.ledger, asked)
+    actions = [row.action for row in rule_decisions(site.ledger, None, limit=9).rows]
+    assert actions == ["refuse", "allow", "allow", "approval", "approval"], "each is on record, for dry runs"
 
 
 def test_what_rules_allow_is_granted_at_once_but_never_money(site: Site) -> None:

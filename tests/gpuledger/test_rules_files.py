@@ -149,6 +149,18 @@ def test_what_is_wrong_is_named(text: str, words: str, hint: str) -> None:
         assert 'rule 1 "r"' in caught.value.message
 
 
+@pytest.mark.parametrize(
+    "key", ["mode", "because", "when.user", "when.user.is", "when.not", "from", "filter.labels", "x"]
+)
+@pytest.mark.parametrize(
+    "deep", [".a" * 2_000 + " = 1", " = " + "[" * 200 + "]" * 200, " = " + "[" * 2_000 + "]" * 2_000]
+)
+def test_what_is_nested_without_end_is_refused(key: str, deep: str) -> None:
+    """Wherever it stands, as any other value that is none."""
+    with pytest.raises(RuleBookError):
+        parse(one(key + deep))
+
+
 def test_bytes_that_are_no_text_are_refused() -> None:
     """Neither other encodings nor a file that nobody wrote by hand."""
     with pytest.raises(RuleBookError, match="line 2: not UTF-8"):
