@@ -102,7 +102,7 @@ def close_period(
     if not closed_by:
         raise ConfigError(f"nobody closes {period.label}", hint='say who does: --by NAME, or "by"')
     with ledger.snapshot() as session:
-        _check(session, period, ledger.now_us())
+        require_closable(session, period, ledger.now_us())
     proven = _prove(ledger, period)  # which takes long, and keeps nobody from writing
     with ledger.alone():
         _rate(ledger, period)
@@ -112,7 +112,7 @@ def close_period(
             proven = _prove(ledger, period)
         with ledger.transaction() as session:
             totals = integers(_one(session, "period_totals", period))
-            _check(session, period, ledger.now_us())
+            require_closable(session, period, ledger.now_us())
             wrong = [*_early(ledger, period), *_unclean(session, period, totals, proven.proof)]
             if wrong and not exception:
                 raise PeriodError(
@@ -149,7 +149,8 @@ def _state(session: Session, period: Period) -> list[dict[str, Any]]:
     return [_one(session, "period_state", period), *session.execute("corrections_state").to_pylist()]
 
 
-def _check(session: Session, period: Period, now_us: int) -> None:
+def require_closable(session: Session, period: Period, now_us: int) -> None:
+    """Raise PeriodError where a period cannot be closed whatever is accepted: it is closed, not over, or not next."""
     closed = closed_periods(session)
     for other in closed:
         if other.from_us < period.end_us and period.start_us < other.to_us:
