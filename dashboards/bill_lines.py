@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from typing import Final
 
 import polars as pl
@@ -10,9 +11,10 @@ import streamlit as st
 
 from analytics.waste import READ
 from dashboards.data import ANSWER_TTL_S, TIMEOUT_S, collector_url
+from dashboards.sign_in import token
 from gpuledger.accounting.periods import Period, iso
 from gpuledger.accounting.units import US_PER_HOUR
-from gpuledger.client import CollectorClient
+from gpuledger.client import ClientTls, CollectorClient
 
 ARROW: Final = "application/vnd.apache.arrow.stream"
 PART_LINES: Final = 100_000
@@ -23,12 +25,12 @@ COLUMNS: Final = (*READ, "active_unknown_us")
 def bill_lines(period: Period, until_us: int, as_of: str) -> pl.DataFrame:
     """Return the charges of `period` that are known until `until_us`; `as_of` names the state of the ledger."""
     end_us = min(period.end_us, -(-until_us // US_PER_HOUR) * US_PER_HOUR)
-    return _lines(collector_url(), period.start_us, max(period.start_us, end_us), as_of)
+    return _lines(collector_url(), token(), period.start_us, max(period.start_us, end_us), as_of)
 
 
 @st.cache_data(ttl=ANSWER_TTL_S, show_spinner="Reading the ledger …", max_entries=4)
-def _lines(url: str, start_us: int, end_us: int, as_of: str) -> pl.DataFrame:  # noqa: ARG001 - a cache key
-    client = CollectorClient(url, timeout_s=TIMEOUT_S)
+def _lines(url: str, bearer: str | None, start_us: int, end_us: int, as_of: str) -> pl.DataFrame:  # noqa: ARG001 - a cache key
+    client = CollectorClient(url, token=bearer, timeout_s=TIMEOUT_S, tls=ClientTls.of_environment(os.environ))
     found: list[pl.DataFrame] = []
     at_us, hours = start_us, 1
     try:

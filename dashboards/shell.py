@@ -7,7 +7,7 @@ from typing import Final
 
 import streamlit as st
 
-from dashboards import address, data, pieces, wording
+from dashboards import address, data, pieces, sign_in, wording
 from dashboards.periods import Choice, choices, choose
 from gpuledger.accounting.periods import parse_instant
 from gpuledger.errors import DeliveryError
@@ -30,6 +30,9 @@ def draw(page: Callable[[data.Document], None]) -> None:
             return
         page(status)
     except DeliveryError as error:
+        if error.status in sign_in.REFUSED:
+            sign_in.ask(error)
+            return
         title = "The collector does not answer" if error.status is None else "The collector could not answer"
         st.html(pieces.empty(title, error.message, f"Next step: {error.hint}" if error.hint else ""))
         if st.button("Try again"):

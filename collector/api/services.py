@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from collector.access.gate import Gate
 from collector.api.metrics import CollectorMetrics, LedgerFigures, ShareFigures, TeamFigures
 from collector.commit import GroupCommit
 from collector.ledger.store import Ledger
@@ -73,6 +74,7 @@ class Services(NamedTuple):
     figures: Figures
     metrics: CollectorMetrics
     clock: Clock
+    gate: Gate
 
 
 def ledger_figures(ledger: Ledger) -> LedgerFigures:

@@ -47,6 +47,12 @@ def add_source(parser: Parser) -> None:
         help=f"a running collector (GPULEDGER_URL, else {DEFAULT_URL})",
     )
     where.add_argument("--ledger", type=Path, metavar="DIR", help="open this ledger; no collector may run on it")
+    parser.add_argument(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help="the token to ask a collector with (GPULEDGER_TOKEN, GPULEDGER_TOKEN_FILE)",
+    )
 
 
 def add_output(parser: Parser) -> None:

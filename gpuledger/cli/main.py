@@ -26,6 +26,7 @@ from gpuledger.cli import (
     rules,
     services,
     shares,
+    token,
     waste,
     welcome,
 )
@@ -50,6 +51,7 @@ GROUPS: Final = (
     approvals,
     export,
     audit,
+    token,
 )
 
 

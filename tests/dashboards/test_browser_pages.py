@@ -13,6 +13,7 @@ from collector.app import running
 from collector.config import CollectorSettings, LedgerSettings, ServerSettings
 from dashboards.navigation import PAGES
 from gpuledger.client import CollectorClient
+from gpuledger.tokens import find_token
 from tests.analytics.ledgers import billed_ledger
 from tests.dashboards.browser import chromium, pages, require_chromium
 
@@ -73,7 +74,7 @@ def test_an_invoice_is_shown_as_it_prints_and_can_be_linked_to(browser: Browser,
 
 def test_the_total_of_chargeback_is_the_collectors(browser: Browser, url: str, collector: str) -> None:
     """By every view that the address asks for, to the cent."""
-    with closing(CollectorClient(collector)) as client:
+    with closing(CollectorClient(collector, token=find_token(collector))) as client:
         period = "2026-05"
         for by, view in (("team", "allocation"), ("model", "usage")):
             told = client.get_json("/v1/chargeback", {"period": period, "by": by, "view": view})

@@ -118,6 +118,10 @@ def test_compose_confines_each_service() -> None:
         assert "no-new-privileges:true" in service["security_opt"]
         assert all(port.startswith("127.0.0.1:") for port in service["ports"])
         for volume in service.get("volumes", []):
+            if isinstance(volume, dict):  # the token files, and nothing else of the collector's volume
+                found = (volume["source"], volume["volume"], volume["read_only"])
+                assert found == ("ledger", {"subpath": "access"}, True)
+                continue
             host = volume.partition(":")[0]
             if host.startswith("."):
                 assert (DOCKER / host).resolve().exists(), host
