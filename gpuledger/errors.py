@@ -17,6 +17,7 @@ GpuLedgerError
 ├── ShareBookError         a share file, or what shares are made from
 ├── ImportFileError        a job log that cannot be read at all
 ├── OutsideError           a bill or a job log that the ledger cannot be held against
+├── AdmissionError         a scheduler's request that cannot be read
 ├── AuditError             an audit log, checkpoint or key that cannot be used
 └── AccessError            whoever asks is not known, or may not
 
@@ -142,6 +143,10 @@ class ImportFileError(GpuLedgerError, Terminal):
 
 class OutsideError(GpuLedgerError, Terminal):
     """A bill or a job log of somebody else that the ledger cannot be held against."""
+
+
+class AdmissionError(GpuLedgerError, Terminal):
+    """What a scheduler asks before it starts work cannot be read."""
 
 
 class AuditError(GpuLedgerError, Terminal):

@@ -14,6 +14,7 @@ class Right(StrEnum):
     WHO = "who"
     DELIVER = "deliver"
     ENROL = "enrol"
+    START = "start"
     READ = "read"
     READ_ALL = "read-all"
     DISPUTE = "dispute"
@@ -30,6 +31,7 @@ class Role(StrEnum):
 
     AGENT = "agent"
     JOIN = "join"
+    SCHEDULER = "scheduler"
     VIEWER = "viewer"
     TEAM_LEAD = "team-lead"
     FINANCE = "finance"
@@ -43,6 +45,7 @@ MEANS: Final[dict[Right, str]] = {
     Right.WHO: "ask who one is here",
     Right.DELIVER: "deliver batches of usage; an agent only its own",
     Right.ENROL: "register the token of a new agent",
+    Right.START: "ask whether work may start, as schedulers do",
     Right.READ: "read figures, bills and devices: of the owner nodes one is bound to, or all",
     Right.READ_ALL: "read what is nobody's in particular: proofs, whole books, shares, status of agents",
     Right.DISPUTE: "dispute what one sees, and withdraw that",
@@ -59,6 +62,7 @@ _READER: Final = {*_ANYONE, Right.READ, Right.READ_ALL, Right.METRICS}
 GRANTS: Final[dict[Role, frozenset[Right]]] = {
     Role.AGENT: frozenset({*_ANYONE, Right.DELIVER}),
     Role.JOIN: frozenset({*_ANYONE, Right.ENROL}),
+    Role.SCHEDULER: frozenset({*_ANYONE, Right.START}),
     Role.VIEWER: frozenset(_READER),
     Role.TEAM_LEAD: frozenset({*_READER, Right.DISPUTE, Right.REQUEST}),
     Role.FINANCE: frozenset(
@@ -70,7 +74,7 @@ GRANTS: Final[dict[Role, frozenset[Right]]] = {
 # What an identity that is bound to owner nodes may do at most: each of these sees its own rows only.
 BOUND: Final = frozenset({*_ANYONE, Right.READ, Right.DISPUTE})
 # Roles that always work for the whole organisation, or for no owner at all.
-UNBOUND: Final = frozenset({Role.AGENT, Role.JOIN, Role.ADMIN})
+UNBOUND: Final = frozenset({Role.AGENT, Role.JOIN, Role.SCHEDULER, Role.ADMIN})
 # Roles that see everything unless they are bound; the others must say so.
 WHOLE_BY_DEFAULT: Final = frozenset({Role.FINANCE, Role.APPROVER, Role.ADMIN})
 

@@ -19,6 +19,7 @@ from collector.api.parameters import (
 )
 from collector.periods.verifying import verify_period
 from collector.queries.adjustments import adjustments
+from collector.queries.admissions import RESULTS, admissions
 from collector.queries.approvals import approval, approvals
 from collector.queries.audit import audit, audit_checkpoints, audit_entries
 from collector.queries.bill import KINDS, bill, bill_table
@@ -116,6 +117,7 @@ AS_KNOWN: Final = Parameter(
 NUMBER: Final = Parameter("number", "the number of an invoice", bounded(1, 2**31 - 1))
 ACT: Final = Parameter("act", "only acts of this name, such as price.import; absent: all", default="")
 ACTOR: Final = Parameter("actor", "only what this one did; absent: all", default="")
+RESULT: Final = Parameter("result", "only what was decided so; absent: all", default="", choices=RESULTS)
 FIRST: Final = Parameter("first", "the sequence to begin with", bounded(0, 2**53 - 1), default="0")
 LIMIT: Final = Parameter("limit", "the most rows to return", bounded(1, MAX_LIMIT), default=str(DEFAULT_LIMIT))
 
@@ -285,6 +287,13 @@ QUESTIONS: Final[tuple[Question, ...]] = (
         "audit/entries", "the audit log as it is kept, for a verifier", audit_entries, (FIRST,), needs=Right.AUDIT
     ),
     Question("audit/checkpoints", "signed heads of the audit log", audit_checkpoints, needs=Right.AUDIT),
+    Question(
+        "admissions",
+        "what schedulers asked before work started, and were told, the newest first",
+        admissions,
+        (ANY_PERIOD, RESULT, LIMIT),
+        needs=Right.READ_ALL,
+    ),
     Question("quarantine", "batches that were refused and kept", quarantine, (LIMIT,), needs=Right.READ_ALL),
 )
 

@@ -25,6 +25,7 @@ from gpuledger.client import BatchReceipt
 from gpuledger.wire import MEDIA_TYPE as BATCH
 
 TEXT = "text/plain"
+FORM = "application/x-www-form-urlencoded"
 BOOKS = ("application/toml", "text/csv")
 
 
@@ -55,6 +56,16 @@ def routes() -> Iterator[Route]:
     yield Route(
         "POST", "/v1/batches", "deliver a batch of usage; answered once it is durable", handlers.batches,
         BatchReceipt, body_types=(BATCH,), refusals=(409, 413, 422, 429, 503), needs=Right.DELIVER,
+    )  # fmt: skip
+    yield Route(
+        "POST", "/v1/admission", "answer an AdmissionReview (admission.k8s.io/v1): may this work start",
+        handlers.admission, body_types=(JSON,), parameters=(handlers.CLUSTER,), refusals=(400, 413),
+        needs=Right.START,
+    )  # fmt: skip
+    yield Route(
+        "POST", "/v1/admission/slurm", "say whether a job may be submitted: the result and a message, in lines",
+        handlers.job_admission, media_types=(TEXT,), body_types=(FORM,), refusals=(400, 413),
+        needs=Right.START,
     )  # fmt: skip
     yield Route(
         "POST", "/v1/prices", "make this file the whole price book", handlers.prices,

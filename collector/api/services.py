@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from collector.access.gate import Gate
 from collector.api.metrics import CollectorMetrics, LedgerFigures, ShareFigures, TeamFigures
 from collector.commit import GroupCommit
+from collector.enforcement.service import Admission
 from collector.ledger.store import Ledger
 from collector.queries.chargeback import ChargebackRow, chargeback
 from collector.queries.quotas import quotas
@@ -75,6 +76,7 @@ class Services(NamedTuple):
     metrics: CollectorMetrics
     clock: Clock
     gate: Gate
+    admission: Admission
 
 
 def ledger_figures(ledger: Ledger) -> LedgerFigures:
