@@ -40,6 +40,7 @@ from collector.queries.owner_trials import owner, try_owner
 from collector.queries.policies import policies
 from collector.queries.quotas import quotas
 from collector.queries.reconcile import reconcile
+from collector.queries.series import series, series_table
 from collector.queries.shares import shares
 from collector.queries.status import status
 from collector.queries.timeline import GRAINS, timeline
@@ -129,6 +130,14 @@ QUESTIONS: Final[tuple[Question, ...]] = (
         rated=True,
     ),
     Question("timeline", "states and costs over time", timeline, (PERIOD, GRAIN, AS_KNOWN), rated=True),
+    Question(
+        "series",
+        "what each group held and cost, step by step: exact and narrow, for forecasts",
+        series,
+        (PERIOD, GROUP, GRAIN),
+        rated=True,
+        table=series_table,
+    ),
     Question("charges", "charges, hour by hour", charges, (PERIOD, DEVICE, LIMIT), rated=True),
     Question("explain", "one charge down to its evidence", explain, (CHARGE,), rated=True),
     Question("bill", "lines of bills, whole, for exports", bill, (PERIOD, KIND), rated=True, table=bill_table),

@@ -1,0 +1,137 @@
+"""What forecasts of a series were worth in its own past: rolling origins, the way that did best, and its errors.
+
+From each origin every way sees what lies before it alone, and is held against what came. The naive way is used unless
+another had a smaller mean absolute error on the same steps. The errors of the way that is used make the intervals
+(split conformal, scaled by horizon): a step, or a sum of steps, lies as far off as forecasts like it did.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from analytics.forecast_ways import NAIVE, Floats, Grain, carry
+
+ORIGINS: Final = 28
+FIRST_ORIGIN_DAYS: Final = 8
+STEP_GROWTH: Final = (0.0, 0.5)  # of the error of a step with its horizon: exponents from none to a random walk's
+SUM_GROWTH: Final = (0.85, 1.0)  # of the error of a sum: levels move, so errors add up rather than cancel out
+_LEAST_FREEDOM: Final = 2.0
+_LEAST_TRIALS: Final = 3
+_GRID: Final = np.concatenate([np.linspace(0.005, 0.495, 99), np.linspace(0.505, 0.995, 99)])
+
+
+class Spread(NamedTuple):
+    """How far what comes lies from what is expected, `horizon` steps ahead: quantiles of scaled errors.
+
+    `tested` is the furthest horizon that was tried on the series; further ones follow from how errors grew up to it.
+    """
+
+    probabilities: Floats
+    offsets: Floats
+    growth: float
+    tested: int
+
+    def at(self, probability: float, horizon: float | Floats) -> Floats:
+        """Return by how much what comes stays below, with this probability, what is expected plus this."""
+        off = float(np.interp(probability, self.probabilities, self.offsets))
+        return np.asarray(off * np.asarray(horizon, dtype=np.float64) ** self.growth)
+
+    def chance_above(self, excess: float, horizon: float) -> float:
+        """Return the chance that what comes is more than what is expected plus `excess`; from 0.005 to 0.995."""
+        scaled = excess / horizon**self.growth
+        return float(1 - np.interp(scaled, self.offsets, self.probabilities))
+
+
+class Trials(NamedTuple):
+    """The way that is used, its mean absolute error by the naive way's, and its spread, by step and by sum."""
+
+    way: str
+    error_ratio: float
+    origins: int
+    steps: Spread
+    sums: Spread
+
+
+def run_trials(values: Floats, horizon: int, grain: Grain) -> Trials | None:
+    """Return what trials on the series say; None where no origin of it has a known step after it."""
+    errors = _errors(values, horizon, grain)
+    if not np.isfinite(errors[NAIVE]).any():
+        return None
+    way, ratio = _choose(errors)
+    found = errors[way]
+    found = found[np.isfinite(found).any(axis=1)]
+    sums = np.where(np.isfinite(found), np.nancumsum(found, axis=1), np.nan)
+    days = len(values) / grain.per_day
+    ahead = horizon / grain.per_day
+    blocks = days - 7
+    return Trials(
+        way,
+        ratio,
+        len(found),
+        _spread(found, STEP_GROWTH, blocks / 7),
+        _spread(sums, SUM_GROWTH, blocks / max(7.0, ahead)),
+    )
+
+
+def _errors(values: Floats, horizon: int, grain: Grain) -> dict[str, Floats]:
+    """Return by way the errors (what came less what was expected) by origin and horizon, NaN where not known."""
+    last = len(values) - 1
+    first = min(FIRST_ORIGIN_DAYS * grain.per_day, last)
+    origins = np.unique(np.linspace(first, last, min(ORIGINS, last - first + 1)).round().astype(int))
+    errors: dict[str, Floats] = {}
+    for row, origin in enumerate(origins):
+        if origin < 1 or not np.isfinite(values[:origin]).any():
+            continue
+        came = values[origin : origin + horizon]
+        for way, expected in carry(values[:origin], len(came), grain).items():
+            table = errors.setdefault(way, np.full((len(origins), horizon), np.nan))
+            table[row, : len(came)] = came - expected
+    return errors or {NAIVE: np.full((1, horizon), np.nan)}
+
+
+def _choose(errors: dict[str, Floats]) -> tuple[str, float]:
+    """Return the way with the least error by the naive way's on the same steps, and that ratio; naive where none is."""
+    by_naive = errors[NAIVE]
+    ratios = {NAIVE: 1.0}
+    for way, found in errors.items():
+        both = np.isfinite(found) & np.isfinite(by_naive)
+        of_naive = float(np.abs(by_naive[both]).sum())
+        if of_naive > 0:
+            ratios[way] = float(np.abs(found[both]).sum()) / of_naive
+    way = min(ratios, key=lambda name: (ratios[name], name != NAIVE))
+    return way, ratios[way]
+
+
+def _spread(errors: Floats, growth: tuple[float, float], freedom: float) -> Spread:
+    """Return the quantiles of errors scaled by how they grow with the horizon.
+
+    Two things widen them, for the past is short: the conformal correction for the count of origins, and Student's t
+    for the count of independent blocks that the origins are worth (`freedom`; origins that overlap are one block).
+    """
+    horizons = np.arange(1, errors.shape[1] + 1, dtype=np.float64)
+    known = np.isfinite(errors).sum(axis=0)
+    exponent = _growth(errors, known, horizons, growth)
+    scaled = errors / horizons**exponent
+    scores = scaled[np.isfinite(scaled)]
+    upper = _GRID > 0.5
+    outer = np.where(upper, _GRID, 1 - _GRID)
+    corrected = np.minimum(1.0, outer * (1 + 1 / len(errors)))
+    quantiles = np.quantile(scores, np.where(upper, corrected, 1 - corrected))
+    widened = stats.t.ppf(outer, max(_LEAST_FREEDOM, freedom)) / stats.norm.ppf(outer)
+    offsets = np.where(upper, np.maximum(quantiles, 0.0), np.minimum(quantiles, 0.0)) * widened
+    return Spread(_GRID, np.maximum.accumulate(offsets), exponent, int(np.flatnonzero(known)[-1]) + 1)
+
+
+def _growth(errors: Floats, known: Floats, horizons: Floats, bounds: tuple[float, float]) -> float:
+    """Return the exponent with which mean absolute errors grow with the horizon, inside its bounds."""
+    enough = known >= _LEAST_TRIALS
+    sizes = np.full(len(horizons), np.nan)
+    sizes[enough] = np.nanmean(np.abs(errors[:, enough]), axis=0)
+    usable = enough & (np.nan_to_num(sizes) > 0)
+    if usable.sum() < _LEAST_TRIALS:
+        return sum(bounds) / 2
+    slope = np.polyfit(np.log(horizons[usable]), np.log(sizes[usable]), 1, w=np.sqrt(known[usable]))[0]
+    return float(np.clip(slope, *bounds))

@@ -1,0 +1,131 @@
+"""The ways to carry a series forward, all at once; the only door to statsmodels.
+
+Each is a plain one, because spend on GPUs moves in steps and plain ways last: the same step of the week before (the
+seasonal naive way), a smoothed level, the level with a weekly rhythm (and a daily one, of hours), and a damped trend.
+How fast a level forgets is not fitted to the next step but chosen by trial at the horizon that is asked for
+(`forecast_trials`). A fixed speed of exponential smoothing is Polars' `ewm_mean`, which also takes unknown steps.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Final, NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+NAIVE: Final = "seasonal naive"
+COMBINED: Final = "mean of all ways"
+TREND: Final = "damped trend"
+HALF_LIVES_DAYS: Final = (1, 4, 14)
+LEAST_WEEKS: Final = 2  # of a series, to tell a rhythm from chance
+_TREND: Final = {"smoothing_level": 0.3, "smoothing_trend": 0.1, "damping_trend": 0.98}
+_QUICK: Final = {"inner_iter": 1, "outer_iter": 0}
+
+
+class Grain(NamedTuple):
+    """The length of a step: how many make a day, and the lengths of the rhythms in steps, the week last."""
+
+    name: str
+    per_day: int
+    seasons: tuple[int, ...]
+
+    @property
+    def week(self) -> int:
+        """Return how many steps make a week."""
+        return 7 * self.per_day
+
+
+DAY: Final = Grain("day", 1, (7,))
+HOUR: Final = Grain("hour", 24, (24, 168))
+GRAINS: Final = {grain.name: grain for grain in (DAY, HOUR)}
+
+
+def carry(values: Floats, horizon: int, grain: Grain) -> dict[str, Floats]:
+    """Return the `horizon` steps after `values` (NaN: not known; the last one is the newest) by each way that can.
+
+    A series that never was below zero stays so. At least one value has to be known.
+    """
+    found = {NAIVE: naive(values, horizon, grain.week)}
+    for half_life in HALF_LIVES_DAYS:
+        level = _level(values, half_life * grain.per_day)
+        found[f"level, half-life {half_life} d"] = np.full(horizon, level)
+    if np.isfinite(values).sum() > LEAST_WEEKS * grain.week:
+        found |= _with_rhythm(values, horizon, grain)
+    found[COMBINED] = np.mean([each for name, each in found.items() if name != NAIVE], axis=0)
+    if np.nanmin(values) >= 0:
+        return {name: np.maximum(each, 0.0) for name, each in found.items()}
+    return found
+
+
+def naive(values: Floats, horizon: int, season: int) -> Floats:
+    """Return the newest season again and again; of a step that is not known in it, the one a season earlier."""
+    newest = np.full(season, np.nan)
+    for end in range(len(values), 0, -season):
+        part = values[max(0, end - season) : end]
+        padded = np.concatenate([np.full(season - len(part), np.nan), part])
+        newest = np.where(np.isnan(newest), padded, newest)
+        if not np.isnan(newest).any():
+            break
+    return np.resize(np.where(np.isnan(newest), np.nanmean(values), newest), horizon)
+
+
+def fill(values: Floats, season: int) -> Floats:
+    """Return the series with each unknown step as the mean of the nearest known ones in its place of the season.
+
+    A rhythm is found in whole series only; what is filled in is never scored.
+    """
+    unknown = np.flatnonzero(np.isnan(values))
+    if not len(unknown):
+        return values
+    filled, mean = values.copy(), np.nanmean(values)
+    for at in unknown:
+        same = values[at % season :: season]
+        known = np.flatnonzero(np.isfinite(same))
+        nearest = known[np.argsort(np.abs(known - at // season), kind="stable")[:2]]
+        filled[at] = same[nearest].mean() if len(nearest) else mean
+    return filled
+
+
+def rhythm(values: Floats, grain: Grain) -> Floats:
+    """Return the seasonal part of a whole series (STL, MSTL): each rhythm as it was lately, around zero."""
+    from statsmodels.tsa.seasonal import MSTL, STL  # noqa: PLC0415 - it takes seconds to import
+
+    if len(grain.seasons) == 1:
+        fitted = STL(values, period=grain.week, seasonal=13, seasonal_deg=0).fit(**_QUICK)
+        return np.asarray(fitted.seasonal, dtype=np.float64)
+    jumps = {"seasonal_jump": 5, "trend_jump": grain.per_day, "low_pass_jump": grain.per_day}
+    several = MSTL(
+        values, periods=grain.seasons, windows=(11, 13), iterate=1, stl_kwargs={"seasonal_deg": 0, **jumps, **_QUICK}
+    )
+    return np.asarray(several.fit().seasonal, dtype=np.float64).sum(axis=1)
+
+
+def _with_rhythm(values: Floats, horizon: int, grain: Grain) -> dict[str, Floats]:
+    seasonal = rhythm(fill(values, grain.week), grain)
+    rest = values - seasonal
+    coming = np.resize(seasonal[-grain.week :], horizon)
+    found = {
+        f"rhythm, half-life {half_life} d": _level(rest, half_life * grain.per_day) + coming
+        for half_life in HALF_LIVES_DAYS
+    }
+    if grain is DAY:
+        found[TREND] = _trend(fill(rest, grain.week), horizon) + coming
+    return found
+
+
+def _level(values: Floats, half_life: int) -> float:
+    """Return the exponentially weighted mean: half the weight for each half-life back; unknown steps weigh nothing."""
+    smoothed = pl.Series(values).fill_nan(None).ewm_mean(half_life=half_life, adjust=True)
+    return float(smoothed.fill_null(strategy="forward")[-1])
+
+
+def _trend(values: Floats, horizon: int) -> Floats:
+    from statsmodels.tsa.holtwinters import Holt  # noqa: PLC0415 - it takes seconds to import
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # speeds that are given are not fitted, which it warns of
+        fitted = Holt(values, damped_trend=True, initialization_method="heuristic").fit(**_TREND, optimized=False)
+        return np.asarray(fitted.forecast(horizon), dtype=np.float64)
