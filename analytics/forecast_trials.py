@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from scipy import stats
 
-from analytics.forecast_ways import NAIVE, Floats, Grain, carry
+from analytics.drift_samples import Floats, Integers
+from analytics.forecast_ways import NAIVE, Grain, carry
 
 ORIGINS: Final = 28
 FIRST_ORIGIN_DAYS: Final = 8
@@ -125,7 +126,7 @@ def _spread(errors: Floats, growth: tuple[float, float], freedom: float) -> Spre
     return Spread(_GRID, np.maximum.accumulate(offsets), exponent, int(np.flatnonzero(known)[-1]) + 1)
 
 
-def _growth(errors: Floats, known: Floats, horizons: Floats, bounds: tuple[float, float]) -> float:
+def _growth(errors: Floats, known: Integers, horizons: Floats, bounds: tuple[float, float]) -> float:
     """Return the exponent with which mean absolute errors grow with the horizon, inside its bounds."""
     enough = known >= _LEAST_TRIALS
     sizes = np.full(len(horizons), np.nan)

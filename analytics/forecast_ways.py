@@ -13,9 +13,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from analytics.drift_samples import Floats
+
 NAIVE: Final = "seasonal naive"
 COMBINED: Final = "mean of all ways"
 TREND: Final = "damped trend"
@@ -100,7 +100,7 @@ def rhythm(values: Floats, grain: Grain) -> Floats:
     several = MSTL(
         values, periods=grain.seasons, windows=(11, 13), iterate=1, stl_kwargs={"seasonal_deg": 0, **jumps, **_QUICK}
     )
-    return np.asarray(several.fit().seasonal, dtype=np.float64).sum(axis=1)
+    return np.asarray(several.fit().seasonal.sum(axis=1), dtype=np.float64)
 
 
 def _with_rhythm(values: Floats, horizon: int, grain: Grain) -> dict[str, Floats]:
