@@ -33,6 +33,7 @@ class Reason(enum.StrEnum):
     EMPTY = "empty"  # no step of it is there
     NOT_KNOWN = "not_known"  # no step of it is known: unobserved, or without a price
     TOO_SHORT = "too_short"  # fewer than LEAST_DAYS days are known since it appeared
+    SPORADIC = "sporadic"  # it has something on too few days for anything to be expected (anomalies only)
 
 
 class NoForecast(NamedTuple):

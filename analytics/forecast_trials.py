@@ -13,7 +13,7 @@ import numpy as np
 from scipy import stats
 
 from analytics.drift_samples import Floats, Integers
-from analytics.forecast_ways import NAIVE, Grain, carry
+from analytics.forecast_ways import DAY, NAIVE, Grain, carry
 
 ORIGINS: Final = 28
 FIRST_ORIGIN_DAYS: Final = 8
@@ -21,6 +21,7 @@ STEP_GROWTH: Final = (0.0, 0.5)  # of the error of a step with its horizon: expo
 SUM_GROWTH: Final = (0.85, 1.0)  # of the error of a sum: levels move, so errors add up rather than cancel out
 _LEAST_FREEDOM: Final = 2.0
 _LEAST_TRIALS: Final = 3
+_TAILS: Final = (0.8, 0.9, 0.95, 0.975, 0.99)
 _GRID: Final = np.concatenate([np.linspace(0.005, 0.495, 99), np.linspace(0.505, 0.995, 99)])
 
 
@@ -28,11 +29,13 @@ class Spread(NamedTuple):
     """How far what comes lies from what is expected, `horizon` steps ahead: quantiles of scaled errors.
 
     `tested` is the furthest horizon that was tried on the series; further ones follow from how errors grew up to it.
+    `freedom` is how many independent blocks of the past the quantiles are worth.
     """
 
     probabilities: Floats
     offsets: Floats
     growth: float
+    freedom: float
     tested: int
 
     def at(self, probability: float, horizon: float | Floats) -> Floats:
@@ -44,6 +47,18 @@ class Spread(NamedTuple):
         """Return the chance that what comes is more than what is expected plus `excess`; from 0.005 to 0.995."""
         scaled = excess / horizon**self.growth
         return float(1 - np.interp(scaled, self.offsets, self.probabilities))
+
+    def p_value(self, error: float, horizon: float, freedom: float) -> float:
+        """Return the chance of an error at least as large to either side, by Student's t beyond what was ever seen.
+
+        Its scale is that of the side's own quantiles, the widest of them: heavy tails make it wide.
+        """
+        outer = np.array(_TAILS) if error >= 0 else 1 - np.array(_TAILS)
+        sizes = np.abs(np.interp(outer, self.probabilities, self.offsets)) / stats.t.ppf(_TAILS, self.freedom)
+        scale = float(sizes.max()) * horizon**self.growth
+        if scale == 0:
+            return 1.0 if error == 0 else 0.0
+        return float(2 * stats.t.sf(abs(error) / scale, freedom))
 
 
 class Trials(NamedTuple):
@@ -67,13 +82,14 @@ def run_trials(values: Floats, horizon: int, grain: Grain) -> Trials | None:
     sums = np.where(np.isfinite(found), np.nancumsum(found, axis=1), np.nan)
     days = len(values) / grain.per_day
     ahead = horizon / grain.per_day
-    blocks = days - 7
+    alike = 7.0 if grain is DAY else min(7.0, max(1.0, ahead))  # days of one independent block: hours forget sooner
+    after_first = days - 7
     return Trials(
         way,
         ratio,
         len(found),
-        _spread(found, STEP_GROWTH, blocks / 7),
-        _spread(sums, SUM_GROWTH, blocks / max(7.0, ahead)),
+        _spread(found, STEP_GROWTH, after_first / alike),
+        _spread(sums, SUM_GROWTH, after_first / max(7.0, ahead)),
     )
 
 
@@ -121,9 +137,10 @@ def _spread(errors: Floats, growth: tuple[float, float], freedom: float) -> Spre
     outer = np.where(upper, _GRID, 1 - _GRID)
     corrected = np.minimum(1.0, outer * (1 + 1 / len(errors)))
     quantiles = np.quantile(scores, np.where(upper, corrected, 1 - corrected))
-    widened = stats.t.ppf(outer, max(_LEAST_FREEDOM, freedom)) / stats.norm.ppf(outer)
+    freedom = max(_LEAST_FREEDOM, freedom)
+    widened = stats.t.ppf(outer, freedom) / stats.norm.ppf(outer)
     offsets = np.where(upper, np.maximum(quantiles, 0.0), np.minimum(quantiles, 0.0)) * widened
-    return Spread(_GRID, np.maximum.accumulate(offsets), exponent, int(np.flatnonzero(known)[-1]) + 1)
+    return Spread(_GRID, np.maximum.accumulate(offsets), exponent, freedom, int(np.flatnonzero(known)[-1]) + 1)
 
 
 def _growth(errors: Floats, known: Integers, horizons: Floats, bounds: tuple[float, float]) -> float:
