@@ -21,6 +21,7 @@ STEP_GROWTH: Final = (0.0, 0.5)  # of the error of a step with its horizon: expo
 SUM_GROWTH: Final = (0.85, 1.0)  # of the error of a sum: levels move, so errors add up rather than cancel out
 _LEAST_FREEDOM: Final = 2.0
 _LEAST_TRIALS: Final = 3
+_LEAST_SIDE: Final = 0.5  # of the other side: a short past may have erred to one side alone
 _TAILS: Final = (0.8, 0.9, 0.95, 0.975, 0.99)
 _GRID: Final = np.concatenate([np.linspace(0.005, 0.495, 99), np.linspace(0.505, 0.995, 99)])
 
@@ -140,6 +141,8 @@ def _spread(errors: Floats, growth: tuple[float, float], freedom: float) -> Spre
     freedom = max(_LEAST_FREEDOM, freedom)
     widened = stats.t.ppf(outer, freedom) / stats.norm.ppf(outer)
     offsets = np.where(upper, np.maximum(quantiles, 0.0), np.minimum(quantiles, 0.0)) * widened
+    other = -_LEAST_SIDE * offsets[::-1]  # the same bound of the other side, turned over
+    offsets = np.where(upper, np.maximum(offsets, other), np.minimum(offsets, other))
     return Spread(_GRID, np.maximum.accumulate(offsets), exponent, freedom, int(np.flatnonzero(known)[-1]) + 1)
 
 

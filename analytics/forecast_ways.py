@@ -51,7 +51,7 @@ def carry(values: Floats, horizon: int, grain: Grain) -> dict[str, Floats]:
     found = {NAIVE: naive(values, horizon, grain.week)}
     for half_life in HALF_LIVES_DAYS:
         level = _level(values, half_life * grain.per_day)
-        found[f"level, half-life {half_life} d"] = np.full(horizon, level)
+        found[f"level ({half_life} d)"] = np.full(horizon, level)
     if np.isfinite(values).sum() > LEAST_WEEKS * grain.week:
         found |= _with_rhythm(values, horizon, grain)
     found[COMBINED] = np.mean([each for name, each in found.items() if name != NAIVE], axis=0)
@@ -108,7 +108,7 @@ def _with_rhythm(values: Floats, horizon: int, grain: Grain) -> dict[str, Floats
     rest = values - seasonal
     coming = np.resize(seasonal[-grain.week :], horizon)
     found = {
-        f"rhythm, half-life {half_life} d": _level(rest, half_life * grain.per_day) + coming
+        f"rhythm ({half_life} d)": _level(rest, half_life * grain.per_day) + coming
         for half_life in HALF_LIVES_DAYS
     }
     if grain is DAY:

@@ -10,6 +10,7 @@ from typing import Final
 from gpuledger import __version__
 from gpuledger.cli import (
     adjustments,
+    anomalies,
     audit,
     billing,
     books,
@@ -20,6 +21,7 @@ from gpuledger.cli import (
     drift,
     exits,
     export,
+    forecast,
     jobs,
     reports,
     services,
@@ -40,6 +42,8 @@ GROUPS: Final = (
     reports,
     waste,
     drift,
+    forecast,
+    anomalies,
     shares,
     billing,
     disputes,
