@@ -22,6 +22,7 @@ from gpuledger.errors import AnalysisError
 
 LEVEL: Final = 0.05
 LEAST_RATIO: Final = 0.2  # of what was expected: a smaller change is not worth telling
+JOIN_DAYS: Final = 2  # between two stretches to the same side: a weekend does not end one
 STAYS_DAYS: Final = 3  # from then on what goes on is a new level
 OUT_RATIO: Final = 0.05  # of what was expected: less is nothing
 NOT_LEARNT: Final = 0.001  # a step less likely than this is not learnt from once it is over
@@ -198,16 +199,25 @@ def _stretches(
             clear[outside] = np.minimum(clear[outside], total)
         constant[steps] = week.outcome.trials is None
         week_of |= dict.fromkeys(steps.tolist(), week)
+    told = [run for run in _runs(side, np.isfinite(series.values)) if clear[run].min() <= level or constant[run].all()]
     found = []
-    for run in _runs(side, np.isfinite(series.values)):
-        known = run[np.isfinite(series.values[run])]
-        q_run = float(clear[run].min())
-        if q_run > level and not constant[known].all():
-            continue
+    for run in _joined(told, side, JOIN_DAYS * series.grain.per_day):
         anomaly = _anomaly(series, run, expected, week_of[int(run[0])], prices)
         if anomaly:
-            found.append(anomaly._replace(q=None if constant[known].all() else q_run))
+            found.append(anomaly._replace(q=None if constant[run].all() else float(clear[run].min())))
     return found
+
+
+def _joined(runs: list[Integers], side: Integers, most: int) -> list[Integers]:
+    """Return runs with those to the same side as one that have no more than `most` steps between them."""
+    joined: list[Integers] = []
+    for run in runs:
+        last = joined[-1] if joined else None
+        if last is not None and side[last[-1]] == side[run[0]] and run[0] - last[-1] <= most + 1:
+            joined[-1] = np.arange(last[0], run[-1] + 1)
+        else:
+            joined.append(run)
+    return joined
 
 
 def _side(week: _Week) -> Integers:

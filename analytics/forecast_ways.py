@@ -3,7 +3,7 @@
 Each is a plain one, because spend on GPUs moves in steps and plain ways last: the same step of the week before (the
 seasonal naive way), a smoothed level, the level with a weekly rhythm (and a daily one, of hours), and a damped trend.
 How fast a level forgets is not fitted to the next step but chosen by trial at the horizon that is asked for
-(`forecast_trials`). A fixed speed of exponential smoothing is Polars' `ewm_mean`, which also takes unknown steps.
+(`forecast_trials`). At a given speed the level of exponential smoothing is a weighted mean, whatever steps are known.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import warnings
 from typing import Final, NamedTuple
 
 import numpy as np
-import polars as pl
 
 from analytics.drift_samples import Floats
 
@@ -49,8 +48,7 @@ def carry(values: Floats, horizon: int, grain: Grain) -> dict[str, Floats]:
     A series that never was below zero stays so. At least one value has to be known.
     """
     found = {NAIVE: naive(values, horizon, grain.week)}
-    for half_life in HALF_LIVES_DAYS:
-        level = _level(values, half_life * grain.per_day)
+    for half_life, level in _levels(values, grain).items():
         found[f"level ({half_life} d)"] = np.full(horizon, level)
     if np.isfinite(values).sum() > LEAST_WEEKS * grain.week:
         found |= _with_rhythm(values, horizon, grain)
@@ -107,19 +105,21 @@ def _with_rhythm(values: Floats, horizon: int, grain: Grain) -> dict[str, Floats
     seasonal = rhythm(fill(values, grain.week), grain)
     rest = values - seasonal
     coming = np.resize(seasonal[-grain.week :], horizon)
-    found = {
-        f"rhythm ({half_life} d)": _level(rest, half_life * grain.per_day) + coming
-        for half_life in HALF_LIVES_DAYS
-    }
+    found = {f"rhythm ({half_life} d)": level + coming for half_life, level in _levels(rest, grain).items()}
     if grain is DAY:
         found[TREND] = _trend(fill(rest, grain.week), horizon) + coming
     return found
 
 
-def _level(values: Floats, half_life: int) -> float:
-    """Return the exponentially weighted mean: half the weight for each half-life back; unknown steps weigh nothing."""
-    smoothed = pl.Series(values).fill_nan(None).ewm_mean(half_life=half_life, adjust=True)
-    return float(smoothed.fill_null(strategy="forward")[-1])
+def _levels(values: Floats, grain: Grain) -> dict[int, float]:
+    """Return by half-life (days) the exponentially smoothed mean at the end; unknown steps weigh nothing."""
+    known = np.isfinite(values)
+    age_days = np.arange(len(values) - 1, -1, -1)[known] / grain.per_day
+    least = age_days[-1]  # however long ago the newest known step is, it weighs one
+    return {
+        half_life: float(np.average(values[known], weights=0.5 ** ((age_days - least) / half_life)))
+        for half_life in HALF_LIVES_DAYS
+    }
 
 
 def _trend(values: Floats, horizon: int) -> Floats:
@@ -128,4 +128,5 @@ def _trend(values: Floats, horizon: int) -> Floats:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # speeds that are given are not fitted, which it warns of
         fitted = Holt(values, damped_trend=True, initialization_method="heuristic").fit(**_TREND, optimized=False)
-        return np.asarray(fitted.forecast(horizon), dtype=np.float64)
+    damped = np.cumsum(_TREND["damping_trend"] ** np.arange(1, horizon + 1))
+    return np.asarray(fitted.level[-1] + fitted.trend[-1] * damped, dtype=np.float64)
