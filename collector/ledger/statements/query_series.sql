@@ -78,7 +78,7 @@ keyed AS (
             WHEN 'cluster' THEN d.cluster
         END AS group_key
     FROM narrow AS n
-    LEFT JOIN started AS s ON n.at_us = s.at_us AND n.key_id = s.key_id
+    LEFT JOIN started AS s ON n.at_us = s.at_us AND n.key_id IS NOT DISTINCT FROM s.key_id
     LEFT JOIN devices AS d ON n.key_id = d.device_id
     LEFT JOIN holders AS h ON n.key_id = h.holder_id
     LEFT JOIN owners AS o ON n.key_id = o.owner_id
