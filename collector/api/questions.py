@@ -26,6 +26,7 @@ from collector.queries.charge_id import parse_charge_id
 from collector.queries.chargeback import chargeback
 from collector.queries.contracts import contracts
 from collector.queries.disputes import dispute, disputes
+from collector.queries.drift import drift
 from collector.queries.entered import entered
 from collector.queries.explain import explain
 from collector.queries.facts import DEFAULT_LIMIT, charges, devices, events, quarantine, usage
@@ -143,6 +144,7 @@ QUESTIONS: Final[tuple[Question, ...]] = (
     Question("bill", "lines of bills, whole, for exports", bill, (PERIOD, KIND), rated=True, table=bill_table),
     Question("job_time", "when a scheduler's jobs held devices", job_time, (PERIOD, ASPECT), table=job_time_table),
     Question("usage", "usage records as reported", usage, (PERIOD, DEVICE, LIMIT)),
+    Question("drift", "what drifted in the newest comparison that was kept of each dimension", drift),
     Question("devices", "the devices that were ever seen", devices),
     Question("events", "what happened", events, (ANY_PERIOD, LIMIT)),
     Question("periods", "billing periods: open, closing and closed", periods, (AS_KNOWN,), rated=True),

@@ -50,4 +50,5 @@ def series_table(ledger: Ledger, period: Period, *, by: str = "team", grain: str
     choice("grain", grain, GRAINS)
     require_hours(period)
     params = {"from_us": period.start_us, "to_us": period.end_us, "by": by}
-    return ledger.execute("query_series", params, {"timeline_steps": time_steps(ledger, period, grain)})
+    found = ledger.execute("query_series", params, {"timeline_steps": time_steps(ledger, period, grain)})
+    return found.rename_columns(list(SeriesRow.__struct_fields__))

@@ -7,9 +7,9 @@ from typing import Final
 
 import polars as pl
 
-from analytics.drift import Drift, find_drift, write_report
+from analytics.drift import Drift, Verdict, find_drift, write_report
 from analytics.drift_frames import Observations
-from analytics.drift_hardware import Causes, find_causes
+from analytics.drift_hardware import Cause, Causes, find_causes
 from analytics.windows import LOOKBACK_DAYS, Span, narrow, observe, same_work, whole_days
 from gpuledger.accounting.periods import Period, iso, parse_instant, parse_period
 from gpuledger.accounting.units import US_PER_DAY
@@ -19,6 +19,8 @@ from gpuledger.errors import AnalysisError
 
 CURRENT_DAYS: Final = 7
 REFERENCE_DAYS: Final = 28
+MOST_KEPT: Final = 250
+MOVED: Final = (Cause.HARDWARE, Cause.LOAD, Cause.WORKLOAD, Cause.UNDETERMINED)
 
 
 def find(
@@ -78,7 +80,12 @@ def pooled(observations: list[Observations]) -> Observations:
 def answer(drift: Drift, causes: Causes, spans: tuple[Span, Span], level: float) -> Document:
     """Return the document that is printed: every row, drift first, and what devices and workloads moved."""
     reference, current = ({"from": iso(span.start_us), "to": iso(span.end_us)} for span in spans)
-    moved = pl.concat([causes.devices, causes.workloads])
+    moved = pl.concat(
+        [
+            causes.devices.with_columns(pl.lit("device").alias("kind")),
+            causes.workloads.with_columns(pl.lit("workload").alias("kind")),
+        ]
+    )
     return {
         "by": drift.by,
         "level": level,
@@ -89,6 +96,38 @@ def answer(drift: Drift, causes: Causes, spans: tuple[Span, Span], level: float)
         "rows": drift.frame.to_dicts(),
         "causes": moved.to_dicts(),
     }
+
+
+def keep(source: Source, found: Document) -> None:
+    """Store in the ledger what drifted: the furthest MOST_KEPT results, and how many were not kept."""
+    moved = [
+        _kept(f"{found['by']}:{row['group']}", row["metric"], row["verdict"], row["normed"], row)
+        for row in found["rows"]
+        if row["verdict"] == Verdict.DRIFT and row["normed"]
+    ]
+    moved += [
+        _kept(f"{row['kind']}:{row['of']}", row["metric"], row["cause"], abs(row["shift_ratio"]), row)
+        for row in found["causes"]
+        if row["cause"] in MOVED and row["shift_ratio"]
+    ]
+    moved.sort(key=lambda row: -row["score"])
+    windows = {name: [found[name]["from"], found[name]["to"]] for name in ("reference", "current")}
+    source.change(
+        "/v1/drift",
+        {
+            "by": found["by"],
+            "level": found["level"],
+            **windows,
+            "tested": found["tested"],
+            "results": moved[:MOST_KEPT],
+            "left_out": max(0, len(moved) - MOST_KEPT),
+        },
+    )
+
+
+def _kept(scope: str, metric: str, verdict: str, score: float, row: Document) -> Document:
+    means = {name: row.get(name) for name in ("reference_mean", "current_mean")}
+    return {"scope": scope, "metric": metric, "verdict": str(verdict), "score": score, "q": row["q"], **means}
 
 
 def _days(start_us: int, end_us: int) -> Period:

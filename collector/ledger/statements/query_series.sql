@@ -20,7 +20,7 @@ chosen AS (
         c.state IN (1, 2, 6, 7) AS held,
         c.state = 5 AS unobserved,
         c.price_entry IS NULL AS unpriced,
-        coalesce(c.hour_us = b.first_us AND c.state IN (1, 2, 6, 7), false) AS starts,
+        c.hour_us = b.first_us AND c.state IN (1, 2, 6, 7) AS is_first,
         CASE
             WHEN $by IN ('team', 'project', 'department') THEN c.owner_id
             WHEN $by IN ('model', 'node', 'device', 'cluster') THEN c.device_id
@@ -39,7 +39,7 @@ started AS (
         h.key_id,
         count(DISTINCT h.holder_id) AS started
     FROM chosen AS h
-    WHERE h.starts
+    WHERE h.is_first
     GROUP BY h.at_us, h.key_id
 ),
 
@@ -86,7 +86,7 @@ keyed AS (
 
 SELECT
     k.at_us,
-    coalesce(k.group_key, '') AS key,
+    coalesce(k.group_key, '') AS group_name,
     sum(k.part_us)::BIGINT AS part_us,
     coalesce(sum(k.held_part_us), 0)::BIGINT AS held_part_us,
     coalesce(sum(k.unobserved_part_us), 0)::BIGINT AS unobserved_part_us,
