@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gpuledger.cli.main import main
+from gpuledger.cli.sources import open_local
 from tests.analytics.drift_ledger import FAILING, fill
 
 
@@ -53,6 +54,27 @@ def test_a_team_that_comes_is_told(failing: Path, capsys: pytest.CaptureFixture[
     """It has no reference to be compared with."""
     answer = drift(capsys, "--ledger", str(failing))
     assert {row["verdict"] for row in answer["rows"] if row["group"] == "lab"} == {"appeared"}
+
+
+def test_what_drifted_is_kept_where_that_is_asked(
+    failing: Path, healthy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The failing card stands in the ledger with its shift; a healthy fleet keeps a comparison without results."""
+    drift(capsys, "--ledger", str(failing), "--keep")
+    with_card = open_local(failing)
+    try:
+        [card] = with_card.query("drift", {})["rows"]
+    finally:
+        with_card.close()
+    assert (card["scope"], card["metric"], card["verdict"]) == (f"device:{FAILING}", "power_w", "hardware")
+    assert card["score"] == pytest.approx(1 / 7, abs=0.02)
+    drift(capsys, "--ledger", str(healthy), "--keep")
+    without = open_local(healthy)
+    try:
+        kept = without.query("drift", {})
+    finally:
+        without.close()
+    assert ([run["by"] for run in kept["runs"]], kept["rows"]) == (["team"], [])
 
 
 def test_it_is_readable(failing: Path, capsys: pytest.CaptureFixture[str]) -> None:

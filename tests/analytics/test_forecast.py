@@ -5,14 +5,27 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from statsmodels.tsa.holtwinters import Holt
 
 from analytics.forecast import CONSTANT, GONE, Forecast, NoForecast, Reason, forecast
 from analytics.forecast_ends import Spent, exhaust, fill_up, land
 from analytics.forecast_series import Series, step_edges
-from analytics.forecast_ways import DAY, NAIVE, fill, naive
+from analytics.forecast_ways import (
+    DAMPING,
+    DAY,
+    HALF_LIVES_DAYS,
+    LEVEL_SPEED,
+    NAIVE,
+    TREND_SPEED,
+    carry,
+    damped_trend,
+    fill,
+    naive,
+)
 from gpuledger.accounting.periods import to_us
 from gpuledger.errors import AnalysisError
 from gpuledger.zones import find_zone
@@ -266,3 +279,24 @@ def test_days_of_a_zone_have_23_to_25_hours() -> None:
     start = to_us(datetime(2026, 10, 24, 22, tzinfo=UTC))
     edges = step_edges(start, start + round(timedelta(days=3).total_seconds() * 1e6), DAY, zone)
     assert (np.diff(edges) / 3_600_000_000).tolist() == [25, 24]
+
+
+@pytest.mark.parametrize("count", [15, 40, 90])
+def test_the_damped_trend_is_that_of_statsmodels(count: int) -> None:
+    """At the same speeds, whatever the series."""
+    values = np.random.default_rng(count).normal(100, 30, count).cumsum()
+    theirs = Holt(values, damped_trend=True, initialization_method="heuristic").fit(
+        smoothing_level=LEVEL_SPEED, smoothing_trend=TREND_SPEED, damping_trend=DAMPING, optimized=False
+    )
+    assert damped_trend(values, 20) == pytest.approx(np.asarray(theirs.forecast(20)), rel=1e-9)
+
+
+def test_a_level_is_an_exponentially_weighted_mean() -> None:
+    """As Polars weighs it, unknown steps and all."""
+    values = np.random.default_rng(12).normal(100, 30, 40)
+    values[[3, 20, 39]] = np.nan
+    carried = carry(values, 1, DAY)
+    for half_life in HALF_LIVES_DAYS:
+        smoothed = pl.Series(values).fill_nan(None).ewm_mean(half_life=half_life, adjust=True)
+        expected = smoothed.fill_null(strategy="forward")[-1]
+        assert carried[f"level ({half_life} d)"].tolist() == pytest.approx([expected])
