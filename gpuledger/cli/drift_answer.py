@@ -10,7 +10,7 @@ import polars as pl
 from analytics.drift import Drift, Verdict, find_drift, write_report
 from analytics.drift_frames import Observations
 from analytics.drift_hardware import Cause, Causes, find_causes
-from analytics.windows import LOOKBACK_DAYS, Span, narrow, observe, same_work, whole_days
+from analytics.windows import LOOKBACK_DAYS, Span, narrow, observe, observe_memory, same_work, whole_days
 from gpuledger.accounting.periods import Period, iso, parse_instant, parse_period
 from gpuledger.accounting.units import US_PER_DAY
 from gpuledger.cli.export_lines import read_charges
@@ -33,6 +33,9 @@ def find(
     spans = choose_spans(source, period, against)
     reference, current = (read_lines(source, span) for span in spans)
     observations = observe(reference, current, spans, by)
+    if by != "workload":
+        before, now = (read_memory(source, span, by) for span in spans)
+        observations.append(observe_memory(before, now, by))
     drift = find_drift(observations, by, level=level / 2)
     work = same_work(reference, current, spans)
     causes = find_causes(work, level=level / 2)
@@ -70,6 +73,14 @@ def read_lines(source: Source, span: Span) -> pl.DataFrame:
     start_us = max(0, span.start_us - LOOKBACK_DAYS * US_PER_DAY)
     pages = [narrow(page) for page in read_charges(source, _days(start_us, span.end_us))]
     return pl.concat(pages)
+
+
+def read_memory(source: Source, span: Span, by: str) -> pl.DataFrame:
+    """Return the days of devices whose memory was read in a window."""
+    label = f"{iso(span.start_us)}..{iso(span.end_us)}"
+    found = pl.from_arrow(source.table("memory", {"period": label, "by": by}))
+    assert isinstance(found, pl.DataFrame)
+    return found
 
 
 def pooled(observations: list[Observations]) -> Observations:
