@@ -72,11 +72,9 @@ class Trials(NamedTuple):
     sums: Spread
 
 
-def run_trials(values: Floats, horizon: int, grain: Grain) -> Trials | None:
-    """Return what trials on the series say; None where no origin of it has a known step after it."""
+def run_trials(values: Floats, horizon: int, grain: Grain) -> Trials:
+    """Return what trials on a series say that has at least two known steps, the first of them first."""
     errors = _errors(values, horizon, grain)
-    if not np.isfinite(errors[NAIVE]).any():
-        return None
     way, ratio = _choose(errors)
     found = errors[way]
     found = found[np.isfinite(found).any(axis=1)]
@@ -95,19 +93,23 @@ def run_trials(values: Floats, horizon: int, grain: Grain) -> Trials | None:
 
 
 def _errors(values: Floats, horizon: int, grain: Grain) -> dict[str, Floats]:
-    """Return by way the errors (what came less what was expected) by origin and horizon, NaN where not known."""
-    last = len(values) - 1
-    first = min(FIRST_ORIGIN_DAYS * grain.per_day, last)
-    origins = np.unique(np.linspace(first, last, min(ORIGINS, last - first + 1)).round().astype(int))
+    """Return by way the errors (what came less what was expected) by origin and horizon, NaN where not known.
+
+    Origins lie before steps that are known, so that there is something to hold each forecast against.
+    """
+    known = np.flatnonzero(np.isfinite(values))
+    first = min(FIRST_ORIGIN_DAYS * grain.per_day, int(known[-1]))
+    tried = known[known >= first]
+    origins = tried[np.unique(np.linspace(0, len(tried) - 1, min(ORIGINS, len(tried))).round().astype(int))]
     errors: dict[str, Floats] = {}
     for row, origin in enumerate(origins):
-        if origin < 1 or not np.isfinite(values[:origin]).any():
+        if not np.isfinite(values[:origin]).any():
             continue
         came = values[origin : origin + horizon]
         for way, expected in carry(values[:origin], len(came), grain).items():
             table = errors.setdefault(way, np.full((len(origins), horizon), np.nan))
             table[row, : len(came)] = came - expected
-    return errors or {NAIVE: np.full((1, horizon), np.nan)}
+    return errors
 
 
 def _choose(errors: dict[str, Floats]) -> tuple[str, float]:

@@ -145,6 +145,16 @@ def test_unknown_days_are_left_out_not_taken_as_zero() -> None:
     assert made(days(zero)).frame["expected"].sum() < expected
 
 
+def test_few_known_days_far_apart_are_enough() -> None:
+    """Each origin lies before a day that is known, however long the gaps."""
+    values = np.full(150, np.nan)
+    values[np.random.default_rng(13).choice(150, 22, replace=False)] = np.random.default_rng(14).uniform(50, 90, 22)
+    found = forecast(days(values), after(days(values), 1))
+    assert isinstance(found, Forecast)
+    assert found.trials is not None
+    assert 40 < found.frame["expected"][0] < 100
+
+
 def test_negative_corrections_are_carried_with_bounds_below_zero() -> None:
     """A series of spend and credits may come to less than nothing."""
     rng = np.random.default_rng(6)
