@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import pyarrow as pa
@@ -128,11 +128,8 @@ def drift(ledger: Ledger) -> KeptDrift:
     return KeptDrift([_run(row, sum(each.by == by for each in rows)) for by, row in runs.items()], rows)
 
 
-def _run(row: dict[str, object], results: int) -> DriftRun:
-    fields = {name: row[name] for name in ("level", "tested", "left_out")}
-    return msgspec.convert(
-        {"by": row["dimension"], "found": iso(int(str(row["found_us"]))), "results": results, **fields}, DriftRun
-    )
+def _run(row: dict[str, Any], results: int) -> DriftRun:
+    return DriftRun(row["dimension"], iso(row["found_us"]), row["level"], row["tested"], results, row["left_out"])
 
 
 def _require(results: Sequence[DriftResult]) -> None:
