@@ -11,6 +11,7 @@ from gpuledger import __version__
 from gpuledger.cli import (
     adjustments,
     anomalies,
+    approvals,
     audit,
     billing,
     books,
@@ -24,6 +25,7 @@ from gpuledger.cli import (
     forecast,
     jobs,
     reports,
+    rules,
     services,
     shares,
     waste,
@@ -48,6 +50,8 @@ GROUPS: Final = (
     billing,
     disputes,
     adjustments,
+    rules,
+    approvals,
     export,
     audit,
 )
