@@ -71,6 +71,17 @@ def observe(reference: pl.DataFrame, current: pl.DataFrame, spans: tuple[Span, S
     return found
 
 
+def observe_memory(reference: pl.DataFrame, current: pl.DataFrame, by: str) -> Observations:
+    """Return the most memory in use on days of devices, from rows of `/v1/memory`; days not read are not there."""
+    frames = [
+        rows.select(
+            _at("day_us"), _or_null("key").alias(by), *_device(by), pl.col("memory_max_bytes").alias("memory_bytes")
+        )
+        for rows in (reference, current)
+    ]
+    return Observations("device-day", frames[0], frames[1], ("memory_bytes",))
+
+
 def same_work(reference: pl.DataFrame, current: pl.DataFrame, spans: tuple[Span, Span]) -> Observations:
     """Return days of devices on one workload each, with `workload` and `model`: what tells a card from its work."""
     frames = []
@@ -201,6 +212,10 @@ def _use(lines: pl.DataFrame, keys: list[str], ratio: str) -> pl.DataFrame:
         pl.col("held_us").sum().alias("known_us"),
     )
     return used.select(_at("day_us"), *keys, ratio, "power_w", "known_us")
+
+
+def _device(by: str) -> list[pl.Expr]:
+    return [] if by == "device" else [pl.col("device")]
 
 
 def _known(least_us: int) -> pl.Expr:

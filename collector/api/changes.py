@@ -1,4 +1,4 @@
-"""What people change about bills over HTTP, in a line each: the path, what it takes, and what is done and answered."""
+"""What people change or keep over HTTP, in a line each: the path, what it takes, and what is done and answered."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from collector.periods.late_prices import price_closed
 from collector.periods.manual import add_adjustment, withdraw_adjustment
 from collector.queries.approvals import Approval, approval
 from collector.queries.disputes import Dispute, dispute
+from collector.queries.drift import DriftRequest, KeptDrift, keep_drift
 from collector.queries.entered import Entered, entered
 from collector.queries.rules import Explained, RuleQuestion, explain_rules
 from gpuledger.accounting.periods import parse_period
@@ -135,6 +136,10 @@ def _price(ledger: Ledger, _number: int, asked: LatePriceRequest) -> Entered:
     return entered(ledger, number=price_closed(ledger, period, by=asked.by, why=asked.why))
 
 
+def _keep_drift(ledger: Ledger, _number: int, asked: DriftRequest) -> KeptDrift:
+    return keep_drift(ledger, asked)
+
+
 def _take_back(ledger: Ledger, number: int, asked: WithdrawalRequest) -> Entered:
     withdraw_adjustment(ledger, number, by=asked.by, why=asked.why)
     return entered(ledger, number=number)
@@ -200,6 +205,11 @@ CHANGES: Final[tuple[Change, ...]] = (
     Change(
         "/v1/adjustments/{number}/withdrawal", "take back an adjustment that is on no bill yet", WithdrawalRequest,
         Entered, _take_back, '{"by":"ann","why":"entered twice"}', Right.BILL,
+    ),
+    Change(
+        "/v1/drift", "keep a comparison of two periods", DriftRequest, KeptDrift, _keep_drift,
+        '{"by":"team","level":0.05,"reference":["2026-10-01","2026-10-29"],"current":["2026-10-29","2026-11-05"],"tested":40,'
+        '"results":[{"scope":"team:vision","metric":"power_w","verdict":"drift","score":0.4}]}', Right.BOOKS,
     ),
     Change(
         "/v1/approvals", "ask for approval: of a budget, a quota, an exception, a price, a dispute, an adjustment",

@@ -29,6 +29,7 @@ from collector.queries.charge_id import parse_charge_id
 from collector.queries.chargeback import chargeback
 from collector.queries.contracts import contracts
 from collector.queries.disputes import dispute, disputes
+from collector.queries.drift import drift
 from collector.queries.entered import entered
 from collector.queries.explain import explain
 from collector.queries.facts import DEFAULT_LIMIT, charges, devices, events, quarantine, usage
@@ -37,6 +38,7 @@ from collector.queries.grouping import BY, VIEWS
 from collector.queries.idle import idle
 from collector.queries.job_time import ASPECTS, job_time, job_time_table
 from collector.queries.loans import loans
+from collector.queries.memory import MEMORY_BY, memory, memory_table
 from collector.queries.node_costs import node_costs
 from collector.queries.owner_moves import owner_moves
 from collector.queries.owner_trials import owner, try_owner
@@ -44,6 +46,7 @@ from collector.queries.policies import policies
 from collector.queries.quotas import quotas
 from collector.queries.reconcile import reconcile
 from collector.queries.rules import dry_run, rule_decision, rule_decisions, rules, rules_history
+from collector.queries.series import series, series_table
 from collector.queries.shares import shares
 from collector.queries.status import status
 from collector.queries.timeline import GRAINS, timeline
@@ -90,6 +93,7 @@ PERIOD: Final = Parameter("period", f"{_WORDS}; absent: this month", parse_perio
 ANY_PERIOD: Final = Parameter("period", f"{_WORDS}; absent: ever", parse_optional_period, default="", by_days=True)
 CLOSED: Final = Parameter("period", f"a closed one: {_WORDS}", parse_period, by_days=True)
 GROUP: Final = Parameter("by", "what to group by", default="team", choices=BY)
+MEMORY_GROUP: Final = Parameter("by", "what to group by", default="team", choices=MEMORY_BY)
 VIEW: Final = Parameter("view", "charge what was held, or what was active", default="allocation", choices=VIEWS)
 IDLE_POLICY: Final = Parameter(
     "idle_policy", "who pays for time that nobody held", default=POLICIES[0], choices=POLICIES, of_all=True
@@ -168,6 +172,30 @@ QUESTIONS: Final[tuple[Question, ...]] = (
     ),
     Question(
         "timeline", "states and costs over time", timeline, (PERIOD, GRAIN, AS_KNOWN), rated=True, needs=Right.READ
+    ),
+    Question(
+        "series",
+        "what each group held and cost, step by step: exact and narrow, for forecasts",
+        series,
+        (PERIOD, GROUP, GRAIN),
+        rated=True,
+        table=series_table,
+        needs=Right.READ,
+    ),
+    Question(
+        "memory",
+        "the most memory in use on each device and day, by group",
+        memory,
+        (PERIOD, MEMORY_GROUP),
+        rated=True,
+        table=memory_table,
+        needs=Right.READ,
+    ),
+    Question(
+        "drift",
+        "what drifted in the newest comparison that was kept of each dimension",
+        drift,
+        needs=Right.READ_ALL,
     ),
     Question("charges", "charges, hour by hour", charges, (PERIOD, DEVICE, LIMIT), rated=True, needs=Right.READ),
     Question("explain", "one charge down to its evidence", explain, (CHARGE,), rated=True, needs=Right.READ),

@@ -12,7 +12,17 @@ from gpuledger.errors import ConfigError
 EXTRAS: Final[dict[str, tuple[str, ...]]] = {
     "agent": ("pynvml", "h2"),
     "collector": ("duckdb", "pyarrow", "starlette", "uvicorn", "prometheus_client"),
-    "analytics": ("polars", "pyarrow", "numpy", "scipy", "pandas", "evidently", "xlsxwriter", "weasyprint"),
+    "analytics": (
+        "polars",
+        "pyarrow",
+        "numpy",
+        "scipy",
+        "statsmodels",
+        "pandas",
+        "evidently",
+        "xlsxwriter",
+        "weasyprint",
+    ),
     "dashboards": ("streamlit", "altair", "polars", "pyarrow"),
 }
 

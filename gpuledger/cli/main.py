@@ -10,6 +10,7 @@ from typing import Final
 from gpuledger import __version__
 from gpuledger.cli import (
     adjustments,
+    anomalies,
     approvals,
     audit,
     billing,
@@ -21,6 +22,7 @@ from gpuledger.cli import (
     drift,
     exits,
     export,
+    forecast,
     jobs,
     reports,
     rules,
@@ -43,6 +45,8 @@ GROUPS: Final = (
     reports,
     waste,
     drift,
+    forecast,
+    anomalies,
     shares,
     billing,
     disputes,
