@@ -8,7 +8,7 @@ from analytics.waste import NOT_KNOWN, idle_power, waste
 from gpuledger.accounting.money import from_quanta
 from gpuledger.accounting.periods import Period, parse_instant
 from gpuledger.accounting.units import US_PER_HOUR, gpu_hours, kwh
-from gpuledger.cli.export_lines import read_charges
+from analytics.bill_lines import read_charges
 from gpuledger.cli.sources import Document, Source
 from gpuledger.errors import AnalysisError
 
