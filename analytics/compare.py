@@ -1,8 +1,8 @@
 """Two periods side by side: what each group cost in both, and why it changed: price, volume and mix.
 
-Pure, over lines of `/v1/bill`. Money is whole quanta, times are microseconds x parts of a GPU, all exact; groups are those
-of `/v1/chargeback` by what was held. The parts of a group sum to its change, and those of all groups to the whole change.
-Time without a price has no cost: it takes no part in a change, and stands beside it.
+Pure, over lines of `/v1/bill`. Money is whole quanta, times are microseconds x parts of a GPU, all exact; groups are
+those of `/v1/chargeback` by what was held. The parts of a group sum to its change, and those of all groups to the whole
+change. Time without a price has no cost: it takes no part in a change, and stands beside it.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def spending(pages: Iterable[Lines], by: str) -> pl.DataFrame:
 def compare(before: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
     """Return a row for each group of either period, owners and devices by what changed most. Both are of `spending`.
 
-    `standing` is new or gone where only one period has the group. A cost is null where it has time and no price; then the
-    whole change is `no_price_quanta`, because there is nothing to compare with, and it has no other part.
+    `standing` is new or gone where only one period has the group. A cost is null where it has time and no price; then
+    the whole change is `no_price_quanta`, because there is nothing to compare with, and it has no other part.
     """
     prices = prices_of(_of_all(before))
     groups = {(row["kind"], row["key"]) for frame in (before, now) for row in frame.iter_rows(named=True)}

@@ -98,7 +98,9 @@ def narrow(lines: pl.DataFrame) -> pl.DataFrame:
     names = lines.select(
         *map(_or_null, plain),
         _or_null("user_name").alias("user"),
-        _or_null("workload_system").alias("system"),
+        pl.when(pl.col("workload_system") != "")
+        .then(pl.format("{} {}", "workload_system", "workload_scope").str.strip_chars_end())
+        .alias("system"),
         pl.coalesce(tool, pod, batch, _or_null("user_name")).alias("workload"),
         (pl.col("model") + profile).alias("model"),
         "node",

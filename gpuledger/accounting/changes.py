@@ -6,8 +6,9 @@ Of one group, and of each thing in it that has a price of its own (an SKU), time
 - **mix**: the same time on other SKUs, at the prices from before;
 - **price**: what the time of now costs more or less than it would have at the prices from before.
 
-Two amounts are worked out, each rounded once, half to even, to a quantum: the time of now at the average price from before,
-and the time of now at the prices from before. The three parts are differences of whole quanta, so that nothing is left over.
+Two amounts are worked out, each rounded once, half to even, to a quantum: the time of now at the average price from
+before, and the time of now at the prices from before. The three parts are differences of whole quanta, so that nothing
+is left over.
 """
 
 from __future__ import annotations
@@ -53,8 +54,9 @@ def decompose(before: Spending, now: Spending, prices_before: Mapping[Sku, Fract
     """Return why the cost of one group changed.
 
     An SKU that the group did not have before is valued at what everybody paid for it then (`prices_before`, quanta for
-    a microsecond-part), and where nobody had it, at its price of now: it then has no part in the change of price. A group
-    that had nothing before, or has nothing now, changed in volume alone. Raises ConservationError on a time below 0.
+    a microsecond-part), and where nobody had it, at its price of now: it then has no part in the change of price.
+    A group that had nothing before, or has nothing now, changed in volume alone. Raises ConservationError on a time
+    below 0.
     """
     for spent in (*before.values(), *now.values()):
         if spent.part_us < 0:

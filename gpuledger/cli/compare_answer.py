@@ -8,8 +8,8 @@ import polars as pl
 
 from analytics.compare import compare, spending
 from gpuledger.accounting.periods import parse_instant, period_before
-from gpuledger.accounting.units import US_PER_HOUR, gpu_hours
-from gpuledger.cli.known import known_lines, known_period, money
+from gpuledger.accounting.units import US_PER_HOUR
+from gpuledger.cli.known import hours, known_lines, known_period, money
 from gpuledger.cli.sources import Document, Source, wanted_period
 from gpuledger.errors import AnalysisError
 from gpuledger.zones import find_zone
@@ -38,7 +38,10 @@ def spent(source: Source, asked: Document, by: str) -> pl.DataFrame:
 
 
 def answer(before: Document, now: Document, found: pl.DataFrame, first_usage: str | None) -> Document:
-    """Return the comparison; `first_usage` is where the ledger begins. Raises AnalysisError where the two are not in one currency."""
+    """Return the comparison; `first_usage` is where the ledger begins.
+
+    Raises AnalysisError where the two are not in one currency.
+    """
     if before["currency"] != now["currency"]:
         raise AnalysisError(
             f"{before['period']['label']} is in {before['currency']}, {now['period']['label']} in {now['currency']}",
@@ -86,5 +89,5 @@ def _row(row: Document) -> Document:
     for name in _HOURS:
         for when in ("_before", ""):
             part_us = row[f"{name.replace('gpu_hours', 'part_us')}{when}"]
-            shown[f"{name}{when}"] = round(float(gpu_hours(part_us)), 6)
+            shown[f"{name}{when}"] = hours(part_us)
     return shown

@@ -34,8 +34,7 @@ def compare(answer: Answer) -> RenderableType:
     if rows:
         lines.append(_line(answer["total"], by))
     notes = [
-        "Volume: more or less time, at the average price from before. Mix: other GPUs, at the prices from before. Price:"
-        " the rest.",
+        "Volume: time, at the average price of before. Mix: other GPUs, at their prices of before. Price: the rest.",
         *_notes(answer, now, before),
     ]
     if len(rows) > MOST:
