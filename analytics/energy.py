@@ -15,7 +15,7 @@ from typing import Final
 import polars as pl
 
 from analytics.line_groups import IS_HELD, PART, columns_of, key_of, kind_of, part_us, require
-from gpuledger.accounting.units import MJ_PER_KWH
+from gpuledger.accounting.units import GPU_PARTS, MJ_PER_KWH, US_PER_HOUR
 from gpuledger.model import State
 
 GRAM: Final = 1_000_000  # micrograms
@@ -47,6 +47,13 @@ def energy(pages: Iterable[Lines], by: str = "team") -> pl.DataFrame:
 def kilograms(carbon_ug_mj: int) -> Decimal:
     """Return kilograms of carbon dioxide equivalent."""
     return Decimal(carbon_ug_mj) / GRAM / MJ_PER_KWH / 1000
+
+
+def useful_watt_hours() -> pl.Expr:
+    """Return what an hour of a GPU at work took, for people: the integers stay what is counted with."""
+    energy_wh = pl.col("useful_energy_mj").cast(pl.Float64) / (MJ_PER_KWH / 1000)
+    hours = pl.col("useful_part_us").cast(pl.Float64) / (GPU_PARTS * US_PER_HOUR)
+    return pl.when(hours > 0).then(energy_wh / hours).alias("wh_per_active_gpu_hour")
 
 
 def micrograms() -> pl.Expr:

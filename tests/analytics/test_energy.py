@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from analytics.energy import SCHEMA, energy
+from analytics.energy import SCHEMA, energy, useful_watt_hours
 from analytics.windows import BY
 from collector.ledger.store import Ledger
 from collector.pricing.carbon import import_carbon
@@ -98,6 +98,7 @@ def test_an_hour_of_work_takes_the_idle_time_of_its_holder_too() -> None:
     unmetered = {**line, "energy_mj": 0, "energy_unknown_us": HOUR}
     frame = pl.DataFrame([line, idle, unmetered], schema_overrides={"carbon_g_per_kwh": pl.Decimal(18, 6)})
     [row] = energy([frame]).rows(named=True)
+    assert energy([frame]).select(useful_watt_hours()).item() == pytest.approx(1200)
     assert row["useful_energy_mj"] * 2 == 1200 * 3600 * 1000
     assert row["useful_part_us"] * 2 == HOUR * 840
     assert row["carbon_unknown_mj"] == row["energy_mj"] == 2 * line["energy_mj"]
