@@ -12,13 +12,13 @@ from analytics.words import PLATFORM, title
 from gpuledger.model import HELD_STATES, UNWATCHED_STATES, State
 
 Document = Mapping[str, Any]
-_KINDS: Final = {
+KINDS: Final = {
     "idle": "Idle capacity",
     "unavailable": "Unavailable",
     "unobserved": "Not observed",
     "unattributed": "Unattributed",
 }
-_STATES: Final = {
+STATES: Final = {
     State.ACTIVE: "Held, at work",
     State.HELD_IDLE: "Held, without work",
     State.HELD_UNOBSERVED: "Held, activity not observed",
@@ -148,7 +148,7 @@ def _team(row: Document, whole: Decimal, most: Decimal) -> TeamLine:
     watched = row["gpu_hours"] - _hours_in(row["states"], _UNWATCHED)
     held = row["active_gpu_hours"] is not None and row["kind"] in ("owner", "unattributed", "total")
     return TeamLine(
-        name=title(row["key"]) if row["kind"] == "owner" else _KINDS.get(row["kind"], ""),
+        name=title(row["key"]) if row["kind"] == "owner" else KINDS.get(row["kind"], ""),
         aside=row["kind"] != "owner",
         gpu_hours=hours(row["gpu_hours"]),
         active=percent(_part(row["active_gpu_hours"], watched)) if held else UNKNOWN,
@@ -164,7 +164,7 @@ def _states(states: Mapping[str, float]) -> list[StateLine]:
     whole = sum(states.values())
     return [
         StateLine(name, hours(found), _share(_part(found, whole)), _bar(found / whole if whole else 0))
-        for state, name in _STATES.items()
+        for state, name in STATES.items()
         if (found := states.get(state.label, 0.0))
     ]
 

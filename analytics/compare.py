@@ -21,7 +21,7 @@ NEW: Final = "new"  # had nothing before
 GONE: Final = "gone"  # has nothing now
 _SKU: Final = ("model", "mig_profile")
 _TIMES: Final = ("part_us", "unpriced_part_us", "unwatched_part_us")
-_READ: Final = ("state", "parts", "held_us", "active_unknown_us", "cost_quanta", *_SKU)
+READ: Final = ("state", "parts", "held_us", "active_unknown_us", "cost_quanta", *_SKU)
 COSTS: Final = (
     "cost_quanta_before",
     "cost_quanta",
@@ -72,7 +72,7 @@ _MEASURES: Final = dict.fromkeys(("cost_quanta", *_TIMES), PART)
 
 
 def _sums(lines: pl.LazyFrame, by: str) -> pl.DataFrame:
-    require(lines, (*_READ, *columns_of(by)))
+    require(lines, (*READ, *columns_of(by)))
     time = part_us("held_us")
     unwatched = pl.when(IS_HELD).then(part_us("active_unknown_us")).otherwise(_all_of(time))
     return (

@@ -24,7 +24,7 @@ MEASURES: Final = (
     "useful_part_us", "useful_energy_mj",
 )  # fmt: skip
 SCHEMA: Final = pl.Schema({"kind": pl.String(), "key": pl.String(), **dict.fromkeys(MEASURES, PART)})
-_READ: Final = (
+READ: Final = (
     "state", "parts", "held_us", "active_us", "active_unknown_us", "energy_mj", "energy_unknown_us", "carbon_g_per_kwh",
 )  # fmt: skip
 Lines = pl.DataFrame | pl.LazyFrame
@@ -62,7 +62,7 @@ def micrograms() -> pl.Expr:
 
 
 def _sums(lines: pl.LazyFrame, by: str) -> pl.DataFrame:
-    require(lines, (*_READ, *columns_of(by)))
+    require(lines, (*READ, *columns_of(by)))
     power, zero = pl.col("energy_mj").fill_null(0).cast(PART), pl.lit(0, dtype=PART)
     whole = IS_HELD & (pl.col("energy_unknown_us") == 0) & (pl.col("active_unknown_us") == 0)
     intensity = pl.col("carbon_g_per_kwh")

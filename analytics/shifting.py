@@ -28,7 +28,7 @@ from gpuledger.model import State
 MAX_DAYS: Final = 31
 _TYPE: Final = ("cluster", "pool", "model", "mig_profile")
 _RUN: Final = ("kind", "key", *_TYPE, "holder")
-_READ: Final = ("hour_us", "state", "reason", "parts", "held_us", "energy_mj", "carbon_g_per_kwh", "holder", *_TYPE)
+READ: Final = ("hour_us", "state", "reason", "parts", "held_us", "energy_mj", "carbon_g_per_kwh", "holder", *_TYPE)
 MEASURES: Final = ("energy_mj", "movable_mj", "carbon_ug_mj", "low_ug_mj", "high_ug_mj")
 SCHEMA: Final = pl.Schema({"kind": pl.String(), "key": pl.String(), **dict.fromkeys(MEASURES, PART)})
 Lines = pl.DataFrame | pl.LazyFrame
@@ -82,7 +82,7 @@ def _read(pages: Iterable[Lines], by: str) -> tuple[pl.DataFrame, pl.DataFrame]:
     free = (pl.col("state") == int(State.IDLE)) & (pl.col("reason") == "free")
     for page in pages:
         lazy = page.lazy()
-        require(lazy, (*_READ, *COLUMNS, *columns_of(by)))
+        require(lazy, (*READ, *COLUMNS, *columns_of(by)))
         named = lazy.with_columns(kind_of(by), key_of(by), part_us("held_us").alias("time"), micrograms().alias("ug"))
         work.append(
             named.filter(IS_HELD & is_batch())

@@ -18,10 +18,14 @@ def find(source: Source, label: str, grace_hours: int) -> Document:
         raise AnalysisError(f"a grace of {grace_hours} hours is not possible", hint="give 0 or more hours")
     asked = source.query("chargeback", {"period": label, "by": "cluster"})
     pages = list(known_lines(source, asked))
+    return answer(asked, pl.concat(pages, how="vertical_relaxed") if pages else None, grace_hours)
+
+
+def answer(asked: Document, lines: pl.DataFrame | None, grace_hours: int) -> Document:
+    """Return the waste in the lines of a period; `asked` is an answer about it that says how far it is known."""
     rows: list[Document] = []
     power: list[Document] = []
-    if pages:
-        lines = pl.concat(pages, how="vertical_relaxed")
+    if lines is not None:
         rows = [_row(row) for row in waste(lines, grace_hours).iter_rows(named=True)]
         power = [_power(row) for row in idle_power(lines).iter_rows(named=True)]
     return {

@@ -14,8 +14,8 @@ from analytics.energy import energy
 from analytics.waste import waste
 from collector.app import running
 from collector.config import CollectorSettings, LedgerSettings, ServerSettings
-from gpuledger.client import CollectorClient
 from gpuledger.cli.main import main
+from gpuledger.client import CollectorClient
 from gpuledger.errors import AnalysisError, ConfigError
 from tests.analytics.ledgers import billed_ledger, hours
 

@@ -1,0 +1,256 @@
+"""Sections that the report of a team and the summary share: change, days, waste, energy, shares, completeness, invoices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from analytics.figures import amount, month
+from analytics.reports import charts
+from analytics.reports.material import Material, money, plain, signed
+from analytics.reports.report import Column, Kind, Row, Section, Table
+from analytics.words import PLATFORM, title
+
+Document = Mapping[str, Any]
+WHY: Final = {
+    "memory_held": "keeps memory, runs nothing",
+    "never_started": "never ran a kernel",
+    "starved": "waits for data",
+    "throttled": "is slowed down by the hardware",
+    "stalled": "stands still at full load",
+    "stranded": "no MIG slice fits there",
+}
+ADVICE: Final = {
+    "memory_held": "Stop it when nobody uses it; let idle notebooks end by themselves.",
+    "never_started": "Find out why it asked for a GPU: it may not need one.",
+    "starved": "Load data faster (more workers, local copies), or use fewer GPUs.",
+    "throttled": "Ask the platform: heat or power slows the card.",
+    "stalled": "Look at its log and restart it: it no longer gets on.",
+    "stranded": "Choose a MIG layout that leaves nothing over.",
+}
+ASK: Final = "Ask its owner whether it still needs the GPU."
+
+
+def change_section(row: Document | None, material: Material, command: str) -> Section:
+    """Return why the amount changed against the period before."""
+    before, now = month(material.compared["with"]["label"]), material.period
+    notes = before_notes(material)
+    if row is None or row["change"] is None:
+        finding = "There is nothing to compare with: time of one of the two periods has no price."
+        if row is None:
+            finding = "Nothing was held in either period."
+        return Section("What changed", finding, command, notes=notes)
+    amounts = {name: Decimal(row[name]) for name in ("cost_before", "price", "volume", "mix", "no_price", "cost")}
+    parts = [(name, amounts[key]) for key, name in _PARTS.items() if amounts[key] or key != "no_price"]
+    way = [
+        charts.Step(before, amounts["cost_before"], amount(amounts["cost_before"]), change=False),
+        *(charts.Step(name, value, signed(value)) for name, value in parts),
+        charts.Step(now, amounts["cost"], amount(amounts["cost"]), change=False),
+    ]
+    rows = [Row((before, amounts["cost_before"])), *(Row((name, value)) for name, value in parts)]
+    table = Table((Column(""), Column(material.currency, Kind.MONEY)), rows, Row((now, amounts["cost"]), "total"))
+    return Section("What changed", change_words(row, before), command, table, charts.steps(way), notes)
+
+
+_PARTS: Final = {"price": "Price", "volume": "Volume", "mix": "Mix", "no_price": "Without a price"}
+
+
+def change_words(row: Document, before: str) -> str:
+    """Return a change in words, with its parts."""
+    if row["standing"] == "new":
+        return f"Nothing was spent in {before}."
+    if row["standing"] == "gone":
+        return f"All that was spent was spent in {before}."
+    change, was = Decimal(row["change"]), Decimal(row["cost_before"])
+    percent = f" ({change / was * 100:+.0f} %)".replace("-", "\N{MINUS SIGN}") if was else ""
+    parts = ", ".join(f"{signed(Decimal(row[key]))} {words}" for key, words in _BECAUSE.items())
+    return f"{signed(change)}{percent} against {before}: {parts}."
+
+
+_BECAUSE: Final = {
+    "volume": "because more or less time was held",
+    "mix": "because it was held on other GPUs",
+    "price": "because prices changed",
+}
+
+
+def before_notes(material: Material) -> list[str]:
+    """Return what makes the period before no equal of this one."""
+    known, before = material.compared["known_before"], month(material.compared["with"]["label"])
+    found = []
+    if known["hours"] < known["of_hours"]:
+        found.append(f"Of {before} only {known['hours']:,} of {known['of_hours']:,} hours are in the ledger.")
+    if known["unpriced_gpu_hours"]:
+        found.append(f"{plain(known['unpriced_gpu_hours'])} GPU-hours of {before} have no price.")
+    return found
+
+
+def days_section(layers: Sequence[charts.Series], material: Material, command: str, finding: str) -> Section:
+    """Return the cost of each day; a figure that is not known is no column."""
+    at = [step["at"][:10] for step in material.timeline["rows"]]
+    heads = [f"{int(day[8:])}" for day in at]
+    columns = (Column("Day"), *(Column(layer.name, Kind.MONEY) for layer in layers))
+    costs = [{key: money(cost) for key, cost in step["costs"].items()} for step in material.timeline["rows"]]
+    rows = [Row((day, *(_of(found, layer.name) for layer in layers))) for day, found in zip(at, costs, strict=True)]
+    named = [layer._replace(name=title(layer.name)) for layer in layers]
+    picture = charts.columns(heads, named, material.currency) if heads else ""
+    return Section("Day by day", finding, command, Table(columns, rows, shown=0), picture)
+
+
+def _of(found: Mapping[str, Decimal | None], name: str) -> Decimal | None:
+    return found.get(name, Decimal(0))
+
+
+def waste_section(rows: Sequence[Document], material: Material, command: str, *, whose: bool) -> Section:
+    """Return what was paid for and did nothing, and what to do about it."""
+    columns = (
+        Column("What"),
+        *([Column("Whose")] if whose else []),
+        Column("Why"),
+        Column("GPU-hours", Kind.HOURS),
+        Column("Saving, from", Kind.MONEY),
+        Column("to", Kind.MONEY),
+        Column("What to do"),
+    )
+    found = [_wasted(row, whose=whose) for row in rows]
+    low, high = (sum((Decimal(row[name] or 0) for row in rows), Decimal(0)) for name in ("saving_low", "saving_high"))
+    whole = sum(row["gpu_hours"] for row in rows)
+    total = Row(("Sum", *([""] if whose else []), "", whole, low, high, ""), "total")
+    finding = "Nothing was held without work."
+    if rows:
+        finding = f"Between {amount(low)} and {amount(high)} {material.currency} could have been saved."
+    notes = (
+        [f"The low end forgives the first {material.waste['grace_hours']} hours of each idle stretch."] if rows else []
+    )
+    if rows:
+        notes.append(f"Why the first row is here: gpuledger explain '{rows[0]['evidence'][0]}'")
+    return Section(
+        "What was wasted, and what to do",
+        finding,
+        command,
+        Table(columns, found, total if rows else None, 8),
+        notes=notes,
+    )
+
+
+def _wasted(row: Document, *, whose: bool) -> Row:
+    reason = row["reason"]
+    owner = " ".join(filter(None, (title(row["team"]), row["user"]))) or (PLATFORM if row["node"] else "Unattributed")
+    return Row(
+        (
+            row["workload"] or row["node"],
+            *([owner] if whose else []),
+            WHY.get(reason, reason.replace("_", " ")),
+            row["gpu_hours"],
+            money(row["saving_low"]),
+            money(row["saving_high"]),
+            ADVICE.get(reason, ASK),
+        )
+    )
+
+
+def energy_section(
+    rows: Sequence[tuple[str, Document, str]], moved: Document | None, finding: str, command: str
+) -> Section:
+    """Return kilowatt-hours, carbon, and what an hour of work took, for named rows of the energy answer."""
+    columns = (
+        Column(""),
+        Column("GPU-hours", Kind.HOURS),
+        Column("Energy, kWh", Kind.HOURS),
+        Column("CO2e, kg", Kind.HOURS),
+        Column("Wh a useful hour", Kind.HOURS),
+    )
+    names = ("gpu_hours", "energy_kwh", "carbon_kg", "wh_per_active_gpu_hour")
+    shown = [Row((name, *(row[each] for each in names)), style) for name, row, style in rows]
+    body = [row for row in shown if row.style != "total"]
+    total = next((row for row in shown if row.style == "total"), None)
+    notes = ["Measured at the board. A useful hour is one of a GPU at work; the idle time of its holder counts in it."]
+    unmetered = sum(row["unmetered_gpu_hours"] for _, row, style in rows if style != "total")
+    if unmetered:
+        notes.append(f"{plain(unmetered)} GPU-hours have no reading of energy.")
+    unknown = sum(row["carbon_unknown_kwh"] for _, row, style in rows if style != "total")
+    if unknown:
+        notes.append(f"{plain(unknown)} kWh have no carbon intensity.")
+    return Section("Energy and carbon", finding, command, Table(columns, body, total), notes=[*notes, *_moving(moved)])
+
+
+def _moving(moved: Document | None) -> list[str]:
+    """Say what waiting would have saved; nothing where nothing can be said."""
+    if moved is None or moved["saving_high_kg"] is None:
+        return []
+    low, high, whole = (plain(moved[name]) for name in ("saving_low_kg", "saving_high_kg", "movable_carbon_kg"))
+    return [f"Batch work that had waited for up to a day would have saved {low} to {high} of its {whole} kg CO2e."]
+
+
+def shares_section(rows: Sequence[Document], command: str, *, whose: bool) -> Section | None:
+    """Return use against shares; None where nobody has one."""
+    if not rows:
+        return None
+    columns = (
+        *([Column("Team")] if whose else []),
+        Column("Of"),
+        Column("Share, GPUs", Kind.HOURS),
+        Column("Available, GPU-hours", Kind.HOURS),
+        Column("Used", Kind.HOURS),
+        Column("Of share", Kind.RATIO),
+        Column("Borrowed", Kind.HOURS),
+        Column("Lent", Kind.HOURS),
+        Column("Left idle", Kind.HOURS),
+    )
+    found = [
+        Row(
+            (
+                *([title(row["team"]) or "Unattributed"] if whose else []),
+                _scope(row),
+                row["share_gpus"],
+                *(row[f"{name}_gpu_hours"] for name in ("available", "used")),
+                row["used_ratio"],
+                *(row[f"{name}_gpu_hours"] for name in ("borrowed", "lent", "idle")),
+            )
+        )
+        for row in rows
+    ]
+    finding = "What was used of the shares of the fleet, and what was borrowed and lent beyond them."
+    return Section("Shares", finding, command, Table(columns, found))
+
+
+def _scope(row: Document) -> str:
+    return " ".join(filter(None, (row["cluster"], row["pool"], row["model"]))) or "all GPUs"
+
+
+def invoices_section(rows: Sequence[Document], material: Material, command: str, *, whose: bool) -> Section:
+    """Return the invoices of the closed billing periods in the period."""
+    if not rows:
+        return Section("Invoices", "There is no invoice yet: it is made when the billing period is closed.", command)
+    columns = (
+        Column("Number", Kind.COUNT),
+        Column("Document"),
+        *([Column("To")] if whose else []),
+        Column("Period"),
+        Column("Observed", Kind.RATIO),
+        Column(f"Payable, {material.currency}", Kind.MONEY),
+    )
+    found = [
+        Row(
+            (
+                row["number"],
+                row["kind"].replace("_", " ").capitalize(),
+                *([title(row["team"]) or PLATFORM] if whose else []),
+                month(row["period"]),
+                row["complete_ratio"],
+                money(row["payable"]),
+            )
+        )
+        for row in rows
+    ]
+    payable = sum((Decimal(row["payable"]) for row in rows), Decimal(0))
+    total = Row(("Sum", "", *([""] if whose else []), "", None, payable), "total") if len(rows) > 1 else None
+    notes = ["An invoice is in whole cents, and has corrections and adjustments beside the charges of this page."]
+    return Section(
+        "Invoices",
+        f"{amount(payable)} {material.currency} payable.",
+        command,
+        Table(columns, found, total),
+        notes=notes,
+    )
