@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-from analytics.figures import UNKNOWN, amount, hours, month, percent
+from analytics.figures import UNKNOWN, amount, hours, month, percent, share
 from analytics.invoices import templates
 from analytics.words import PLATFORM, title
 from gpuledger.model import HELD_STATES, UNWATCHED_STATES, State
@@ -155,7 +155,7 @@ def _team(row: Document, whole: Decimal, most: Decimal) -> TeamLine:
         energy=_figure(row["energy_kwh"]),
         carbon=_figure(row["carbon_kg"]),
         cost=_cost(row["cost"]),
-        share=_share(float(cost / whole)) if whole and row["cost"] is not None else UNKNOWN,
+        share=share(float(cost / whole)) if whole and row["cost"] is not None else UNKNOWN,
         bar=_bar(float(cost / most) if most > 0 else 0),
     )
 
@@ -163,7 +163,7 @@ def _team(row: Document, whole: Decimal, most: Decimal) -> TeamLine:
 def _states(states: Mapping[str, float]) -> list[StateLine]:
     whole = sum(states.values())
     return [
-        StateLine(name, hours(found), _share(_part(found, whole)), _bar(found / whole if whole else 0))
+        StateLine(name, hours(found), share(_part(found, whole)), _bar(found / whole if whole else 0))
         for state, name in STATES.items()
         if (found := states.get(state.label, 0.0))
     ]
@@ -193,11 +193,6 @@ def _hours_in(states: Mapping[str, float], names: Sequence[str]) -> float:
 
 def _part(part: float, whole: float) -> float | None:
     return part / whole if whole else None
-
-
-def _share(ratio: float | None) -> str:
-    """Return a share in whole percent; what is there but rounds to nothing is less than one."""
-    return "<1 %" if ratio is not None and 0 < ratio < 0.01 else percent(ratio)
 
 
 def _cost(text: str | None) -> str:

@@ -5,8 +5,8 @@
     frames.charges(CollectorClient("http://127.0.0.1:8470", timeout_s=120), "2026-11")
 
 Money is an exact Decimal, instants are in UTC, and what is not known is null. Periods are read as everywhere (2026-11,
-2026-Q4, FROM..TO), by the days of the billing zone. A large period is fetched in pages. `lines` is what the functions of
-analytics take: `energy`, `spending`, `waste`, `utilisation`.
+2026-Q4, FROM..TO), by the days of the billing zone. A large period is fetched in pages. `lines` is what the functions
+of analytics take: `energy`, `spending`, `waste`, `utilisation`.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def read(client: CollectorClient, name: str, params: Mapping[str, str] | None = 
 
 
 def known_period(client: CollectorClient, text: str) -> Period:
-    """Return the period that `text` names, until where the ledger's data reaches. Raises ConfigError where it is none."""
+    """Return the period that `text` names, until where the ledger's data reaches. Raises ConfigError on none."""
     status = client.get_json("/v1/status")
     asked = require_hours(parse_period(text, find_zone(status["zone"])))
     if status["watermark"] is None:

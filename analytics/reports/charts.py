@@ -1,6 +1,6 @@
 """Small pictures for reports as SVG: columns by day, a bar of parts, and the way from one amount to another.
 
-Pure: figures in, markup out. Text is escaped and isolated, so that no name changes the picture or what stands beside it.
+Pure: figures in, markup out. Text is escaped and isolated, so that no name changes the picture or what is beside it.
 Positions are floats; figures that are read are written by the caller.
 """
 
@@ -45,12 +45,12 @@ class Step(NamedTuple):
 
 
 def columns(heads: Sequence[str], series: Sequence[Series], unit: str, height: int = 170) -> str:
-    """Return stacked columns, one for each of `heads`, with the greatest sum at the left and a legend where layers are many."""
+    """Return stacked columns, one for each of `heads`; the greatest sum is at the left; many layers have a legend."""
     sums = [sum(layer.values[at] for layer in series) for at in range(len(heads))]
     most = max(sums, default=0.0)
     if most <= 0:
         return ""
-    left, top, bottom = 58.0, 12.0, 24.0
+    left, top, bottom = 78.0, 12.0, 24.0
     plot = height - top - bottom
     wide = (WIDTH - left) / len(heads)
     drawn = [_axis(most, left, top, plot, unit)]
@@ -62,8 +62,8 @@ def columns(heads: Sequence[str], series: Sequence[Series], unit: str, height: i
                 y -= tall
                 drawn.append(_rect(left + at * wide + wide * 0.12, y, wide * 0.76, tall, layer.colour))
     every = max(1, -(-len(heads) // 16))
-    for at in range(0, len(heads), every):
-        drawn.append(_text(left + (at + 0.5) * wide, height - 8, heads[at], anchor="middle"))
+    shown = range(0, len(heads), every)
+    drawn.extend(_text(left + (at + 0.5) * wide, height - 8, heads[at], anchor="middle") for at in shown)
     legend, below = ("", 0) if len(series) < 2 else _legend([(layer.name, layer.colour) for layer in series], height)
     return _svg(height + below, "".join(drawn) + legend, f"Columns of {unit} from {heads[0]} to {heads[-1]}")
 
@@ -105,7 +105,7 @@ def steps(way: Sequence[Step], height: int = 170) -> str:
         middle = (at + 0.5) * wide
         drawn.append(_rect(at * wide + wide * 0.2, y, wide * 0.6, tall, colour))
         drawn.append(_text(middle, y - 6, step.label, anchor="middle", colour=INK))
-        drawn.append(_text(middle, height - 8, step.name, anchor="middle"))
+        drawn.append(_text(middle, height - 8, shorten(step.name, 22), anchor="middle"))
     return _svg(height, "".join(drawn), "From " + " to ".join(f"{step.name} {step.label}" for step in way))
 
 
@@ -130,7 +130,7 @@ def _legend(named: Sequence[tuple[str, str]], top: float) -> tuple[str, int]:
     drawn, x, y = [], 0.0, top + 12.0
     for name, colour in named:
         text = shorten(name, 44)
-        wide = 22 + 6.4 * len(text)
+        wide = 26 + 6.9 * len(text)
         if x and x + wide > WIDTH:
             x, y = 0.0, y + 18
         drawn.append(_rect(x, y - 9, 10, 10, colour))
@@ -151,6 +151,6 @@ def _text(x: float, y: float, text: str, *, anchor: str = "start", colour: str =
 def _svg(height: int, body: str, means: str) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
-        f'role="img" aria-label="{escape(shorten(means, 200))}" direction="ltr" font-family="{FONT}" font-size="11" '
-        f'style="max-width:100%;height:auto">{body}</svg>'
+        f'role="img" aria-label="{escape(shorten(means, 200))}" direction="ltr" font-family="{FONT}" font-size="11">'
+        f"{body}</svg>"
     )

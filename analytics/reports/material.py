@@ -1,4 +1,4 @@
-"""What reports are made from: the answers about one period, and its lines. Everything in a report is a figure of these."""
+"""What reports are made from: the answers about one period, and its lines. Each figure of a report is one of these."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def incomplete(material: Material, unpriced: float) -> list[str]:
         found.append(f"{hours(unpriced)} GPU-hours have no price and are not in the amount.")
     known = material.compared["known"]
     if known["hours"] < known["of_hours"]:
-        found.append(f"{known['hours']:,} of the period's {known['of_hours']:,} hours are known so far.")
+        found.append(f"The ledger has {known['hours']:,} of the period's {known['of_hours']:,} hours.")
     if material.chargeback["pending_hours"]:
         found.append(
             f"{material.chargeback['pending_hours']:,} hours wait to be rated again: figures are about to change."

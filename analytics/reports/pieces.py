@@ -1,12 +1,14 @@
-"""Sections that the report of a team and the summary share: change, days, waste, energy, shares, completeness, invoices."""
+"""Sections that the report of a team and the summary share: change, days, waste, energy, shares, invoices."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
 from analytics.figures import amount, month
+from analytics.overview import RUN_NUMBER
 from analytics.reports import charts
 from analytics.reports.material import Material, money, plain, signed
 from analytics.reports.report import Column, Kind, Row, Section, Table
@@ -14,12 +16,12 @@ from analytics.words import PLATFORM, title
 
 Document = Mapping[str, Any]
 WHY: Final = {
-    "memory_held": "keeps memory, runs nothing",
+    "memory_held": "runs nothing",
     "never_started": "never ran a kernel",
     "starved": "waits for data",
-    "throttled": "is slowed down by the hardware",
-    "stalled": "stands still at full load",
-    "stranded": "no MIG slice fits there",
+    "throttled": "is slowed down",
+    "stalled": "stands still",
+    "stranded": "is left over by MIG",
 }
 ADVICE: Final = {
     "memory_held": "Stop it when nobody uses it; let idle notebooks end by themselves.",
@@ -32,15 +34,13 @@ ADVICE: Final = {
 ASK: Final = "Ask its owner whether it still needs the GPU."
 
 
-def change_section(row: Document | None, material: Material, command: str) -> Section:
-    """Return why the amount changed against the period before."""
+def change_section(row: Document | None, material: Material, command: str, finding: str = "") -> Section:
+    """Return why the amount changed against the period before, in words unless another `finding` is given."""
     before, now = month(material.compared["with"]["label"]), material.period
     notes = before_notes(material)
     if row is None or row["change"] is None:
-        finding = "There is nothing to compare with: time of one of the two periods has no price."
-        if row is None:
-            finding = "Nothing was held in either period."
-        return Section("What changed", finding, command, notes=notes)
+        unknown = "There is nothing to compare with: time of one of the two periods has no price."
+        return Section("What changed", unknown if row else "Nothing was held in either period.", command, notes=notes)
     amounts = {name: Decimal(row[name]) for name in ("cost_before", "price", "volume", "mix", "no_price", "cost")}
     parts = [(name, amounts[key]) for key, name in _PARTS.items() if amounts[key] or key != "no_price"]
     way = [
@@ -50,7 +50,8 @@ def change_section(row: Document | None, material: Material, command: str) -> Se
     ]
     rows = [Row((before, amounts["cost_before"])), *(Row((name, value)) for name, value in parts)]
     table = Table((Column(""), Column(material.currency, Kind.MONEY)), rows, Row((now, amounts["cost"]), "total"))
-    return Section("What changed", change_words(row, before), command, table, charts.steps(way), notes)
+    said = finding or change_words(row, before)
+    return Section("What changed", said, command, table, charts.steps(way), notes)
 
 
 _PARTS: Final = {"price": "Price", "volume": "Volume", "mix": "Mix", "no_price": "Without a price"}
@@ -79,8 +80,10 @@ def before_notes(material: Material) -> list[str]:
     """Return what makes the period before no equal of this one."""
     known, before = material.compared["known_before"], month(material.compared["with"]["label"])
     found = []
+    if not known["hours"]:
+        return [f"Nothing of {before} is in the ledger."]
     if known["hours"] < known["of_hours"]:
-        found.append(f"Of {before} only {known['hours']:,} of {known['of_hours']:,} hours are in the ledger.")
+        found.append(f"Of {before} the ledger has {known['hours']:,} of {known['of_hours']:,} hours.")
     if known["unpriced_gpu_hours"]:
         found.append(f"{plain(known['unpriced_gpu_hours'])} GPU-hours of {before} have no price.")
     return found
@@ -108,23 +111,26 @@ def waste_section(rows: Sequence[Document], material: Material, command: str, *,
         Column("What"),
         *([Column("Whose")] if whose else []),
         Column("Why"),
+        Column("Runs", Kind.COUNT),
         Column("GPU-hours", Kind.HOURS),
         Column("Saving, from", Kind.MONEY),
         Column("to", Kind.MONEY),
-        Column("What to do"),
     )
-    found = [_wasted(row, whose=whose) for row in rows]
+    found = [_wasted(row, whose=whose) for row in _by_work(rows)]
     low, high = (sum((Decimal(row[name] or 0) for row in rows), Decimal(0)) for name in ("saving_low", "saving_high"))
     whole = sum(row["gpu_hours"] for row in rows)
-    total = Row(("Sum", *([""] if whose else []), "", whole, low, high, ""), "total")
+    runs = sum(row["holders"] for row in rows)
+    total = Row(("Sum", *([""] if whose else []), "", runs, whole, low, high), "total")
     finding = "Nothing was held without work."
     if rows:
         finding = f"Between {amount(low)} and {amount(high)} {material.currency} could have been saved."
-    notes = (
-        [f"The low end forgives the first {material.waste['grace_hours']} hours of each idle stretch."] if rows else []
-    )
+    notes = []
     if rows:
-        notes.append(f"Why the first row is here: gpuledger explain '{rows[0]['evidence'][0]}'")
+        notes = [
+            *_advice(rows),
+            f"The low end forgives the first {material.waste['grace_hours']} hours of each idle stretch.",
+            f"Why the first row is here: gpuledger explain '{rows[0]['evidence'][0]}'",
+        ]
     return Section(
         "What was wasted, and what to do",
         finding,
@@ -134,18 +140,47 @@ def waste_section(rows: Sequence[Document], material: Material, command: str, *,
     )
 
 
+def _advice(rows: Sequence[Document]) -> list[str]:
+    """Return what to do about each reason that occurs, the dearest first."""
+    reasons = dict.fromkeys(row["reason"] for row in rows)
+    return [f"What {_why(reason)}: {ADVICE.get(reason, ASK)}" for reason in reasons]
+
+
+def _why(reason: str) -> str:
+    return WHY.get(reason) or f"is idle ({reason.replace('_', ' ')})"
+
+
+def _by_work(rows: Sequence[Document]) -> list[dict[str, Any]]:
+    """Return rows whose names differ in a trailing number only as one, the dearest first: they are runs of one work."""
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    for row in rows:
+        name = RUNS.sub("", row["workload"])
+        one = found.get(key := (row["kind"], row["reason"], name, row["team"], row["user"], row["node"]))
+        if one is None:
+            found[key] = {**row, "workload": name or row["workload"]}
+            continue
+        one["holders"] += row["holders"]
+        one["gpu_hours"] += row["gpu_hours"]
+        for amount_of in ("saving_low", "saving_high"):
+            known = [Decimal(text) for text in (one[amount_of], row[amount_of]) if text is not None]
+            one[amount_of] = str(sum(known)) if known else None
+    return sorted(found.values(), key=lambda row: -Decimal(row["saving_high"] or 0))
+
+
+RUNS: Final = re.compile(RUN_NUMBER)
+
+
 def _wasted(row: Document, *, whose: bool) -> Row:
-    reason = row["reason"]
     owner = " ".join(filter(None, (title(row["team"]), row["user"]))) or (PLATFORM if row["node"] else "Unattributed")
     return Row(
         (
             row["workload"] or row["node"],
             *([owner] if whose else []),
-            WHY.get(reason, reason.replace("_", " ")),
+            _why(row["reason"]),
+            row["holders"] or None,
             row["gpu_hours"],
             money(row["saving_low"]),
             money(row["saving_high"]),
-            ADVICE.get(reason, ASK),
         )
     )
 
@@ -216,7 +251,8 @@ def shares_section(rows: Sequence[Document], command: str, *, whose: bool) -> Se
 
 
 def _scope(row: Document) -> str:
-    return " ".join(filter(None, (row["cluster"], row["pool"], row["model"]))) or "all GPUs"
+    named = (row["cluster"], row["pool"], row["model"])
+    return " ".join(name for name in named if name not in ("", "*")) or "all GPUs"
 
 
 def invoices_section(rows: Sequence[Document], material: Material, command: str, *, whose: bool) -> Section:

@@ -1,7 +1,7 @@
-"""What a report is made of, whatever it is written as: facts, sections with their tables and charts, and typed figures.
+"""What a report is made of, whatever it is written as: facts, sections with their tables and charts, typed figures.
 
-A figure keeps its exact value until it is written: money is a Decimal, hours and energy are the collector's numbers, and
-None is what nobody knows. So the page, the PDF and the workbook say the same.
+A figure keeps its exact value until it is written: money is a Decimal, hours and energy are the collector's numbers,
+and None is what nobody knows. So the page, the PDF and the workbook say the same.
 """
 
 from __future__ import annotations

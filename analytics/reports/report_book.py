@@ -1,6 +1,6 @@
 """A report as an Excel workbook: a sheet of what is to know, and a sheet for each table, with every row and figure.
 
-Money, hours and shares are numbers in their format, text is text whatever it begins with, and what is not known is empty.
+Money, hours and shares are numbers in their format, text is text whatever it begins with, what is not known is empty.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MOST_LETTERS: Final = 32_767  # of a cell
 def report_xlsx(report: Report) -> bytes:
     """Return the workbook of a report."""
     data = io.BytesIO()
-    with xlsxwriter.Workbook(data, {"in_memory": True}) as book:
+    with xlsxwriter.Workbook(data, {"constant_memory": True}) as book:
         book.set_properties({"title": text(f"{report.title}, {report.who}"), "created": _created(report)})
         _Book(book).write(report)
     return data.getvalue()

@@ -1,7 +1,7 @@
 """A report as one page: complete in itself, for a browser, for print, and for the body of an e-mail.
 
-Styles stand in every element as well as in the head, because programs for e-mail drop the head. What those drop besides,
-pictures, says nothing that the figures beside them do not.
+Styles stand in every element as well as in the head, because programs for e-mail drop the head. What those drop
+besides, pictures, says nothing that the figures beside them do not.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 
 import css_inline
 
-from analytics.figures import UNKNOWN, amount, hours, percent
+from analytics.figures import UNKNOWN, amount, hours, share
 from analytics.invoices import templates
 from analytics.reports.report import Kind, Report, Value
 
@@ -38,15 +38,10 @@ def show(value: Value, kind: Kind) -> str:
         return amount(Decimal(value))
     if kind is Kind.HOURS:
         return hours(float(value))
-    return _share(float(value)) if kind is Kind.RATIO else f"{value:,}"
+    return share(float(value)) if kind is Kind.RATIO else f"{value:,}"
 
 
 def cut(value: Value) -> str:
     """Return text for a cell of a page: its first letters where it is very long."""
     text = "" if value is None else str(value)
     return text if len(text) <= MOST_LETTERS else f"{text[: MOST_LETTERS - 1]}\N{HORIZONTAL ELLIPSIS}"
-
-
-def _share(ratio: float) -> str:
-    """Return a share in whole percent; what is there but rounds to nothing is less than one."""
-    return "<1 %" if 0 < ratio < 0.01 else percent(ratio)

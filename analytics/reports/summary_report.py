@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from analytics.bill_page import KINDS, STATES
-from analytics.figures import amount, month, percent
+from analytics.figures import amount, month, percent, share
 from analytics.reports import charts, material, pieces
 from analytics.reports.colours import NOT_A_TEAM, OTHERS, TEAMS
 from analytics.reports.colours import STATES as STATE_COLOURS
@@ -162,7 +162,7 @@ def _states(found: Material) -> Section:
     states = found.chargeback["total"]["states"]
     whole = sum(states.values())
     parts = [
-        charts.Part(name, STATE_COLOURS[state.label], hours, percent(hours / whole))
+        charts.Part(name, STATE_COLOURS[state.label], hours, share(hours / whole))
         for state, name in STATES.items()
         if (hours := states.get(state.label, 0.0))
     ]

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Mapping
 from typing import Any, Final
 
-import polars as pl
-
-from analytics.compare import spending
 from analytics.figures import amount, month, percent
-from analytics.line_groups import IS_HELD
 from analytics.reports import charts, material, pieces
 from analytics.reports.colours import ACCENT
 from analytics.reports.material import Material, money, part, watched_hours
 from analytics.reports.report import Column, Fact, Kind, Report, Row, Section, Table
-from analytics.utilisation import utilisation
+from analytics.reports.spent_on import spent_on_sections
 from analytics.words import title
-from gpuledger.accounting.money import from_quanta
-from gpuledger.accounting.units import gpu_hours
 from gpuledger.errors import AnalysisError
 
 Document = Mapping[str, Any]
-_BY: Final = {"workload": "Workload", "system": "MLOps system", "model": "GPU", "user": "User"}
+MEANS: Final = (
+    "Volume is more or less time, at the average price of before; mix is other GPUs, at their prices of before; price"
+    " is the rest."
+)
 
 
 def team_report(found: Material, team: str) -> Report:
@@ -34,9 +30,9 @@ def team_report(found: Material, team: str) -> Report:
         raise AnalysisError(f'the team "{team}" held nothing in {found.label}', hint=f"teams that did: {known}")
     spent = row or _nothing(team)
     sections = [
-        pieces.change_section(change, found, _command("compare", found, "--by team")),
+        pieces.change_section(change, found, _command("compare", found, "--by team"), MEANS),
         _days(found, team),
-        *(_spent_on(found, team, spent, by) for by in _BY),
+        *spent_on_sections(found, team, spent),
         _waste(found, team),
         _energy(found, team),
         pieces.shares_section(
@@ -100,82 +96,6 @@ def _days(found: Material, team: str) -> Section:
         finding = f"The dearest day was {at['at'][:10]}, with {amount(at['costs'][team])} {found.currency}."
     layers = [charts.Series(team, ACCENT, costs)]
     return pieces.days_section(layers, found, _command("chargeback", found, "--by team"), finding)
-
-
-def lines_of(lines: pl.DataFrame, team: str) -> pl.DataFrame:
-    """Return the charges of what a team held."""
-    return lines.filter(IS_HELD & (pl.col("team") == team))
-
-
-def _spent_on(found: Material, team: str, spent: Document, by: str) -> Section:
-    """Return what the team's cost is made of, by a dimension; its rows sum to it exactly."""
-    own = lines_of(found.lines, team)
-    costs = {
-        (row["kind"], row["key"]): row
-        for row in spending([own], by)
-        .group_by("kind", "key")
-        .agg(
-            pl.when(pl.col("cost_quanta").is_not_null().any()).then(pl.col("cost_quanta").sum()).alias("cost_quanta"),
-            pl.col("unpriced_part_us").sum(),
-        )
-        .iter_rows(named=True)
-    }
-    times = utilisation(own, by).iter_rows(named=True)
-    rows = sorted(
-        ({**time, **costs[time["kind"], time["key"]]} for time in times),
-        key=lambda row: (-(row["cost_quanta"] or 0), -row["held_part_us"], row["key"]),
-    )
-    head = _BY[by]
-    whole = money(spent["cost"])
-    columns = (
-        Column(head),
-        Column("GPU-hours", Kind.HOURS),
-        Column("At work", Kind.RATIO),
-        Column("Idle, GPU-hours", Kind.HOURS),
-        Column(found.currency, Kind.MONEY),
-        Column("Share", Kind.RATIO),
-    )
-    total = Row(
-        (
-            "Sum",
-            spent["gpu_hours"],
-            part(spent["active_gpu_hours"], watched_hours(spent)),
-            spent["states"].get("held_idle", 0.0),
-            whole,
-            1.0 if whole else None,
-        ),
-        "total",
-    )
-    finding = _most(rows, whole, head)
-    table = Table(columns, [_spent_row(row, whole) for row in rows], total)
-    return Section(f"By {_LOWER[by]}", finding, _command("chargeback", found, f"--by {by}"), table)
-
-
-_LOWER: Final = {"workload": "workload", "system": "MLOps system", "model": "GPU model", "user": "user"}
-
-
-def _spent_row(row: Document, whole: Decimal | None) -> Row:
-    cost = None if row["cost_quanta"] is None else from_quanta(row["cost_quanta"])
-    nobody = row["kind"] == "unattributed"
-    return Row(
-        (
-            "not known" if nobody else row["key"],
-            float(gpu_hours(row["held_part_us"])),
-            row["active_of_held"],
-            float(gpu_hours(row["held_idle_part_us"])),
-            cost,
-            float(cost / whole) if cost is not None and whole else None,
-        ),
-        "aside" if nobody else "",
-    )
-
-
-def _most(rows: Sequence[Document], whole: Decimal | None, head: str) -> str:
-    if not rows or not whole or not rows[0]["cost_quanta"]:
-        return f"What was spent, by {head if head == 'GPU' else head[:1].lower() + head[1:]}."
-    first = rows[0]
-    name = "Work of which that is not known" if first["kind"] == "unattributed" else first["key"]
-    return f"{charts.shorten(name, 60)} took {percent(float(from_quanta(first['cost_quanta']) / whole))} of it."
 
 
 def _waste(found: Material, team: str) -> Section:

@@ -75,7 +75,7 @@ def test_exported_files_are_the_same_table(client: CollectorClient, tmp_path: Pa
     charges = frames.charges(client, ALL)
     assert read.schema == charges.schema
     assert read.sort(pl.all()).equals(charges.sort(pl.all()))
-    with pytest.raises(AnalysisError, match="holds no prices.parquet"):
+    with pytest.raises(AnalysisError, match=r"holds no prices\.parquet"):
         frames.scan(tmp_path, "prices")
 
 
