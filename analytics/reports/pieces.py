@@ -65,14 +65,18 @@ def change_words(row: Document, before: str) -> str:
         return f"All that was spent was spent in {before}."
     change, was = Decimal(row["change"]), Decimal(row["cost_before"])
     percent = f" ({change / was * 100:+.0f} %)".replace("-", "\N{MINUS SIGN}") if was else ""
-    parts = ", ".join(f"{signed(Decimal(row[key]))} {words}" for key, words in _BECAUSE.items())
-    return f"{signed(change)}{percent} against {before}: {parts}."
+    amounts = {key: Decimal(row[key]) for key in _BECAUSE}
+    parts = [
+        f"{signed(part)} because {_BECAUSE[key][part > 0]}" for key, part in amounts.items() if amount(part) != "0.00"
+    ]
+    return f"{signed(change)}{percent} against {before}{': ' if parts else ''}{', '.join(parts)}."
 
 
-_BECAUSE: Final = {
-    "volume": "because more or less time was held",
-    "mix": "because it was held on other GPUs",
-    "price": "because prices changed",
+_BECAUSE: Final = {  # where a part is less, and where it is more
+    "volume": ("less time was held", "more time was held"),
+    "mix": ("cheaper GPUs were held", "dearer GPUs were held"),
+    "price": ("prices fell", "prices rose"),
+    "no_price": ("time has no price now", "time had no price before"),
 }
 
 

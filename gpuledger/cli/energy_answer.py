@@ -8,8 +8,11 @@ from typing import Final
 
 import polars as pl
 
-from analytics.energy import MEASURES, energy, kilograms
+from analytics.batch_work import COLUMNS as BATCH
+from analytics.energy import MEASURES, READ, energy, kilograms
+from analytics.line_groups import columns_of
 from analytics.shifting import MEASURES as SHIFTED
+from analytics.shifting import READ as MOVES
 from analytics.shifting import shifting
 from analytics.windows import BY_HOLDER
 from gpuledger.accounting.units import gpu_hours, kwh
@@ -27,7 +30,9 @@ ASSUMED: Final = (
 def find(source: Source, label: str, by: str, *, days: int = 1, pue: Decimal | None = None) -> Document:
     """Return energy and carbon of a period by group, as far as the ledger knows it."""
     asked = source.query("chargeback", {"period": label, "by": by})
-    return answer(asked, list(known.known_lines(source, asked)), days=days, pue=pue)
+    columns = list(dict.fromkeys((*READ, *MOVES, *BATCH, *columns_of(by), "team")))
+    pages = [page.select(columns) for page in known.known_lines(source, asked)]
+    return answer(asked, pages, days=days, pue=pue)
 
 
 def answer(asked: Document, pages: Sequence[pl.DataFrame], *, days: int, pue: Decimal | None = None) -> Document:

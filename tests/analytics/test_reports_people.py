@@ -20,6 +20,7 @@ import pytest
 from analytics.reports import colours
 from analytics.reports.charts import Part, Series, Step, bar, columns, shorten, steps
 from analytics.reports.material import Material
+from analytics.reports.pieces import change_words
 from analytics.reports.report import Report, Row, Section
 from analytics.reports.report_page import report_html
 from analytics.reports.summary_report import summary_report
@@ -134,6 +135,20 @@ def test_a_change_is_that_of_compare(material: Material, source: Source) -> None
     values = [row.values[1] for row in rows_of(report, "What changed")]
     assert values[0] == Decimal(before["cost"])
     assert sum(values) == report.amount
+
+
+def test_a_change_is_said_in_words() -> None:
+    """What is less is called so, what is nothing is left out, and a team that is new or gone has no percentages."""
+    row = {
+        "standing": "", "change": "-20.00", "cost_before": "100.00", "volume": "-30.00", "mix": "12.00", "price": "-2.00",
+        "no_price": "0.000000001",
+    }  # fmt: skip
+    assert change_words(row, "October") == (
+        "\N{MINUS SIGN}20.00 (\N{MINUS SIGN}20 %) against October: \N{MINUS SIGN}30.00 because less time was held, "
+        "+12.00 because dearer GPUs were held, \N{MINUS SIGN}2.00 because prices fell."
+    )
+    assert change_words({**row, "standing": "new"}, "October") == "Nothing was spent in October."
+    assert change_words({**row, "standing": "gone"}, "October") == "All that was spent was spent in October."
 
 
 def test_waste_is_that_of_the_command(material: Material, source: Source) -> None:
