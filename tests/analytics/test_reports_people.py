@@ -25,6 +25,8 @@ from analytics.reports.report import Report, Row, Section
 from analytics.reports.report_page import report_html
 from analytics.reports.summary_report import summary_report
 from analytics.reports.team_report import team_report
+from collector.app import running
+from collector.config import CollectorSettings, LedgerSettings, ServerSettings
 from collector.rating import rate_dirty
 from dashboards import theme
 from gpuledger.accounting.periods import iso
@@ -250,7 +252,7 @@ def test_hostile_names_are_text_everywhere(tmp_path: Path, source: Source) -> No
         assert not [attrs for _, attrs in _Reader(page).tags if any(name.startswith("on") for name in attrs)]
         cells = sheets(_saved(tmp_path, write(report, "xlsx")))
         assert len(cells) == len([each for each in report.sections if each.table and each.table.rows]) + 1
-        assert write(report, "pdf").startswith(b"%PDF")
+    assert write(team_report(found, HOSTILE), "pdf").startswith(b"%PDF")
     assert re.fullmatch(r"[a-z0-9-]{1,69}", slug(HOSTILE))
 
 
@@ -345,6 +347,16 @@ def test_an_open_period_is_reported_when_asked_for(
     page = tmp_path / "one.html"
     run(at_rest, "team", "--team", "vision", "--period", NOW.label, "--out", str(page), capsys=capsys)
     assert "Vision" in page.read_text("utf-8")
+
+
+def test_a_running_collector_is_asked_as_a_folder_is(at_rest: Path, tmp_path: Path) -> None:
+    """The page over HTTP is that of the folder, byte for byte."""
+    pages = [tmp_path / "folder.html", tmp_path / "collector.html"]
+    period = ("--period", NOW.label)
+    assert main(["report", "summary", *period, "--ledger", str(at_rest), "--out", str(pages[0])]) == 0
+    with running(CollectorSettings(server=ServerSettings(port=0), ledger=LedgerSettings(at_rest))) as url:
+        assert main(["report", "summary", *period, "--url", url, "--out", str(pages[1])]) == 0
+    assert pages[0].read_bytes() == pages[1].read_bytes()
 
 
 def test_nothing_closed_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
