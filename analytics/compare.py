@@ -86,7 +86,7 @@ def _sums(lines: pl.LazyFrame, by: str) -> pl.DataFrame:
             pl.col("time").filter(pl.col("cost_quanta").is_null()).sum().alias("unpriced_part_us"),
             pl.col("unwatched").sum().alias("unwatched_part_us"),
         )
-        .collect()
+        .collect(engine="streaming")
     )
 
 

@@ -78,4 +78,8 @@ def _sums(lines: pl.LazyFrame, by: str) -> pl.DataFrame:
         "useful_energy_mj": pl.when(whole).then(power).otherwise(zero),
     }
     named = lines.with_columns(kind_of(by), key_of(by), *(each.alias(f"_{name}") for name, each in measures.items()))
-    return named.group_by("kind", "key").agg(pl.col(f"_{name}").sum().alias(name) for name in measures).collect()
+    return (
+        named.group_by("kind", "key")
+        .agg(pl.col(f"_{name}").sum().alias(name) for name in measures)
+        .collect(engine="streaming")
+    )

@@ -88,12 +88,12 @@ def _read(pages: Iterable[Lines], by: str) -> tuple[pl.DataFrame, pl.DataFrame]:
             named.filter(IS_HELD & is_batch())
             .group_by(*_RUN, "hour_us")
             .agg(pl.col("energy_mj").fill_null(0).cast(PART).sum(), pl.col("time").sum())
-            .collect()
+            .collect(engine="streaming")
         )
         hours.append(
             named.group_by(*_TYPE, "hour_us")
             .agg(pl.col("ug").max(), pl.col("time").filter(free).sum().alias("free"))
-            .collect()
+            .collect(engine="streaming")
         )
     if not work:
         return pl.DataFrame(), pl.DataFrame()

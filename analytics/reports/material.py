@@ -33,7 +33,7 @@ class Material(NamedTuple):
     quotas: Document
     periods: Sequence[Document]
     invoices: Sequence[Document]
-    lines: pl.DataFrame
+    lines: pl.LazyFrame
 
     @property
     def label(self) -> str:

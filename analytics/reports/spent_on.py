@@ -8,9 +8,10 @@ from typing import Any, Final, NamedTuple
 
 import polars as pl
 
+from analytics.compare import READ as SPENT
 from analytics.compare import spending
 from analytics.figures import share
-from analytics.line_groups import IS_HELD
+from analytics.line_groups import IS_HELD, columns_of
 from analytics.overview import RUN_NUMBER
 from analytics.reports.charts import shorten
 from analytics.reports.material import Material, money, part, watched_hours
@@ -40,10 +41,14 @@ _WAYS: Final = (
     _Way("system", "MLOps system", "From which MLOps system", "{} took {} of it."),
 )
 
+READ: Final = tuple(
+    dict.fromkeys((*SPENT, "hour_us", "active_us", "team", *(name for way in _WAYS for name in columns_of(way.by))))
+)
+
 
 def spent_on_sections(found: Material, team: str, spent: Document) -> list[Section]:
     """Return a section for each way in which enough is known; `spent` is the team's row of chargeback."""
-    own = found.lines.filter(IS_HELD & (pl.col("team") == team))
+    own = found.lines.filter(IS_HELD & (pl.col("team") == team)).select(READ).collect()
     return [_section(found, spent, way, rows) for way in _WAYS if _is_known(rows := spent_on(own, way.by))]
 
 

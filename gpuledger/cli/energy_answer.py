@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
-import polars as pl
-
 from analytics.batch_work import COLUMNS as BATCH
-from analytics.energy import MEASURES, READ, energy, kilograms
+from analytics.energy import MEASURES, READ, Lines, energy, kilograms
 from analytics.line_groups import columns_of
 from analytics.shifting import MEASURES as SHIFTED
 from analytics.shifting import READ as MOVES
@@ -35,7 +33,7 @@ def find(source: Source, label: str, by: str, *, days: int = 1, pue: Decimal | N
     return answer(asked, pages, days=days, pue=pue)
 
 
-def answer(asked: Document, pages: Sequence[pl.DataFrame], *, days: int, pue: Decimal | None = None) -> Document:
+def answer(asked: Document, pages: Sequence[Lines], *, days: int, pue: Decimal | None = None) -> Document:
     """Return the same of pages that were read; `asked` is chargeback by the same dimension."""
     found = energy(pages, asked["by"])
     total = {name: sum(found[name]) for name in MEASURES}
@@ -77,7 +75,7 @@ def _intensity(energy_mj: int, part_us: int) -> float | None:
     return float(round(1000 * kwh(energy_mj) / gpu_hours(part_us), 3)) if part_us else None
 
 
-def _shifting(pages: Sequence[pl.DataFrame], by: str, days: int) -> Document:
+def _shifting(pages: Sequence[Lines], by: str, days: int) -> Document:
     """Return what moving work would have saved; by owners where the question is by a property of devices."""
     found = shifting(pages, days, by if by in BY_HOLDER else "team")
     total = {name: sum(found[name]) for name in SHIFTED}

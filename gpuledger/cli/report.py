@@ -47,8 +47,8 @@ def run_one(args: argparse.Namespace) -> int:
     with needs("analytics", "report"):
         from gpuledger.cli import report_files
     with open_source(args) as source:
-        material = report_files.gather(source, args.period)
-    write_bytes(args.out, report_files.write(report_files.report_of(material, getattr(args, "team", None)), kind))
+        data = report_files.one(source, args.period, getattr(args, "team", None), kind)
+    write_bytes(args.out, data)
     return DONE
 
 

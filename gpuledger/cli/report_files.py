@@ -19,13 +19,17 @@ from analytics.reports.summary_report import summary_report
 from analytics.reports.team_report import team_report
 from gpuledger import __version__
 from gpuledger.cli.export_files import all_or_none
-from gpuledger.cli.report_material import gather
+from gpuledger.cli.report_material import gathered
 from gpuledger.cli.sources import Document, Source
 
 LISTING: Final = "reports.json"  # in a period's folder: which files there are, and what they were made from
 _UNSAFE: Final = re.compile(r"[^a-z0-9]+")
 
-__all__ = ["gather", "report_of", "write", "write_all"]
+
+def one(source: Source, label: str, team: str | None, kind: str) -> bytes:
+    """Return one report of a period: a team's, or that of all."""
+    with gathered(source, label) as material:
+        return write(report_of(material, team), kind)
 
 
 def report_of(material: Material, team: str | None) -> Report:
@@ -58,9 +62,8 @@ def write_all(source: Source, label: str, out: Path, kinds: Sequence[str]) -> Do
     same = {"digest": digest, "version": __version__, "kinds": sorted(kinds)}
     if digest and before and {name: before.get(name) for name in same} == same:
         return _unwritten(asked, "They are as the closed bill says; nothing was written.", before["rows"])
-    material = gather(source, asked)
     rows: list[Document] = []
-    with all_or_none(folder) as writing:
+    with gathered(source, asked) as material, all_or_none(folder) as writing:
         for team in (None, *material.teams):
             report = report_of(material, team)
             for kind in kinds:

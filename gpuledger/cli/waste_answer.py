@@ -21,7 +21,7 @@ def find(source: Source, label: str, grace_hours: int) -> Document:
     return answer(asked, pl.concat(pages, how="vertical_relaxed") if pages else None, grace_hours)
 
 
-def answer(asked: Document, lines: pl.DataFrame | None, grace_hours: int) -> Document:
+def answer(asked: Document, lines: pl.DataFrame | pl.LazyFrame | None, grace_hours: int) -> Document:
     """Return the waste in the lines of a period; `asked` is an answer about it that says how far it is known."""
     rows: list[Document] = []
     power: list[Document] = []

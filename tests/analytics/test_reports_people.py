@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -30,9 +31,9 @@ from collector.config import CollectorSettings, LedgerSettings, ServerSettings
 from collector.rating import rate_dirty
 from dashboards import theme
 from gpuledger.accounting.periods import iso
+from gpuledger.cli import report_material
 from gpuledger.cli.main import main
 from gpuledger.cli.report_files import slug, write
-from gpuledger.cli.report_material import gather
 from gpuledger.cli.sources import Source, open_local
 from gpuledger.errors import AnalysisError
 from tests.analytics.ledgers import BOOK, HOUR, OWNERS, START_US, close, fill, hours, late
@@ -86,6 +87,16 @@ def source(folder: Path) -> Iterator[Source]:
 @pytest.fixture(scope="module")
 def material(source: Source) -> Material:
     return gather(source, NOW.label)
+
+
+def gather(source: Source, label: str) -> Material:
+    """Gather into a folder that lasts as long as the tests."""
+    folder = tempfile.TemporaryDirectory()
+    FOLDERS.append(folder)
+    return report_material.gather(source, label, Path(folder.name))
+
+
+FOLDERS: list[tempfile.TemporaryDirectory[str]] = []
 
 
 def section(report: Report, title: str) -> Section:
@@ -422,5 +433,5 @@ def test_colours_are_those_of_the_pages() -> None:
 
 def test_lines_are_of_the_period(material: Material) -> None:
     """What a report is made from begins and ends with its period."""
-    assert material.lines.select(pl.col("hour_us").min()).item() == NOW.start_us
+    assert material.lines.select(pl.col("hour_us").min()).collect().item() == NOW.start_us
     assert iso(NOW.end_us) == material.chargeback["period"]["to"]
