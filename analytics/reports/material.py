@@ -12,6 +12,7 @@ import polars as pl
 from analytics.figures import UNKNOWN, amount, hours, month
 from analytics.reports.report import Fact, Kind
 from gpuledger.model import HELD_STATES, UNWATCHED_STATES
+from gpuledger.zones import find_zone
 
 Document = Mapping[str, Any]
 _HELD: Final = [state.label for state in HELD_STATES]
@@ -49,6 +50,19 @@ class Material(NamedTuple):
     def currency(self) -> str:
         """Return the currency; where there are no prices, words."""
         return self.chargeback["currency"] or "no prices"
+
+    @property
+    def days(self) -> list[tuple[str, Mapping[str, Decimal | None], Decimal | None]]:
+        """Return each day by the date that its zone calls it, its cost by team and kind, and its whole cost."""
+        zone = find_zone(self.timeline["period"]["zone"])
+        return [
+            (
+                f"{datetime.fromisoformat(step['at']).astimezone(zone):%Y-%m-%d}",
+                {key: money(cost) for key, cost in step["costs"].items()},
+                money(step["cost"]),
+            )
+            for step in self.timeline["rows"]
+        ]
 
     @property
     def teams(self) -> list[str]:

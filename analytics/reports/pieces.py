@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -93,20 +94,15 @@ def before_notes(material: Material) -> list[str]:
     return found
 
 
-def days_section(layers: Sequence[charts.Series], material: Material, command: str, finding: str) -> Section:
-    """Return the cost of each day; a figure that is not known is no column."""
-    at = [step["at"][:10] for step in material.timeline["rows"]]
-    heads = [f"{int(day[8:])}" for day in at]
-    columns = (Column("Day"), *(Column(layer.name, Kind.MONEY) for layer in layers))
-    costs = [{key: money(cost) for key, cost in step["costs"].items()} for step in material.timeline["rows"]]
-    rows = [Row((day, *(_of(found, layer.name) for layer in layers))) for day, found in zip(at, costs, strict=True)]
-    named = [layer._replace(name=title(layer.name)) for layer in layers]
-    picture = charts.columns(heads, named, material.currency) if heads else ""
+def days_section(
+    layers: Sequence[charts.Series], keys: Sequence[str], material: Material, command: str, finding: str
+) -> Section:
+    """Return the cost of each day: as a picture in layers, and exactly by `keys` of the timeline in the workbook."""
+    columns = (Column("Day"), *(Column(title(key), Kind.MONEY) for key in keys))
+    rows = [Row((day, *(costs.get(key, Decimal(0)) for key in keys))) for day, costs, _ in material.days]
+    heads = [str(int(day[8:])) for day, _, _ in material.days]
+    picture = charts.columns(heads, layers, material.currency) if heads else ""
     return Section("Day by day", finding, command, Table(columns, rows, shown=0), picture)
-
-
-def _of(found: Mapping[str, Decimal | None], name: str) -> Decimal | None:
-    return found.get(name, Decimal(0))
 
 
 def waste_section(rows: Sequence[Document], material: Material, command: str, *, whose: bool) -> Section:
@@ -123,17 +119,19 @@ def waste_section(rows: Sequence[Document], material: Material, command: str, *,
     found = [_wasted(row, whose=whose) for row in _by_work(rows)]
     low, high = (sum((Decimal(row[name] or 0) for row in rows), Decimal(0)) for name in ("saving_low", "saving_high"))
     whole = sum(row["gpu_hours"] for row in rows)
-    runs = sum(row["holders"] for row in rows)
-    total = Row(("Sum", *([""] if whose else []), "", runs, whole, low, high), "total")
+    priced = any(row["saving_high"] is not None for row in rows)
+    total = Row(("Sum", *([""] if whose else []), "", None, whole, *((low, high) if priced else (None, None))), "total")
     finding = "Nothing was held without work."
     if rows:
+        finding = "What it cost is not known: none of it has a price."
+    if priced:
         finding = f"Between {amount(low)} and {amount(high)} {material.currency} could have been saved."
     notes = []
     if rows:
         notes = [
             *_advice(rows),
             f"The low end forgives the first {material.waste['grace_hours']} hours of each idle stretch.",
-            f"Why the first row is here: gpuledger explain '{rows[0]['evidence'][0]}'",
+            f"Why the first row is here: gpuledger explain {shlex.quote(rows[0]['evidence'][0])}",
         ]
     return Section(
         "What was wasted, and what to do",
@@ -190,9 +188,12 @@ def _wasted(row: Document, *, whose: bool) -> Row:
 
 
 def energy_section(
-    rows: Sequence[tuple[str, Document, str]], moved: Document | None, finding: str, command: str
+    rows: Sequence[tuple[str, Document, str]], own: Document, moved: Document | None, finding: str, command: str
 ) -> Section:
-    """Return kilowatt-hours, carbon, and what an hour of work took, for named rows of the energy answer."""
+    """Return kilowatt-hours, carbon, and what an hour of work took, for named rows of the energy answer.
+
+    `own` is the row that the section is about: what it is without is said.
+    """
     columns = (
         Column(""),
         Column("GPU-hours", Kind.HOURS),
@@ -205,12 +206,10 @@ def energy_section(
     body = [row for row in shown if row.style != "total"]
     total = next((row for row in shown if row.style == "total"), None)
     notes = ["Measured at the board. A useful hour is one of a GPU at work; the idle time of its holder counts in it."]
-    unmetered = sum(row["unmetered_gpu_hours"] for _, row, style in rows if style != "total")
-    if unmetered:
-        notes.append(f"{plain(unmetered)} GPU-hours have no reading of energy.")
-    unknown = sum(row["carbon_unknown_kwh"] for _, row, style in rows if style != "total")
-    if unknown:
-        notes.append(f"{plain(unknown)} kWh have no carbon intensity.")
+    if own["unmetered_gpu_hours"]:
+        notes.append(f"{plain(own['unmetered_gpu_hours'])} GPU-hours have no reading of energy.")
+    if own["carbon_unknown_kwh"]:
+        notes.append(f"{plain(own['carbon_unknown_kwh'])} kWh have no carbon intensity.")
     return Section("Energy and carbon", finding, command, Table(columns, body, total), notes=[*notes, *_moving(moved)])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -83,35 +83,21 @@ _HELD: Final = {state.label for state in STATES if state.label.startswith(("acti
 def _days(found: Material) -> Section:
     """Return each day's cost by team: the dearest teams by name, then the others, then what is no team's."""
     named, rest = found.teams[:MOST_TEAMS], found.teams[MOST_TEAMS:]
-    steps = [step["costs"] for step in found.timeline["rows"]]
-    known = {*found.teams}
+    days = [costs for _, costs, _ in found.days]
+    nobodys = [key for key in dict.fromkeys(key for costs in days for key in costs) if key not in found.teams]
     layers = [
-        charts.Series(team, colour, [_cost(costs, team) for costs in steps])
+        charts.Series(title(team), colour, [_sum(costs, [team]) for costs in days])
         for team, colour in zip(named, TEAMS, strict=False)
     ]
     if rest:
-        layers.append(
-            charts.Series("Other teams", OTHERS, [sum(_cost(costs, team) for team in rest) for costs in steps])
-        )
-    others = [sum(_cost(costs, key) for key in costs if key not in known) for costs in steps]
-    layers.append(charts.Series("No team", NOT_A_TEAM, others))
-    section = pieces.days_section(layers, found, _command("chargeback", found), "What each day cost, by team.")
-    return section._replace(table=_day_table(found))
+        layers.append(charts.Series("Other teams", OTHERS, [_sum(costs, rest) for costs in days]))
+    layers.append(charts.Series("No team", NOT_A_TEAM, [_sum(costs, nobodys) for costs in days]))
+    command = _command("chargeback", found)
+    return pieces.days_section(layers, [*found.teams, *nobodys], found, command, "What each day cost, by team.")
 
 
-def _day_table(found: Material) -> Table:
-    """Return each day's exact cost by team, and of all."""
-    keys = list(dict.fromkeys([*found.teams, *(key for step in found.timeline["rows"] for key in step["costs"])]))
-    columns = (Column("Day"), *(Column(title(key), Kind.MONEY) for key in keys), Column("All", Kind.MONEY))
-    rows = [
-        Row((step["at"][:10], *(money(step["costs"].get(key, "0")) for key in keys), money(step["cost"])))
-        for step in found.timeline["rows"]
-    ]
-    return Table(columns, rows, shown=0)
-
-
-def _cost(costs: Mapping[str, str | None], key: str) -> float:
-    return float(money(costs.get(key)) or 0)
+def _sum(costs: Mapping[str, Decimal | None], keys: Sequence[str]) -> float:
+    return float(sum((costs.get(key) or Decimal(0) for key in keys), Decimal(0)))
 
 
 def _teams(found: Material) -> Section:
@@ -187,7 +173,7 @@ def _energy(found: Material) -> Section:
         f"{material.plain(total['energy_kwh'])} kWh, of which {material.plain(idle)} kWh by GPUs that nobody held."
     )
     return pieces.energy_section(
-        [*rows, ("All", total, "total")], found.energy["shifting"]["total"], finding, _command("energy", found)
+        [*rows, ("All", total, "total")], total, found.energy["shifting"]["total"], finding, _command("energy", found)
     )
 
 

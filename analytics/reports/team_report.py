@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 from analytics.figures import amount, month, percent
@@ -88,14 +89,13 @@ def _command(name: str, found: Material, *more: str) -> str:
 
 
 def _days(found: Material, team: str) -> Section:
-    costs = [float(money(step["costs"].get(team)) or 0) for step in found.timeline["rows"]]
+    costs = [(costs.get(team) or Decimal(0), day) for day, costs, _ in found.days]
     finding = "What each day cost."
-    if any(costs):
-        dearest = max(range(len(costs)), key=costs.__getitem__)
-        at = found.timeline["rows"][dearest]
-        finding = f"The dearest day was {at['at'][:10]}, with {amount(at['costs'][team])} {found.currency}."
-    layers = [charts.Series(team, ACCENT, costs)]
-    return pieces.days_section(layers, found, _command("chargeback", found, "--by team"), finding)
+    if any(cost for cost, _ in costs):
+        cost, day = max(costs)
+        finding = f"The dearest day was {day}, with {amount(cost)} {found.currency}."
+    layers = [charts.Series(title(team), ACCENT, [float(cost) for cost, _ in costs])]
+    return pieces.days_section(layers, [team], found, _command("chargeback", found, "--by team"), finding)
 
 
 def _waste(found: Material, team: str) -> Section:
@@ -107,12 +107,12 @@ def _energy(found: Material, team: str) -> Section:
     command = _command("energy", found, "--by team")
     row = _of(found.energy["rows"], team)
     moved = next((each for each in found.energy["shifting"]["rows"] if each["key"] == team), None)
-    if row is None:
+    if row is None or row["energy_kwh"] is None:
         return Section("Energy and carbon", "No energy was measured.", command)
     took = f"{material.plain(row['energy_kwh'])} kWh"
     carbon = "" if row["carbon_kg"] is None else f", which emitted {material.plain(row['carbon_kg'])} kg CO2e"
     rows = [(title(team), row, ""), ("The whole fleet, idle GPUs included", found.energy["total"], "aside")]
-    return pieces.energy_section(rows, moved, f"{took}{carbon}.", command)
+    return pieces.energy_section(rows, row, moved, f"{took}{carbon}.", command)
 
 
 def _complete(found: Material, spent: Document) -> Section:

@@ -61,7 +61,9 @@ def write_all(source: Source, label: str, out: Path, kinds: Sequence[str]) -> Do
     before = _listing(folder)
     same = {"digest": digest, "version": __version__, "kinds": sorted(kinds)}
     if digest and before and {name: before.get(name) for name in same} == same:
-        return _unwritten(asked, "They are as the closed bill says; nothing was written.", before["rows"])
+        return _unwritten(
+            asked, "They are as the closed bill says; nothing was written.", _placed(folder, before["rows"])
+        )
     rows: list[Document] = []
     with gathered(source, asked) as material, all_or_none(folder) as writing:
         for team in (None, *material.teams):
@@ -69,12 +71,12 @@ def write_all(source: Source, label: str, out: Path, kinds: Sequence[str]) -> Do
             for kind in kinds:
                 name = f"{'summary' if team is None else f'team-{slug(team)}'}.{kind}"
                 (writing / name).write_bytes(write(report, kind))
-                rows.append({"team": team or "", "kind": kind, "file": str(folder / name)})
+                rows.append({"team": team or "", "kind": kind, "file": name})
         (writing / LISTING).write_bytes(
             msgspec.json.format(msgspec.json.encode({"period": asked, **same, "rows": rows}))
         )
-    _remove_others(before, rows)
-    return {"period": asked, "written": True, "why_not": "", "rows": rows}
+    _remove_others(folder, before, rows)
+    return {"period": asked, "written": True, "why_not": "", "rows": _placed(folder, rows)}
 
 
 def slug(team: str) -> str:
@@ -93,13 +95,18 @@ def _listing(folder: Path) -> Document | None:
         found: Document = msgspec.json.decode((folder / LISTING).read_bytes())
     except (OSError, msgspec.MsgspecError):
         return None
-    present = all(Path(row["file"]).is_file() for row in found.get("rows", []))
+    present = all((folder / row["file"]).is_file() for row in found.get("rows", []))
     return found if present else None
 
 
-def _remove_others(before: Document | None, rows: Sequence[Document]) -> None:
+def _placed(folder: Path, rows: Sequence[Document]) -> list[Document]:
+    """Return rows of a listing with the whole path of each file."""
+    return [{**row, "file": str(folder / row["file"])} for row in rows]
+
+
+def _remove_others(folder: Path, before: Document | None, rows: Sequence[Document]) -> None:
     """Remove reports of teams that a later bill does not have any more."""
     kept = {row["file"] for row in rows}
     for row in before["rows"] if before else ():
         if row["file"] not in kept:
-            Path(row["file"]).unlink(missing_ok=True)
+            (folder / Path(row["file"]).name).unlink(missing_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -205,8 +206,27 @@ def test_the_summary_is_all_of_it(source: Source, material: Material) -> None:
     assert energy.total.values[2] == answer["total"]["energy_kwh"]
     days = section(report, "Day by day").table
     assert days
-    for row in days.rows:
-        assert sum(value or 0 for value in row.values[1:-1]) == row.values[-1]
+    steps_of = source.query("timeline", {"period": NOW.label, "grain": "day"})["rows"]
+    assert [sum(value or 0 for value in row.values[1:]) for row in days.rows] == [Decimal(s["cost"]) for s in steps_of]
+
+
+def test_days_are_those_of_the_billing_zone(material: Material) -> None:
+    """A day in Berlin begins in UTC on the date before; it has the date that people there call it."""
+    step = {"at": "2026-11-05T23:00:00Z", "costs": {"vision": "7.25", "idle capacity": None}, "cost": "7.25"}
+    timeline = {"period": {"zone": "Europe/Berlin"}, "grain": "day", "rows": [step]}
+    report = team_report(material._replace(timeline=timeline), "vision")
+    assert [row.values for row in rows_of(report, "Day by day")] == [("2026-11-06", Decimal("7.25"))]
+    assert section(report, "Day by day").finding == "The dearest day was 2026-11-06, with 7.25 EUR."
+    summary = summary_report(material._replace(timeline=timeline))
+    assert ("2026-11-06", Decimal("7.25")) == tuple(rows_of(summary, "Day by day")[0].values[:2])
+
+
+def test_commands_in_a_report_are_safe_to_paste(material: Material) -> None:
+    """A charge whose name has a quote in it does not end the command."""
+    evil = {**material.waste["rows"][0], "team": "vision", "kind": "held_idle", "evidence": ["x'; reboot #"]}
+    report = team_report(material._replace(waste={**material.waste, "rows": [evil]}), "vision")
+    [said] = [note for note in section(report, "What was wasted, and what to do").notes if "explain" in note]
+    assert shlex.split(said.partition(": ")[2]) == ["gpuledger", "explain", "x'; reboot #"]
 
 
 def test_an_unknown_team_is_refused(material: Material) -> None:
@@ -342,10 +362,14 @@ def test_all_reports_of_the_newest_closed_period_and_only_once(
     listing = json.loads((made / "reports.json").read_text())
     gone = made / "team-gone.html"
     gone.write_text("")
-    listing["rows"].append({"team": "gone", "kind": "html", "file": str(gone)})
+    outside = tmp_path / "of-somebody-else.html"
+    outside.write_text("")
+    listing["rows"].append({"team": "gone", "kind": "html", "file": gone.name})
+    listing["rows"].append({"team": "far", "kind": "html", "file": f"../{outside.name}"})
     (made / "reports.json").write_text(json.dumps({**listing, "digest": "another"}))
     assert run(at_rest, *command, capsys=capsys)["written"]
     assert not gone.exists()
+    assert outside.exists(), "a list of files is no way out of its folder"
 
 
 def test_an_open_period_is_reported_when_asked_for(
