@@ -12,6 +12,7 @@ from html import escape
 from typing import Final, NamedTuple
 
 from analytics.reports.colours import ACCENT, INK, LESS, MORE, MUTED, RULE
+from analytics.words import printable
 
 WIDTH: Final = 680
 FONT: Final = "Inter, 'Segoe UI', 'DejaVu Sans', sans-serif"
@@ -110,8 +111,8 @@ def steps(way: Sequence[Step], height: int = 170) -> str:
 
 
 def shorten(name: str, most: int = MOST_LETTERS) -> str:
-    """Return a name for a picture: at most so many letters, and no control characters."""
-    plain = "".join(letter if letter.isprintable() else " " for letter in name)
+    """Return a name for a picture: at most so many letters, all of which are seen."""
+    plain = printable(name)
     return plain if len(plain) <= most else f"{plain[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 

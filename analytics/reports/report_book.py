@@ -14,11 +14,11 @@ from typing import Any, Final
 import xlsxwriter
 
 from analytics.reports.report import Column, Kind, Report, Row, Section, Value
+from analytics.words import printable
 from gpuledger.rows import safe_cell
 
 _FORMATS: Final = {Kind.MONEY: "#,##0.00", Kind.HOURS: "#,##0.0", Kind.RATIO: "0 %", Kind.COUNT: "0"}
 _NO_SHEET_NAME: Final = re.compile(r"[\[\]:*?/\\']")
-_UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # XML 1.0 has no way to write them
 MOST_LETTERS: Final = 32_767  # of a cell
 
 
@@ -101,7 +101,7 @@ class _Book:
 
 def text(value: str) -> str:
     """Return text that no spreadsheet runs, cuts off a file at, or refuses."""
-    return str(safe_cell(_UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", value)))[:MOST_LETTERS]
+    return str(safe_cell(printable(value)))[:MOST_LETTERS]
 
 
 def _width(at: int, column: Column, rows: Sequence[Row]) -> int:

@@ -14,6 +14,7 @@ import css_inline
 from analytics.figures import UNKNOWN, amount, hours, share
 from analytics.invoices import templates
 from analytics.reports.report import Kind, Report, Value
+from analytics.words import printable
 
 MOST_LETTERS: Final = 120  # of a name in a table; a workbook has all of it
 _inliner: Final = css_inline.CSSInliner(keep_style_tags=True, load_remote_stylesheets=False)
@@ -42,6 +43,6 @@ def show(value: Value, kind: Kind) -> str:
 
 
 def cut(value: Value) -> str:
-    """Return text for a cell of a page: its first letters where it is very long."""
-    text = "" if value is None else str(value)
+    """Return text for a cell of a page: what can be seen of it, and its first letters where it is very long."""
+    text = "" if value is None else printable(str(value))
     return text if len(text) <= MOST_LETTERS else f"{text[: MOST_LETTERS - 1]}\N{HORIZONTAL ELLIPSIS}"

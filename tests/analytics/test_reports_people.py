@@ -280,6 +280,7 @@ def test_hostile_names_are_text_everywhere(tmp_path: Path, source: Source) -> No
         shapes = [[tag for tag, _ in _Reader(each).tags] for each in (page, report_html(plain))]
         assert shapes[0] == shapes[1], "no name adds an element or takes one away"
         assert "&lt;script&gt;" in page
+        assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in page, "no name turns what stands beside it around"
         assert not [attrs for _, attrs in _Reader(page).tags if any(name.startswith("on") for name in attrs)]
         cells = sheets(_saved(tmp_path, write(report, "xlsx")))
         assert len(cells) == len([each for each in report.sections if each.table and each.table.rows]) + 1
@@ -445,7 +446,7 @@ def test_pictures_are_drawn_to_scale_and_nothing_is_none() -> None:
     widths = re.findall(r'width="([\d.]+)" height="26.0"', bar([Part("a", "#1", 3, ""), Part("b", "#2", 1, "")]))
     assert widths == ["510.0", "170.0"]
     assert columns([], [], "EUR") == bar([]) == steps([]) == columns(["1"], [Series("a", "#1", [0])], "EUR") == ""
-    assert shorten("a\x00b" + "c" * 99) == "a b" + "c" * 22 + "\N{HORIZONTAL ELLIPSIS}"
+    assert shorten("a\x00b" + "c" * 99) == "a\N{REPLACEMENT CHARACTER}b" + "c" * 22 + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def test_colours_are_those_of_the_pages() -> None:
