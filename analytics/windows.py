@@ -19,7 +19,9 @@ from gpuledger.accounting.units import GPU_PARTS, US_PER_DAY, US_PER_HOUR
 from gpuledger.errors import AnalysisError
 from gpuledger.model import HELD_STATES, State
 
-BY_HOLDER: Final = ("team", "user", "project", "department", "workload", "namespace", "slurm_account")
+BY_HOLDER: Final = (
+    "team", "user", "project", "department", "organisation", "workload", "system", "namespace", "slurm_account",
+)  # fmt: skip
 BY_DEVICE: Final = ("model", "node", "device", "cluster")
 BY: Final = (*BY_HOLDER, *BY_DEVICE)
 FIGURES: Final = (
@@ -103,10 +105,13 @@ def narrow(lines: pl.DataFrame) -> pl.DataFrame:
     pod = pl.when(pl.col("pod") != "").then(pl.format("{}/{}", "namespace", pl.col("pod").str.replace(RUN_NUMBER, "")))
     batch = pl.when(pl.col("slurm_job") != "").then(pl.format("{}/{}", "slurm_account", "user_name"))
     profile = pl.when(pl.col("mig_profile") == "").then(pl.lit("")).otherwise(" " + pl.col("mig_profile"))
-    plain = ("team", "project", "department", "namespace", "slurm_account")
+    plain = ("team", "project", "department", "organisation", "namespace", "slurm_account")
     names = lines.select(
         *map(_or_null, plain),
         _or_null("user_name").alias("user"),
+        pl.when(pl.col("workload_system") != "")
+        .then(pl.format("{} {}", "workload_system", "workload_scope").str.strip_chars_end())
+        .alias("system"),
         pl.coalesce(tool, pod, batch, _or_null("user_name")).alias("workload"),
         (pl.col("model") + profile).alias("model"),
         "node",

@@ -63,7 +63,7 @@ def add_output(parser: Parser) -> None:
 
 def add_period(parser: Parser) -> None:
     """Add `--period`; empty, as it is unless given, it is the current month of the ledger's zone."""
-    parser.add_argument("--period", default="", type=_period, help=f"{PERIOD_WORDS}; default: this month")
+    parser.add_argument("--period", default="", type=period_text, help=f"{PERIOD_WORDS}; default: this month")
 
 
 def add_as_known(parser: Parser) -> None:
@@ -86,7 +86,7 @@ def add_dimension(parser: Parser) -> None:
     parser.add_argument("--by", choices=DIMENSIONS, default="team", help="what the rows stand for (team)")
 
 
-def _period(text: str) -> str:
+def period_text(text: str) -> str:
     """Refuse a period that cannot be read before anything is opened; the text itself travels on.
 
     Which of FROM and TO is earlier, only the billing zone says where one of them is written with `Z`.

@@ -7,13 +7,13 @@ from typing import Final
 
 import polars as pl
 
+from analytics.bill_lines import read_charges
 from analytics.drift import Drift, Verdict, find_drift, write_report
 from analytics.drift_frames import Observations
 from analytics.drift_hardware import Cause, Causes, find_causes
 from analytics.windows import LOOKBACK_DAYS, Span, narrow, observe, observe_memory, same_work, whole_days
 from gpuledger.accounting.periods import Period, iso, parse_instant, parse_period
 from gpuledger.accounting.units import US_PER_DAY
-from gpuledger.cli.export_lines import read_charges
 from gpuledger.cli.sources import Document, Source
 from gpuledger.errors import AnalysisError
 

@@ -20,6 +20,8 @@ EXTRAS: Final[dict[str, tuple[str, ...]]] = {
         "statsmodels",
         "pandas",
         "evidently",
+        "jinja2",
+        "css_inline",
         "xlsxwriter",
         "weasyprint",
     ),
