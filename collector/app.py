@@ -26,11 +26,14 @@ from collector.access.start import take_over
 from collector.access.tokens import TokenBook
 from collector.api.application import build
 from collector.api.metrics import CollectorMetrics
+from collector.api.schedulers import Listener
 from collector.api.services import Figures, Rater, Services
 from collector.audit.heads import make_checkpoint
 from collector.audit.keys import load_private
 from collector.commit import GroupCommit
 from collector.config import CollectorSettings, TlsSettings
+from collector.enforcement.service import Admission
+from collector.governance.watching import watch_requests
 from collector.ledger.calendar import CalendarChange
 from collector.ledger.store import Ledger, LedgerOptions
 from gpuledger.clock import Clock, WallClock
@@ -178,7 +181,9 @@ def _application(settings: CollectorSettings, ledger: Ledger, clock: Clock) -> S
     commit = GroupCommit(ledger, settings.ingest, metrics.committed)
     signing = _signing(settings, ledger)
     gate = _gate(settings, ledger, clock)
-    services = Services(ledger, commit, rater, Figures(ledger, rater, clock), metrics, clock, gate)
+    admission = Admission(ledger, settings.admission, clock, metrics)
+    listener = Listener(settings.admission) if settings.admission.port is not None else None
+    services = Services(ledger, commit, rater, Figures(ledger, rater, clock), metrics, clock, gate, admission)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -186,7 +191,11 @@ def _application(settings: CollectorSettings, ledger: Ledger, clock: Clock) -> S
         tasks = [
             asyncio.create_task(checkpoint_when_idle(ledger, settings.ledger.checkpoint_idle_s)),
             asyncio.create_task(tell_refusals(gate.flush)),
+            asyncio.create_task(watch_requests(ledger)),
+            asyncio.create_task(admission.work()),
         ]
+        if listener:
+            tasks.append(asyncio.create_task(listener.serve(services)))
         if signing:
             tasks.append(asyncio.create_task(sign_heads(signing, settings.audit.every_s)))
         try:
@@ -198,6 +207,7 @@ def _application(settings: CollectorSettings, ledger: Ledger, clock: Clock) -> S
                     await task
             await commit.stop()
             await asyncio.to_thread(gate.flush)
+            await asyncio.to_thread(admission.records.write)
 
     return build(services, lifespan)
 

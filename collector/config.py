@@ -123,6 +123,23 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     strangers_burst: Annotated[int, Meta(ge=1)] = 100
 
 
+class AdmissionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[admission]: what schedulers are told that ask whether work may start, and where they ask."""
+
+    mode: Literal["shadow", "enforce", "off"] = "shadow"  # shadow: all is allowed, and what would not have been is kept
+    on_doubt: Literal["allow", "refuse"] = "allow"  # in mode enforce, where figures are stale or an object is broken
+    stale_after_s: Annotated[int, Meta(ge=5, le=86_400)] = 120
+    refresh_s: Annotated[int, Meta(ge=1, le=3_600)] = 10
+    promise_s: Annotated[int, Meta(ge=1, le=86_400)] = 300  # until what was allowed shows in usage
+    queue: Annotated[int, Meta(ge=1, le=10_000_000)] = 20_000  # answers that wait for the ledger
+    cluster: str = ""  # of asks that name none; as agents name it
+    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65_535)] | None = None  # for HTTPS alone, with nothing else on it; absent: none
+    certificate: Path | None = None  # PEM, read again when it changes
+    key: Path | None = None
+    client_ca: Path | None = None  # who asks has to show a certificate of it
+
+
 class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The collector's whole configuration."""
 
@@ -135,3 +152,4 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     tls: TlsSettings = TlsSettings()
     oidc: OidcSettings = OidcSettings()
     limits: LimitSettings = LimitSettings()
+    admission: AdmissionSettings = AdmissionSettings()

@@ -12,10 +12,12 @@ GpuLedgerError
 ├── PriceBookError         a price file or a look-up of a price
 ├── OwnerMappingError      an owner file or a rule
 ├── PolicyBookError        a policy file or an entry of it
+├── RuleBookError          a rule file, a rule of it, or a fact that no rule can ask about
 ├── AnalysisError          figures that cannot be compared or added up as they are
 ├── ShareBookError         a share file, or what shares are made from
 ├── ImportFileError        a job log that cannot be read at all
 ├── OutsideError           a bill or a job log that the ledger cannot be held against
+├── AdmissionError         a scheduler's request that cannot be read
 ├── AuditError             an audit log, checkpoint or key that cannot be used
 └── AccessError            whoever asks is not known, or may not
 
@@ -131,12 +133,20 @@ class PolicyBookError(GpuLedgerError, Terminal):
     """A policy file or one of its entries cannot be used."""
 
 
+class RuleBookError(GpuLedgerError, Terminal):
+    """A rule file, one of its rules, or a fact that is given to rules cannot be used."""
+
+
 class ImportFileError(GpuLedgerError, Terminal):
     """A job log cannot be read at all (single bad lines are reported, not raised)."""
 
 
 class OutsideError(GpuLedgerError, Terminal):
     """A bill or a job log of somebody else that the ledger cannot be held against."""
+
+
+class AdmissionError(GpuLedgerError, Terminal):
+    """What a scheduler asks before it starts work cannot be read."""
 
 
 class AuditError(GpuLedgerError, Terminal):

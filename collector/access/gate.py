@@ -140,8 +140,8 @@ class Gate:
         return found
 
     def _limit(self, request: Request, identity: Identity, asked: Asked) -> None:
-        if asked.needs is Right.DELIVER:
-            wait_s = self._delivering.take(identity.agent) if identity.role is Role.AGENT else 0
+        if asked.needs in (Right.DELIVER, Right.START):
+            wait_s = self._delivering.take(identity.name) if identity.role is not Role.ADMIN else 0
         else:
             wait_s = self._asking.take(_address(request) if identity is ANONYMOUS else identity.name)
         if wait_s:

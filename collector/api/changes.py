@@ -1,4 +1,4 @@
-"""What people change about bills over HTTP, in a line each: the path, what it takes, and what is done and answered."""
+"""What people change or keep over HTTP, in a line each: the path, what it takes, and what is done and answered."""
 
 from __future__ import annotations
 
@@ -10,12 +10,18 @@ import msgspec
 
 from collector.access.roles import Right
 from collector.api.parameters import bounded
+from collector.governance.guarding import guard
+from collector.governance.requests import approve, deny, request_approval, withdraw
+from collector.governance.wanted import Asked as ApprovalRequest
 from collector.ledger.store import Ledger
 from collector.periods.disputes import open_dispute, require_subject, resolve_dispute, withdraw_dispute
 from collector.periods.late_prices import price_closed
 from collector.periods.manual import add_adjustment, withdraw_adjustment
+from collector.queries.approvals import Approval, approval
 from collector.queries.disputes import Dispute, dispute
+from collector.queries.drift import DriftRequest, KeptDrift, keep_drift
 from collector.queries.entered import Entered, entered
+from collector.queries.rules import Explained, RuleQuestion, explain_rules
 from gpuledger.accounting.periods import parse_period
 from gpuledger.errors import ConfigError
 
@@ -62,6 +68,13 @@ class AdjustmentRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     from_owner: str = ""
 
 
+class ApprovalDecision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who approves, and what there is to say about it."""
+
+    by: str
+    why: str = ""
+
+
 class LatePriceRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which closed period gets the prices that it did not have."""
 
@@ -102,6 +115,8 @@ def _open(ledger: Ledger, _number: int, asked: DisputeRequest) -> Dispute:
 
 
 def _resolve(ledger: Ledger, number: int, asked: ResolutionRequest) -> Dispute:
+    said = {name: getattr(asked, name) for name in ("decision", "by", "why", "amount", "percent")}
+    guard(ledger, ApprovalRequest(kind="dispute", dispute=str(number), to_owner=asked.to, **said))
     resolve_dispute(ledger, number, **msgspec.structs.asdict(asked))
     return dispute(ledger, id=number)
 
@@ -112,6 +127,7 @@ def _withdraw(ledger: Ledger, number: int, asked: WithdrawalRequest) -> Dispute:
 
 
 def _add(ledger: Ledger, _number: int, asked: AdjustmentRequest) -> Entered:
+    guard(ledger, ApprovalRequest(kind="adjustment", **msgspec.structs.asdict(asked)))
     return entered(ledger, number=add_adjustment(ledger, **msgspec.structs.asdict(asked)))
 
 
@@ -120,9 +136,36 @@ def _price(ledger: Ledger, _number: int, asked: LatePriceRequest) -> Entered:
     return entered(ledger, number=price_closed(ledger, period, by=asked.by, why=asked.why))
 
 
+def _keep_drift(ledger: Ledger, _number: int, asked: DriftRequest) -> KeptDrift:
+    return keep_drift(ledger, asked)
+
+
 def _take_back(ledger: Ledger, number: int, asked: WithdrawalRequest) -> Entered:
     withdraw_adjustment(ledger, number, by=asked.by, why=asked.why)
     return entered(ledger, number=number)
+
+
+def _request(ledger: Ledger, _number: int, asked: ApprovalRequest) -> Approval:
+    return approval(ledger, id=request_approval(ledger, asked))
+
+
+def _approve(ledger: Ledger, number: int, asked: ApprovalDecision) -> Approval:
+    approve(ledger, number, by=asked.by, why=asked.why)
+    return approval(ledger, id=number)
+
+
+def _deny(ledger: Ledger, number: int, asked: WithdrawalRequest) -> Approval:
+    deny(ledger, number, by=asked.by, why=asked.why)
+    return approval(ledger, id=number)
+
+
+def _take_back_request(ledger: Ledger, number: int, asked: WithdrawalRequest) -> Approval:
+    withdraw(ledger, number, by=asked.by, why=asked.why)
+    return approval(ledger, id=number)
+
+
+def _explain_rules(ledger: Ledger, _number: int, asked: RuleQuestion) -> Explained:
+    return explain_rules(ledger, asked)
 
 
 def _sees_subject(ledger: Ledger, _number: int, asked: DisputeRequest) -> None:
@@ -162,6 +205,33 @@ CHANGES: Final[tuple[Change, ...]] = (
     Change(
         "/v1/adjustments/{number}/withdrawal", "take back an adjustment that is on no bill yet", WithdrawalRequest,
         Entered, _take_back, '{"by":"ann","why":"entered twice"}', Right.BILL,
+    ),
+    Change(
+        "/v1/drift", "keep a comparison of two periods", DriftRequest, KeptDrift, _keep_drift,
+        '{"by":"team","level":0.05,"reference":["2026-10-01","2026-10-29"],"current":["2026-10-29","2026-11-05"],"tested":40,'
+        '"results":[{"scope":"team:vision","metric":"power_w","verdict":"drift","score":0.4}]}', Right.BOOKS,
+    ),
+    Change(
+        "/v1/approvals", "ask for approval: of a budget, a quota, an exception, a price, a dispute, an adjustment",
+        ApprovalRequest, Approval, _request,
+        '{"kind":"budget","owner":"acme/research","amount":"500","currency":"EUR","to":"2026-12-01",'
+        '"by":"ann","why":"the deadline"}', Right.REQUEST,
+    ),
+    Change(
+        "/v1/approvals/{number}/approval", "approve a request; the last approval that it needs grants it",
+        ApprovalDecision, Approval, _approve, '{"by":"bob","why":"it fits"}', Right.DECIDE,
+    ),
+    Change(
+        "/v1/approvals/{number}/denial", "deny a request: that ends it", WithdrawalRequest, Approval, _deny,
+        '{"by":"bob","why":"not this month"}', Right.DECIDE,
+    ),
+    Change(
+        "/v1/approvals/{number}/withdrawal", "take a request back, or end what it was granted before its time",
+        WithdrawalRequest, Approval, _take_back_request, '{"by":"ann","why":"it was not needed"}', Right.REQUEST,
+    ),
+    Change(
+        "/v1/rules/explain", "what the rules would decide about facts that are made up; stores nothing", RuleQuestion,
+        Explained, _explain_rules, '{"facts":{"kind":"workload","owner":"acme/research","gpus":"8"}}', Right.READ_ALL,
     ),
 )  # fmt: skip
 

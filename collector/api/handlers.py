@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final, TypeVar
+from urllib.parse import parse_qsl
 
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -19,12 +20,18 @@ from collector.api.answers import ARROW, JSON, negotiate, offered_for, render, r
 from collector.api.asking import ask, ask_table, seen_by
 from collector.api.bodies import MAX_REQUEST_BYTES, body_of, parse_request
 from collector.api.changes import Change, read_number
-from collector.api.metrics import FiguresCollector
+from collector.api.metrics import AdmissionCollector, AdmissionState, FiguresCollector
 from collector.api.parameters import Parameter, each_once, read_parameters
 from collector.api.problems import problem, refusal, respond
-from collector.api.questions import Question
+from collector.api.questions import RULES_CHECK, Question
 from collector.api.services import Services
 from collector.commit import OverloadError
+from collector.enforcement.gate import Mode
+from collector.enforcement.reviews import MAX_BYTES as MAX_REVIEW_BYTES
+from collector.enforcement.slurm_jobs import job_ask
+from collector.governance.guarding import guard, import_prices_by_rule
+from collector.governance.rulebooks import import_rules, read_rules
+from collector.governance.wanted import Asked
 from collector.imports.apply import apply_import
 from collector.imports.payload import decode_import
 from collector.ledger.intake import BatchResult
@@ -38,7 +45,7 @@ from collector.pricing.shares import import_shares
 from collector.queries.book_trials import try_book
 from gpuledger.accounting.periods import parse_period
 from gpuledger.client import BatchReceipt
-from gpuledger.errors import LedgerError, WireError
+from gpuledger.errors import AdmissionError, LedgerError, WireError
 from gpuledger.wire import MAX_FRAME_BYTES
 
 
@@ -59,6 +66,9 @@ BOOKS: Final[dict[str, Callable[..., ImportReport]]] = {
     "policies": import_policies,
     "shares": import_shares,
 }
+CLUSTER: Final = Parameter(
+    "cluster", "the cluster that asks, as agents name it; absent: the one of the settings", default=""
+)
 SOURCE: Final = Parameter("source", "the name of the file, for messages and the history", default="")
 
 
@@ -106,7 +116,7 @@ def question(services: Services, asked: Question) -> Handler:
 
 def prices(services: Services) -> Handler:
     """Import a price book."""
-    return _book(services, import_prices)
+    return _book(services, import_prices_by_rule)
 
 
 def owners(services: Services) -> Handler:
@@ -127,6 +137,26 @@ def directory(services: Services) -> Handler:
 def shares(services: Services) -> Handler:
     """Import a share book."""
     return _book(services, import_shares)
+
+
+def rules(services: Services) -> Handler:
+    """Import a rule book."""
+    return _book(services, import_rules)
+
+
+def try_rules(services: Services) -> Handler:
+    """Hold a rule book against recorded decisions without storing it."""
+
+    async def handle(request: Request) -> Response:
+        given = each_once(request.query_params.multi_items())
+        values = read_parameters((SOURCE, *RULES_CHECK.parameters), given, services.ledger.calendar.days)
+        as_format = file_format(request.headers.get("content-type", ""))
+        content = await body_of(request, MAX_DOCUMENT_BYTES)
+        book = read_rules(content, as_format, values.pop("source") or f"upload.{as_format}")
+        answer = await run_in_threadpool(RULES_CHECK.ask, services.ledger, book, **values)
+        return Response(msgspec.json.encode(answer), media_type=JSON)
+
+    return handle
 
 
 def carbon(services: Services) -> Handler:
@@ -186,6 +216,9 @@ def close(services: Services) -> Handler:
     async def handle(request: Request) -> Response:
         asked = signed(identity_of(request), parse_close_request(await body_of(request, MAX_REQUEST_BYTES)))
         period = parse_period(asked.period, services.ledger.calendar.days)
+        if asked.exception:
+            wanted = Asked(kind="exception", by=asked.by, why=asked.exception, period=asked.period)
+            await run_in_threadpool(guard, services.ledger, wanted)
         report = await run_in_threadpool(
             close_period, services.ledger, period, closed_by=asked.by, exception=asked.exception
         )
@@ -231,9 +264,54 @@ def change(services: Services, asked: Change) -> Handler:
             return asked.own.show(theirs, asked.do(services.ledger, number, by))
 
         report = await run_in_threadpool(change_it)
+        services.rater.books_changed()  # an approval may import prices
         return Response(msgspec.json.encode(report), media_type=JSON)
 
     return handle
+
+
+def admission(services: Services) -> Handler:
+    """Answer kube-apiserver, from memory and on the event loop: a thread would take longer to begin."""
+
+    async def handle(request: Request) -> Response:
+        cluster = read_parameters((CLUSTER,), each_once(_known(request)))["cluster"]
+        try:
+            reviewed = services.admission.gatekeeper.review(await body_of(request, MAX_REVIEW_BYTES), cluster)
+        except (AdmissionError, WireError):
+            services.metrics.admission_malformed.inc()
+            raise
+        return Response(reviewed, media_type=JSON)
+
+    return handle
+
+
+def job_admission(services: Services) -> Handler:
+    """Answer Slurm's job_submit in lines that Lua reads: the result, then the message."""
+
+    async def handle(request: Request) -> Response:
+        try:
+            fields = _form(await body_of(request, MAX_REQUEST_BYTES))
+            ask = job_ask(fields, services.admission.settings.cluster)
+        except (AdmissionError, WireError):
+            services.metrics.admission_malformed.inc()
+            raise
+        told = services.admission.gatekeeper.job(ask)
+        return Response("\n".join((told.result, told.message, *told.warnings)), media_type="text/plain")
+
+    return handle
+
+
+def _known(request: Request) -> list[tuple[str, str]]:
+    """Return the parameters of a webhook's URL but `timeout`, which kube-apiserver adds to it."""
+    return [pair for pair in request.query_params.multi_items() if pair[0] != "timeout"]
+
+
+def _form(body: bytes) -> dict[str, str]:
+    try:
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=100)
+    except ValueError as error:  # text that is no Unicode is such as well
+        raise AdmissionError(f"this is no form: {error}", hint="send name=value&name=value") from error
+    return each_once(pairs)
 
 
 def health(_services: Services) -> Handler:
@@ -262,6 +340,7 @@ def metrics(services: Services) -> Handler:
 
     def expose() -> bytes:
         figures = CollectorRegistry()
+        figures.register(AdmissionCollector(_admission_state(services)))
         figures.register(FiguresCollector(services.figures.current(), services.clock.now_us()))
         services.metrics.queued.set(services.commit.queued)
         return bytes(generate_latest(services.metrics.registry)) + bytes(generate_latest(figures))
@@ -270,6 +349,12 @@ def metrics(services: Services) -> Handler:
         return Response(await run_in_threadpool(expose), media_type=CONTENT_TYPE_LATEST)
 
     return handle
+
+
+def _admission_state(services: Services) -> AdmissionState:
+    found = services.admission
+    mode = "" if found.gatekeeper.mode is Mode.OFF else found.gatekeeper.mode.value
+    return AdmissionState(mode, found.age_s, found.settings.stale_after_s, found.records.waiting, found.records.lost)
 
 
 def _book(services: Services, take: Callable[..., msgspec.Struct]) -> Handler:

@@ -18,6 +18,7 @@ from collector.ledger.intake import BatchResult
 from collector.periods.closing import PeriodError
 from collector.periods.entries import EntryError
 from gpuledger.errors import (
+    AdmissionError,
     ConfigError,
     GpuLedgerError,
     ImportFileError,
@@ -25,6 +26,7 @@ from gpuledger.errors import (
     OwnerMappingError,
     PolicyBookError,
     PriceBookError,
+    RuleBookError,
     ShareBookError,
     WireError,
 )
@@ -43,11 +45,13 @@ _STATUS: Final[tuple[tuple[type[GpuLedgerError], int, str], ...]] = (
     (PeriodError, 409, "period"),
     (EntryError, 409, "entry"),
     (LedgerError, 503, "ledger"),
+    (AdmissionError, 400, "admission"),
     (ConfigError, 400, "parameter"),
     (PriceBookError, 422, "price_book"),
     (OwnerMappingError, 422, "owner_mapping"),
     (ShareBookError, 422, "share_book"),
     (PolicyBookError, 422, "policy_book"),
+    (RuleBookError, 422, "rule_book"),
     (ImportFileError, 422, "import"),
 )
 

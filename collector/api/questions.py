@@ -19,6 +19,8 @@ from collector.api.parameters import (
 )
 from collector.periods.verifying import verify_period
 from collector.queries.adjustments import adjustments
+from collector.queries.admissions import RESULTS, admissions
+from collector.queries.approvals import approval, approvals
 from collector.queries.audit import audit, audit_checkpoints, audit_entries
 from collector.queries.bill import KINDS, bill, bill_table
 from collector.queries.billing import invoice, invoices, periods
@@ -27,6 +29,7 @@ from collector.queries.charge_id import parse_charge_id
 from collector.queries.chargeback import chargeback
 from collector.queries.contracts import contracts
 from collector.queries.disputes import dispute, disputes
+from collector.queries.drift import drift
 from collector.queries.entered import entered
 from collector.queries.explain import explain
 from collector.queries.facts import DEFAULT_LIMIT, charges, devices, events, quarantine, usage
@@ -35,18 +38,22 @@ from collector.queries.grouping import BY, VIEWS
 from collector.queries.idle import idle
 from collector.queries.job_time import ASPECTS, job_time, job_time_table
 from collector.queries.loans import loans
+from collector.queries.memory import MEMORY_BY, memory, memory_table
 from collector.queries.node_costs import node_costs
 from collector.queries.owner_moves import owner_moves
 from collector.queries.owner_trials import owner, try_owner
 from collector.queries.policies import policies
 from collector.queries.quotas import quotas
 from collector.queries.reconcile import reconcile
+from collector.queries.rules import dry_run, rule_decision, rule_decisions, rules, rules_history
+from collector.queries.series import series, series_table
 from collector.queries.shares import shares
 from collector.queries.status import status
 from collector.queries.timeline import GRAINS, timeline
 from collector.queries.utilization import utilization
 from gpuledger.accounting.idle_policy import POLICIES
 from gpuledger.accounting.periods import parse_period
+from gpuledger.rules.requests import State
 
 MAX_LIMIT: Final = 1_000_000
 
@@ -86,6 +93,7 @@ PERIOD: Final = Parameter("period", f"{_WORDS}; absent: this month", parse_perio
 ANY_PERIOD: Final = Parameter("period", f"{_WORDS}; absent: ever", parse_optional_period, default="", by_days=True)
 CLOSED: Final = Parameter("period", f"a closed one: {_WORDS}", parse_period, by_days=True)
 GROUP: Final = Parameter("by", "what to group by", default="team", choices=BY)
+MEMORY_GROUP: Final = Parameter("by", "what to group by", default="team", choices=MEMORY_BY)
 VIEW: Final = Parameter("view", "charge what was held, or what was active", default="allocation", choices=VIEWS)
 IDLE_POLICY: Final = Parameter(
     "idle_policy", "who pays for time that nobody held", default=POLICIES[0], choices=POLICIES, of_all=True
@@ -102,12 +110,18 @@ AT: Final = Parameter(
     "at", "an instant in ISO 8601 (UTC); absent: when it last held a device", parse_optional_instant, default=""
 )
 DISPUTE: Final = Parameter("id", "the number of a dispute", bounded(1, 2**31 - 1))
+APPROVAL: Final = Parameter("id", "the number of a request", bounded(1, 2**31 - 1))
+STATE: Final = Parameter(
+    "state", "only requests in this state; absent: all", default="", choices=("", *(each.value for each in State))
+)
+DECISION: Final = Parameter("id", "the number of a decision", bounded(1, 2**53 - 1))
 AS_KNOWN: Final = Parameter(
     "as_known", "answer with what was known at this instant; absent: now", parse_optional_instant, "", by_days=True
 )
 NUMBER: Final = Parameter("number", "the number of an invoice", bounded(1, 2**31 - 1))
 ACT: Final = Parameter("act", "only acts of this name, such as price.import; absent: all", default="")
 ACTOR: Final = Parameter("actor", "only what this one did; absent: all", default="")
+RESULT: Final = Parameter("result", "only what was decided so; absent: all", default="", choices=RESULTS)
 FIRST: Final = Parameter("first", "the sequence to begin with", bounded(0, 2**53 - 1), default="0")
 LIMIT: Final = Parameter("limit", "the most rows to return", bounded(1, MAX_LIMIT), default=str(DEFAULT_LIMIT))
 
@@ -158,6 +172,30 @@ QUESTIONS: Final[tuple[Question, ...]] = (
     ),
     Question(
         "timeline", "states and costs over time", timeline, (PERIOD, GRAIN, AS_KNOWN), rated=True, needs=Right.READ
+    ),
+    Question(
+        "series",
+        "what each group held and cost, step by step: exact and narrow, for forecasts",
+        series,
+        (PERIOD, GROUP, GRAIN),
+        rated=True,
+        table=series_table,
+        needs=Right.READ,
+    ),
+    Question(
+        "memory",
+        "the most memory in use on each device and day, by group",
+        memory,
+        (PERIOD, MEMORY_GROUP),
+        rated=True,
+        table=memory_table,
+        needs=Right.READ,
+    ),
+    Question(
+        "drift",
+        "what drifted in the newest comparison that was kept of each dimension",
+        drift,
+        needs=Right.READ_ALL,
     ),
     Question("charges", "charges, hour by hour", charges, (PERIOD, DEVICE, LIMIT), rated=True, needs=Right.READ),
     Question("explain", "one charge down to its evidence", explain, (CHARGE,), rated=True, needs=Right.READ),
@@ -242,6 +280,30 @@ QUESTIONS: Final[tuple[Question, ...]] = (
     Question("quotas", "use against shares: borrowed, lent, idle", quotas, (PERIOD,), rated=True, needs=Right.READ_ALL),
     Question("directory", "the newest directory of people", directory, needs=Right.READ_ALL),
     Question("carbon", "regions whose carbon intensity is known by the hour", carbon, needs=Right.READ_ALL),
+    Question("approvals", "all approval requests", approvals, (STATE,), needs=Right.READ_ALL),
+    Question(
+        "approval",
+        "one approval request: its history, and what rules made of it",
+        approval,
+        (APPROVAL,),
+        needs=Right.READ_ALL,
+    ),
+    Question("rules", "the newest rule book", rules, needs=Right.READ_ALL),
+    Question("rules/history", "all rule books that were imported", rules_history, needs=Right.READ_ALL),
+    Question(
+        "rules/decisions",
+        "what rules decided, the newest first",
+        rule_decisions,
+        (ANY_PERIOD, LIMIT),
+        needs=Right.READ_ALL,
+    ),
+    Question(
+        "rules/decision",
+        "one decision, explained by the rules that made it",
+        rule_decision,
+        (DECISION,),
+        needs=Right.READ_ALL,
+    ),
     Question(
         "audit",
         "what was done, and by whom, the newest first",
@@ -253,6 +315,13 @@ QUESTIONS: Final[tuple[Question, ...]] = (
         "audit/entries", "the audit log as it is kept, for a verifier", audit_entries, (FIRST,), needs=Right.AUDIT
     ),
     Question("audit/checkpoints", "signed heads of the audit log", audit_checkpoints, needs=Right.AUDIT),
+    Question(
+        "admissions",
+        "what schedulers asked before work started, and were told, the newest first",
+        admissions,
+        (ANY_PERIOD, RESULT, LIMIT),
+        needs=Right.READ_ALL,
+    ),
     Question("quarantine", "batches that were refused and kept", quarantine, (LIMIT,), needs=Right.READ_ALL),
 )
 
@@ -269,4 +338,13 @@ OWNER_CHECKS: Final[tuple[Question, ...]] = (
         rated=True,
         needs=Right.BOOKS,
     ),
+)
+
+# Asked with a rule book as the body, of which nothing is stored.
+RULES_CHECK: Final = Question(
+    "rules/dry-run",
+    "which recorded decisions this rule book would make otherwise",
+    dry_run,
+    (ANY_PERIOD,),
+    needs=Right.BOOKS,
 )

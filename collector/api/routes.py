@@ -14,7 +14,7 @@ from collector.api import access, handlers
 from collector.api.answers import JSON, offered_for
 from collector.api.changes import CHANGES
 from collector.api.parameters import Parameter
-from collector.api.questions import OWNER_CHECKS, QUESTIONS
+from collector.api.questions import OWNER_CHECKS, QUESTIONS, RULES_CHECK
 from collector.api.services import Services
 from collector.imports.payload import MEDIA_TYPE as JOB_IMPORT
 from collector.imports.payload import Applied
@@ -25,6 +25,7 @@ from gpuledger.client import BatchReceipt
 from gpuledger.wire import MEDIA_TYPE as BATCH
 
 TEXT = "text/plain"
+FORM = "application/x-www-form-urlencoded"
 BOOKS = ("application/toml", "text/csv")
 
 
@@ -57,6 +58,16 @@ def routes() -> Iterator[Route]:
         BatchReceipt, body_types=(BATCH,), refusals=(409, 413, 422, 429, 503), needs=Right.DELIVER,
     )  # fmt: skip
     yield Route(
+        "POST", "/v1/admission", "answer an AdmissionReview (admission.k8s.io/v1): may this work start",
+        handlers.admission, body_types=(JSON,), parameters=(handlers.CLUSTER,), refusals=(400, 413),
+        needs=Right.START,
+    )  # fmt: skip
+    yield Route(
+        "POST", "/v1/admission/slurm", "say whether a job may be submitted: the result and a message, in lines",
+        handlers.job_admission, media_types=(TEXT,), body_types=(FORM,), refusals=(400, 413),
+        needs=Right.START,
+    )  # fmt: skip
+    yield Route(
         "POST", "/v1/prices", "make this file the whole price book", handlers.prices,
         ImportReport, body_types=BOOKS, parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503), needs=Right.BOOKS,
     )  # fmt: skip
@@ -76,6 +87,16 @@ def routes() -> Iterator[Route]:
         "POST", "/v1/policies", "make this file the whole policy book", handlers.policies,
         ImportReport, body_types=("application/toml",), parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
         needs=Right.BOOKS,
+    )  # fmt: skip
+    yield Route(
+        "POST", "/v1/rules", "make this file the whole rule book", handlers.rules,
+        ImportReport, body_types=("application/toml",), parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
+        needs=Right.BOOKS,
+    )  # fmt: skip
+    yield Route(
+        "POST", RULES_CHECK.path, f"{RULES_CHECK.means}; stores nothing", handlers.try_rules,
+        RULES_CHECK.answer, body_types=("application/toml",), parameters=(handlers.SOURCE, *RULES_CHECK.parameters),
+        refusals=(400, 413, 422, 503), needs=RULES_CHECK.needs,
     )  # fmt: skip
     for kind in handlers.BOOKS:
         yield Route(
@@ -107,7 +128,8 @@ def routes() -> Iterator[Route]:
     for change in CHANGES:
         yield Route(
             "POST", change.path, change.means, partial(handlers.change, asked=change),
-            change.answer, body_types=(JSON,), refusals=(400, 409, 413, 503), needs=change.needs, takes=change.takes,
+            change.answer, body_types=(JSON,), refusals=(400, 409, 413, 422, 503), needs=change.needs,
+            takes=change.takes,
         )  # fmt: skip
     for asked in QUESTIONS:
         yield Route(

@@ -92,6 +92,7 @@ class Session:
         self._connection = connection
         self.whole = self  # a session that sees everything: another one where this one is limited,
         self.seen: Seen | None = None  # to this
+        self.remembered: dict[str, Any] = {}  # what this session has read or written, forgotten where a write fails
 
     def execute(self, name: str, params: Parameters | None = None, tables: Tables | None = None) -> pa.Table:
         """Run `statements/<name>.sql` with `$named` parameters and Arrow tables to read by name; return its rows.
@@ -122,9 +123,14 @@ class Session:
         try:
             yield self
         except BaseException as error:
+            self.remembered.clear()
             self._roll_back(error)
             raise
-        self._call("COMMIT")
+        try:
+            self._call("COMMIT")
+        except BaseException:
+            self.remembered.clear()
+            raise
 
     def close(self) -> None:
         """Close this connection; the database stays open for the others."""

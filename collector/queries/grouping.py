@@ -10,7 +10,9 @@ from collector.queries.figures import HELD
 from gpuledger.errors import ConfigError
 from gpuledger.model import State
 
-BY_HOLDER: Final = ("team", "user", "project", "department", "workload", "namespace", "slurm_account")
+BY_HOLDER: Final = (
+    "team", "user", "project", "department", "organisation", "workload", "system", "namespace", "slurm_account",
+)  # fmt: skip
 BY_DEVICE: Final = ("model", "node", "device", "cluster")
 BY: Final = (*BY_HOLDER, *BY_DEVICE)
 VIEWS: Final = ("allocation", "usage")

@@ -17,7 +17,7 @@ from gpuledger.cli.processes import Service, free_port, gpuledger_command
 from gpuledger.cli.sources import HttpSource, Source
 from gpuledger.tokens import ADMIN, SUFFIX, TOKEN_FILE
 
-BOOKS: Final = tuple((kind, f"{kind}.toml") for kind in ("prices", "owners", "shares", "policies"))
+BOOKS: Final = tuple((kind, f"{kind}.toml") for kind in ("prices", "owners", "shares", "policies", "rules"))
 COLLECTOR_PORT: Final = 8470
 PAGES_PORT: Final = 8501
 READY_S: Final = 60.0
@@ -52,7 +52,7 @@ class Fleet:
         self.source = HttpSource(self.url, self.token_file)
 
     def import_books(self) -> None:
-        """Give the ledger the demo's prices, owners, shares and policies."""
+        """Give the ledger the demo's prices, owners, shares, policies and rules."""
         for kind, name in BOOKS:
             with as_file(files("gpuledger.cli") / "demo_books" / name) as path:
                 self.source.import_book(kind, path)

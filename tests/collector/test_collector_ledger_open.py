@@ -27,7 +27,7 @@ from collector.periods import adjusting, closing, late_prices, lending, manual, 
 from collector.policies import adjusters
 from collector.policies import stored as policies
 from collector.pricing import carbon, shares, stored, stored_contracts
-from collector.queries import checks, owner_moves
+from collector.queries import checks, drift, owner_moves
 from collector.queries.timeline import STEPS
 from gpuledger.errors import LedgerError
 from tests.collector.ask import RAW_HOURLY, ask, contents
@@ -176,6 +176,7 @@ RATING_STAGES: dict[str, pa.Schema] = {
     "loan_scopes": lending.SCOPE_SCHEMA,
     "new_events": log._SCHEMA,
     "new_policies": policies.SCHEMA,
+    "new_drift": drift.RESULTS,
     "policy_spells": adjusters.SPELLS,
     "fault_spans": adjusters.SPANS,
 }

@@ -46,7 +46,8 @@ OWNERS = "".join(
     for n, since in enumerate((iso(START_US), iso(START_US + HOUR)))
 )
 KEYS = {
-    "team": "o.team", "project": "o.project", "department": "o.department", "user": "h.user_name",
+    "team": "o.team", "project": "o.project", "department": "o.department", "organisation": "o.organisation",
+    "system": "trim(h.workload_system || ' ' || h.workload_scope)", "user": "h.user_name",
     "namespace": "h.namespace", "slurm_account": "h.slurm_account", "model": "d.model", "node": "d.node",
     "device": "d.device_key", "cluster": "d.cluster",
     "workload": "h.holder_key",  # which have no other name
