@@ -44,8 +44,10 @@ from collector.queries.shares import shares
 from collector.queries.status import status
 from collector.queries.timeline import GRAINS, timeline
 from collector.queries.utilization import utilization
+from collector.queries.workloads import EVERY_SYSTEM, workloads
 from gpuledger.accounting.idle_policy import POLICIES
 from gpuledger.accounting.periods import parse_period
+from gpuledger.within import parse_within
 
 MAX_LIMIT: Final = 1_000_000
 
@@ -106,7 +108,19 @@ NUMBER: Final = Parameter("number", "the number of an invoice", bounded(1, 2**31
 ACT: Final = Parameter("act", "only acts of this name, such as price.import; absent: all", default="")
 ACTOR: Final = Parameter("actor", "only what this one did; absent: all", default="")
 FIRST: Final = Parameter("first", "the sequence to begin with", bounded(0, 2**53 - 1), default="0")
+WITHIN: Final = Parameter(
+    "within",
+    "a part of the ledger: /ORGANISATION/DEPARTMENT/TEAM/PROJECT/USER/WORKLOAD as far down as wanted (*: any; empty:"
+    " without one), unattributed/USER/WORKLOAD, idle, unavailable or unobserved; absent: everything",
+    parse_within,
+    default="",
+)
+SYSTEM: Final = Parameter(
+    "system", "the system that started a workload; empty: none was recognised", default=EVERY_SYSTEM
+)
 LIMIT: Final = Parameter("limit", "the most rows to return", bounded(1, MAX_LIMIT), default=str(DEFAULT_LIMIT))
+OFFSET: Final = Parameter("offset", "how many rows to leave out first", bounded(0, MAX_LIMIT), default="0")
+EVERY_ROW: Final = LIMIT._replace(means="the most rows to return; absent: all", default=str(MAX_LIMIT))
 
 QUESTIONS: Final[tuple[Question, ...]] = (
     Question("status", "what the ledger holds and how far it is known", status),
@@ -114,11 +128,18 @@ QUESTIONS: Final[tuple[Question, ...]] = (
         "chargeback",
         "what each group held, used and cost",
         chargeback,
-        (PERIOD, GROUP, VIEW, IDLE_POLICY, AS_KNOWN),
+        (PERIOD, GROUP, VIEW, IDLE_POLICY, WITHIN, EVERY_ROW, OFFSET, AS_KNOWN),
         rated=True,
     ),
     Question("gap", "what each team held and did not use, by cause", gap, (PERIOD, AS_KNOWN), rated=True),
-    Question("utilization", "time in each state, by group", utilization, (PERIOD, GROUP, AS_KNOWN), rated=True),
+    Question("utilization", "time in each state, by group", utilization, (PERIOD, GROUP, WITHIN, AS_KNOWN), rated=True),
+    Question(
+        "workloads",
+        "what each run, step or endpoint held, did and cost, the dearest first",
+        workloads,
+        (PERIOD, WITHIN, SYSTEM, LIMIT, OFFSET),
+        rated=True,
+    ),
     Question("idle", "who held devices without work, the dearest first", idle, (PERIOD, AS_KNOWN), rated=True),
     Question("reconcile", "the conservation proof of a period", reconcile, (PERIOD, AS_KNOWN), rated=True),
     Question(
@@ -129,7 +150,7 @@ QUESTIONS: Final[tuple[Question, ...]] = (
         rated=True,
     ),
     Question("timeline", "states and costs over time", timeline, (PERIOD, GRAIN, AS_KNOWN), rated=True),
-    Question("charges", "charges, hour by hour", charges, (PERIOD, DEVICE, LIMIT), rated=True),
+    Question("charges", "charges, hour by hour", charges, (PERIOD, DEVICE, WITHIN, LIMIT, OFFSET), rated=True),
     Question("explain", "one charge down to its evidence", explain, (CHARGE,), rated=True),
     Question("bill", "lines of bills, whole, for exports", bill, (PERIOD, KIND), rated=True, table=bill_table),
     Question("job_time", "when a scheduler's jobs held devices", job_time, (PERIOD, ASPECT), table=job_time_table),

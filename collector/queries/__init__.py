@@ -11,6 +11,7 @@ from collector.queries.reconcile import reconcile
 from collector.queries.status import status
 from collector.queries.timeline import timeline
 from collector.queries.utilization import utilization
+from collector.queries.workloads import workloads
 
 __all__ = [
     "bill",
@@ -29,4 +30,5 @@ __all__ = [
     "timeline",
     "usage",
     "utilization",
+    "workloads",
 ]
