@@ -7,7 +7,7 @@ from html import escape
 
 from dashboards.notes import Note
 from dashboards.theme import Shade
-from dashboards.view_models import Kpi, Overview, Table
+from dashboards.view_models import Kpi, Line, Overview, Table
 
 
 def brand(until: str) -> str:
@@ -17,13 +17,12 @@ def brand(until: str) -> str:
 
 def headline(model: Overview) -> str:
     """Return the finding, the sentence below it, and the strip of figures."""
-    kpis = "".join(_kpi(kpi) for kpi in model.kpis)
-    return f'{title(model.finding, model.lead)}<div class="gl-kpis">{kpis}</div>'
+    return title(model.finding, model.lead) + kpis(model.kpis)
 
 
 def title(text: str, lead: str = "") -> str:
     """Return a page's finding and the sentence below it."""
-    return f'<h1 class="gl-finding">{escape(text)}</h1><p class="gl-lead">{escape(lead)}</p>'
+    return f'<h1 class="gl-finding"><bdi>{escape(text)}</bdi></h1><p class="gl-lead">{escape(lead)}</p>'
 
 
 def heading(text: str, sub: str = "") -> str:
@@ -43,7 +42,7 @@ def table(model: Table) -> str:
     head = "".join(f"<th{_left(i, model)}>{escape(name)}</th>" for i, name in enumerate(model.headers))
     body = "".join(
         f'<tr class="{line.kind}">'
-        + "".join(f"<td{_left(i, model)}>{_cell(i, text, line.small)}</td>" for i, text in enumerate(line.cells))
+        + "".join(f"<td{_left(i, model)}>{_cell(i, text, line)}</td>" for i, text in enumerate(line.cells))
         + "</tr>"
         for line in model.lines
     )
@@ -62,6 +61,36 @@ def empty(title: str, *paragraphs: str, command: str = "") -> str:
     text = "".join(f"<p>{escape(paragraph)}</p>" for paragraph in paragraphs if paragraph)
     todo = f"<p><code>{escape(command)}</code></p>" if command else ""
     return f'<div class="gl-empty"><h1>{escape(title)}</h1>{text}{todo}</div>'
+
+
+def crumbs(steps: Iterable[tuple[str, str]]) -> str:
+    """Return the way from everything down to what is shown: each step's name and address; the last has none."""
+    shown = (
+        f'<a href="{escape(href)}"><bdi>{escape(name)}</bdi></a>'
+        if href
+        else f'<b aria-current="page"><bdi>{escape(name)}</bdi></b>'
+        for name, href in steps
+    )
+    return f'<nav class="gl-crumbs" aria-label="Where this is">{"<i>/</i>".join(shown)}</nav>'
+
+
+def pager(words: str, before: str, after: str) -> str:
+    """Return which rows of how many are shown, with the addresses of those before and after; empty: there are none."""
+    parts = [
+        f'<a href="{escape(href)}" rel="{rel}">{name}</a>' if href else f"<span>{name}</span>"
+        for name, href, rel in (("Previous", before, "prev"), ("Next", after, "next"))
+    ]
+    return f'<nav class="gl-pager" aria-label="Rows">{escape(words)} {" ".join(parts)}</nav>'
+
+
+def steps(sentences: Iterable[str]) -> str:
+    """Return sentences that follow from one another."""
+    return f'<ol class="gl-steps">{"".join(f"<li><bdi>{escape(each)}</bdi></li>" for each in sentences)}</ol>'
+
+
+def kpis(figures: Iterable[Kpi]) -> str:
+    """Return a strip of figures."""
+    return f'<div class="gl-kpis">{"".join(_kpi(kpi) for kpi in figures)}</div>'
 
 
 def foot(text: str) -> str:
@@ -87,6 +116,10 @@ def _left(column: int, model: Table) -> str:
     return ' class="l"' if column < model.words else ""
 
 
-def _cell(column: int, text: str, small: str) -> str:
-    below = f"<small>{escape(small)}</small>" if small and column == 0 else ""
-    return f"{escape(text)}{below}"
+def _cell(column: int, text: str, line: Line) -> str:
+    """Return a cell; `bdi` keeps a name written from right to left from turning the figures around it."""
+    if column:
+        return f"<bdi>{escape(text)}</bdi>"
+    below = f"<small><bdi>{escape(line.small)}</bdi></small>" if line.small else ""
+    name = f'<a href="{escape(line.href)}">{escape(text)}</a>' if line.href else escape(text)
+    return f"<bdi>{name}</bdi>{below}"

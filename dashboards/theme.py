@@ -106,7 +106,7 @@ _CSS: Final = """<style>
 .gl-brand i { display: inline-block; width: .62rem; height: .62rem; border-radius: 2px; background: {accent};
   margin-right: .5rem; }
 h1.gl-finding { font-size: 2.05rem; line-height: 1.18; font-weight: 650; letter-spacing: -.018em; color: {text};
-  margin: .35rem 0 .55rem; padding: 0; max-width: 54rem; text-wrap: balance; }
+  margin: .35rem 0 .55rem; padding: 0; max-width: 54rem; text-wrap: balance; overflow-wrap: anywhere; }
 .gl-lead { font-size: 1.06rem; line-height: 1.5; color: {muted}; max-width: 50rem; margin: 0 0 .2rem; }
 .gl-lead b { color: {text}; font-weight: 600; }
 .gl-kpis { display: grid; grid-template-columns: repeat(4, 1fr); gap: 0; border-top: 1px solid {rule};
@@ -136,6 +136,20 @@ table.gl-t td { text-align: right; padding: .46rem .7rem; border: none; border-b
 table.gl-t th:first-child, table.gl-t td:first-child { text-align: left; padding-left: 0; white-space: normal; }
 table.gl-t th:last-child, table.gl-t td:last-child { padding-right: 0; }
 table.gl-t .l { text-align: left; }
+table.gl-t td:first-child { overflow-wrap: anywhere; min-width: 7rem; max-width: 32rem; }
+table.gl-t td.l:not(:first-child) { white-space: normal; overflow-wrap: anywhere; }
+table.gl-t a, .gl-crumbs a, .gl-pager a { color: {accent}; text-decoration: underline;
+  text-decoration-color: {rule}; text-underline-offset: .18em; }
+table.gl-t a:hover, .gl-crumbs a:hover, .gl-pager a:hover { text-decoration-color: currentColor; }
+.gl-crumbs { font-size: .92rem; color: {muted}; margin: .1rem 0 .3rem; overflow-wrap: anywhere; }
+.gl-crumbs i { font-style: normal; color: {faint}; margin: 0 .45rem; }
+.gl-crumbs b { color: {text}; font-weight: 600; }
+.gl-pager { font-size: .88rem; color: {muted}; margin: .2rem 0 .6rem; }
+.gl-pager a, .gl-pager span { margin-left: .8rem; }
+.gl-pager span { color: {faint}; }
+.gl-steps { font-size: .95rem; color: {text}; line-height: 1.5; margin: .2rem 0 .6rem; padding-left: 1.3rem;
+  max-width: 54rem; overflow-wrap: anywhere; }
+.gl-steps li { margin: .15rem 0; }
 table.gl-t tr.aside td { color: {muted}; }
 table.gl-t tr.total td { font-weight: 640; border-bottom: none; border-top: 1.5px solid {muted}; }
 table.gl-t small { color: {muted}; display: block; font-size: .82rem; }

@@ -46,16 +46,19 @@ KIND_WORDS: Final = {
     "idle": "Idle capacity",
     "unavailable": "Unavailable",
     "unobserved": "Unobserved",
+    "unnamed": "Without a name",
     "unattributed": "Unattributed",
     "held_not_used": "Held, not used",
 }
 
 DIMENSION_WORDS: Final = {
+    "organisation": ("Organisation", "Organisations"),
     "team": ("Team", "Teams"),
     "user": ("User", "Users"),
     "project": ("Project", "Projects"),
     "department": ("Department", "Departments"),
     "workload": ("Workload", "Workloads"),
+    "system": ("System", "Systems"),
     "namespace": ("Namespace", "Namespaces"),
     "slurm_account": ("Slurm account", "Slurm accounts"),
     "model": ("GPU model", "GPU models"),
@@ -86,6 +89,13 @@ def money_short(amount: Decimal, currency: str) -> str:
     if abs(amount) >= 10_000_000:
         return f"{money(amount / 1_000_000, currency)} M"
     return money(amount, currency, 2 if abs(amount) < 100 else 0)
+
+
+def amount(text: str | None, places: int = 2) -> str:
+    """Return an exact amount for a column whose heading names the currency: `1,234.50`."""
+    if text is None:
+        return UNKNOWN
+    return f"{Decimal(text).quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN):,}"
 
 
 def hours(value: float | None) -> str:

@@ -6,7 +6,8 @@ from typing import Final
 
 import streamlit as st
 
-from dashboards import address, chargeback_models, data, pieces, shell, view_models, wording
+from dashboards import address, chargeback_models, data, drill_models, pieces, shell, view_models, wording
+from dashboards.pages import drilldown
 from dashboards.periods import Choice, in_words
 from gpuledger.accounting.periods import parse_instant
 from gpuledger.rows import csv_bytes, flat_rows, with_context
@@ -24,8 +25,12 @@ def _page(status: data.Document) -> None:
     chosen = shell.choose_period(status)
     as_of = shell.as_of(status)
     period = chosen.period.label
-    whole = data.answer("chargeback", {"period": period, "by": "team"}, as_of)
     spoken = in_words(chosen, parse_instant(status["watermark"]))
+    within = drilldown.asked()
+    if within is not None:
+        drilldown.draw(within, chosen, spoken, as_of)
+        return
+    whole = data.answer("chargeback", {"period": period, "by": "team"}, as_of)
     st.html(pieces.title(chargeback_models.finding(whole, spoken), chargeback_models.lead(whole)))
     if not whole["rows"]:
         st.html(pieces.empty("No GPU time in this period", "Choose another period above."))
@@ -55,4 +60,6 @@ def _charged(chosen: Choice, as_of: str) -> None:
     columns, rows = flat_rows(with_context(answer, answer["rows"]))
     name = f"chargeback-{chosen.slug}-by-{by}.csv"
     right.download_button("CSV", csv_bytes(columns, rows), name, "text/csv", width="stretch")
-    st.html(pieces.table(view_models.breakdown(answer, by)))
+    leads = drill_models.leads(answer["rows"], by, period=chosen.slug) if view == "allocation" else {}
+    table = view_models.breakdown(answer, by, leads)
+    st.html(pieces.table(table))
