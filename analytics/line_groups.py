@@ -17,7 +17,7 @@ PART: Final = pl.Int128()  # microseconds x parts of a GPU: a year of a thousand
 UNKNOWN: Final = "unknown"
 UNATTRIBUTED: Final = "unattributed"
 NOBODYS: Final = {State.IDLE: "idle", State.UNAVAILABLE: "unavailable", State.UNOBSERVED: "unobserved"}
-_COLUMNS: Final = {"user": "user_name"}
+_COLUMNS: Final = {"user": "user_name", "system": "workload_system"}
 
 
 def require(lines: pl.LazyFrame, columns: Iterable[str]) -> None:

@@ -19,13 +19,20 @@ from gpuledger.accounting.units import GPU_PARTS, US_PER_DAY, US_PER_HOUR
 from gpuledger.errors import AnalysisError
 from gpuledger.model import HELD_STATES, State
 
-BY_HOLDER: Final = ("team", "user", "project", "department", "workload", "namespace", "slurm_account")
+BY_HOLDER: Final = (
+    "team", "user", "project", "department", "organisation", "workload", "system", "namespace", "slurm_account",
+)  # fmt: skip
 BY_DEVICE: Final = ("model", "node", "device", "cluster")
 BY: Final = (*BY_HOLDER, *BY_DEVICE)
 FIGURES: Final = (
     "hour_us", "state", "parts", "held_us", "active_us", "active_unknown_us", "energy_mj", "energy_unknown_us",
     "cost_quanta",
 )  # fmt: skip
+NARROWED: Final = (
+    *FIGURES, "team", "project", "department", "organisation", "namespace", "slurm_account", "user_name",
+    "workload_system", "workload_name", "pod", "slurm_job", "model", "mig_profile", "node", "device", "cluster",
+    "holder",
+)  # fmt: skip  # the columns of bill lines that `narrow` reads
 LOOKBACK_DAYS: Final = 7  # before a window, where the starts of its jobs are found; longer jobs count as this long
 LEAST_HELD_US: Final = US_PER_HOUR  # of a device's day, to say how it was used
 LEAST_OBSERVED_US: Final = US_PER_DAY // 2  # of a device's day, to say how it was
@@ -92,10 +99,11 @@ def narrow(lines: pl.DataFrame) -> pl.DataFrame:
     pod = pl.when(pl.col("pod") != "").then(pl.format("{}/{}", "namespace", pl.col("pod").str.replace(RUN_NUMBER, "")))
     batch = pl.when(pl.col("slurm_job") != "").then(pl.format("{}/{}", "slurm_account", "user_name"))
     profile = pl.when(pl.col("mig_profile") == "").then(pl.lit("")).otherwise(" " + pl.col("mig_profile"))
-    plain = ("team", "project", "department", "namespace", "slurm_account")
+    plain = ("team", "project", "department", "organisation", "namespace", "slurm_account")
     names = lines.select(
         *map(_or_null, plain),
         _or_null("user_name").alias("user"),
+        _or_null("workload_system").alias("system"),
         pl.coalesce(tool, pod, batch, _or_null("user_name")).alias("workload"),
         (pl.col("model") + profile).alias("model"),
         "node",

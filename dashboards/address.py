@@ -14,6 +14,11 @@ def seed(name: str, options: Sequence[str], default: str) -> None:
         st.session_state[name] = asked if asked in options else default
 
 
+def forget(name: str) -> None:
+    """Take a choice out of the address."""
+    st.query_params.pop(name, None)
+
+
 def remember(name: str, value: str, default: str) -> None:
     """Put what was chosen into the address, and leave out what is the default."""
     if value == default:

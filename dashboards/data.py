@@ -22,6 +22,11 @@ def collector_url() -> str:
     return os.environ.get("GPULEDGER_URL") or DEFAULT_URL
 
 
+def client(url: str | None = None) -> CollectorClient:
+    """Return a client of the collector: the one place where pages get theirs."""
+    return CollectorClient(url or collector_url(), timeout_s=TIMEOUT_S)
+
+
 def status() -> Document:
     """Return the collector's status, at most a few seconds old."""
     return _status(collector_url())
@@ -43,9 +48,9 @@ def _answer(url: str, name: str, params: tuple[tuple[str, str], ...], as_of: str
 
 
 def _get(url: str, name: str, params: Mapping[str, str]) -> Document:
-    client = CollectorClient(url, timeout_s=TIMEOUT_S)
+    reader = client(url)
     try:
-        document: Document = client.get_json(f"/v1/{name}", params)
+        document: Document = reader.get_json(f"/v1/{name}", params)
     finally:
-        client.close()
+        reader.close()
     return document

@@ -41,7 +41,7 @@ def called(within: Within) -> str:
 
 
 def crumbs(within: Within, last: str = "", **chosen: str) -> list[tuple[str, str]]:
-    """Return the way down to a part (and to `last` in it), each with its address; levels without a name are left out."""
+    """Return the way down to a part (and to `last` in it), each step with its address; unnamed levels are left out."""
     steps = [("All", links.link(PAGE, **chosen))]
     if within.kind not in ("", OWNER):
         top = Within(within.kind)
@@ -245,10 +245,26 @@ def changes(charge: Document) -> list[str]:
     ]
 
 
-def charge_part(charge: str) -> tuple[str, str]:
-    """Return the device and the holder that the name of a charge has."""
-    _, _, _, device, holder, _, _ = charge.split("@")
-    return _plain(device), _plain(holder)
+def device_of(charge: str) -> str:
+    """Return the device that the name of a charge has."""
+    return _plain(charge.split("@")[3])
+
+
+def sentences(charge: Document, names: Mapping[str, str], workload: str) -> list[str]:
+    """Return why a charge is what it is, with names in the place of the keys of its device and holder."""
+    _, _, _, device, holder, state, _ = charge["charge"].split("@")
+    said = {
+        _plain(device): names.get(_plain(device), ""),
+        _plain(holder): workload,
+        state: wording.state(state).lower(),
+    }
+    found = []
+    for step in charge["steps"]:
+        text = step
+        for key, name in said.items():
+            text = text.replace(key, name) if key and name else text
+        found.append(f"{text[:1].upper()}{text[1:]}.")
+    return found
 
 
 def how_final(charge: Document) -> str:

@@ -10,9 +10,10 @@ from dashboards.theme import Shade
 from dashboards.view_models import Kpi, Line, Overview, Table
 
 
-def brand(until: str) -> str:
-    """Return the line above the page: whose page this is, and how fresh."""
-    return f'<div class="gl-brand"><i></i><b>gpuledger</b> &nbsp;·&nbsp; data until {escape(until)}</div>'
+def brand(until: str, zone: str) -> str:
+    """Return the line above the page: whose page this is, how fresh, and whose days its periods mean."""
+    days = "" if zone == "UTC" else f" &nbsp;·&nbsp; days of {escape(zone)}"
+    return f'<div class="gl-brand"><i></i><b>gpuledger</b> &nbsp;·&nbsp; data until {escape(until)}{days}</div>'
 
 
 def headline(model: Overview) -> str:

@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboards import address, data, pieces, wording
 from dashboards.periods import Choice, choices, choose
+from dashboards.theme import Mode
 from gpuledger.accounting.periods import parse_instant
 from gpuledger.errors import DeliveryError
 from gpuledger.zones import find_zone
@@ -37,9 +38,24 @@ def draw(page: Callable[[data.Document], None]) -> None:
             st.rerun()
 
 
+def mode() -> Mode:
+    """Return whether the reader's page is light or dark."""
+    return "dark" if st.context.theme.type == "dark" else "light"
+
+
 def as_of(status: data.Document) -> str:
     """Return the name of the state that the ledger is in: answers are kept for as long as it stays."""
     return "/".join(str(status[name]) for name in STANDING)
+
+
+def brand(status: data.Document) -> str:
+    """Return the line above a page: how fresh it is, and whose days its periods mean."""
+    return pieces.brand(wording.instant(status["watermark"]), status["zone"])
+
+
+def stand(status: data.Document) -> None:
+    """Draw that line on a page that has no period to choose."""
+    st.html(brand(status))
 
 
 def choose_period(status: data.Document) -> Choice:
@@ -50,7 +66,7 @@ def choose_period(status: data.Document) -> Choice:
     by_slug = {choice.slug: choice for choice in (known if asked in known else [*known, asked])}
     address.seed("period", list(by_slug), asked.slug)
     left, right = st.columns([3, 1], vertical_alignment="center")
-    left.html(pieces.brand(wording.instant(status["watermark"])))
+    left.html(brand(status))
     slug = right.selectbox(
         "Period",
         list(by_slug),

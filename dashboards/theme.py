@@ -5,6 +5,7 @@ Every colour is a pair (light, dark). States differ in lightness as well as hue,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
 Mode = Literal["light", "dark"]
@@ -47,7 +48,7 @@ STATE_COLOURS: Final[dict[str, Shade]] = {
 }
 STATE_ORDER: Final = tuple(STATE_COLOURS)
 
-# After Okabe and Ito, deepened for white paper; a team keeps its colour through a whole page.
+# After Okabe and Ito, deepened for white paper.
 TEAM_COLOURS: Final[tuple[Shade, ...]] = (
     Shade("#0B5CAD", "#5AA7F0"),
     Shade("#D98A1F", "#F0B04F"),
@@ -64,9 +65,22 @@ NOT_A_TEAM: Final = Shade("#CFD6DE", "#465464")
 FONT: Final = "'Source Sans', 'Source Sans 3', 'Source Sans Pro', 'Helvetica Neue', Arial, sans-serif"
 
 
-def team_colours(teams: list[str]) -> dict[str, Shade]:
-    """Give each team, in the order given, its own colour; past the palette all are one grey."""
-    return {team: TEAM_COLOURS[i] if i < len(TEAM_COLOURS) else OTHERS for i, team in enumerate(teams)}
+def team_colours(shown: Sequence[str], known: Sequence[str] = ()) -> dict[str, Shade]:
+    """Give each team that is shown a colour of its own; past the palette all are one grey.
+
+    A team has the colour of its place in the alphabet of all that are `known`, whatever it cost: the same on each page
+    and in each period, as long as there are no more teams than colours. Past that, a colour that is taken goes to who
+    comes first, and the next takes the next one that is free.
+    """
+    places = {team: at for at, team in enumerate(sorted({*known, *shown}))}
+    found: dict[str, Shade] = {}
+    free = list(range(len(TEAM_COLOURS)))
+    for team in sorted(shown[: len(TEAM_COLOURS)], key=places.__getitem__):
+        wanted = places[team] % len(TEAM_COLOURS)
+        place = min(free, key=lambda each: (each - wanted) % len(TEAM_COLOURS))
+        free.remove(place)
+        found[team] = TEAM_COLOURS[place]
+    return {team: found.get(team, OTHERS) for team in shown}
 
 
 def streamlit_flags() -> list[str]:

@@ -67,6 +67,32 @@ DIMENSION_WORDS: Final = {
     "cluster": ("Cluster", "Clusters"),
 }
 
+SYSTEM_WORDS: Final = {
+    "": "Not recognised",
+    "argo": "Argo Workflows",
+    "bentoml": "BentoML",
+    "deepspeed": "DeepSpeed",
+    "dvc": "DVC",
+    "ecs": "Amazon ECS",
+    "jobset": "JobSet",
+    "jupyterhub": "JupyterHub",
+    "kfp": "Kubeflow Pipelines",
+    "kserve": "KServe",
+    "lws": "LeaderWorkerSet",
+    "mlflow": "MLflow",
+    "runai": "Run:ai",
+    "tgi": "Text Generation Inference",
+    "torchrun": "torchrun",
+    "vllm": "vLLM",
+    "wandb": "Weights & Biases",
+}
+HOLDER_WORDS: Final = {
+    "pod": "Kubernetes",
+    "slurm_job": "Slurm",
+    "container": "Container",
+    "user": "Processes of a user",
+}
+
 _SYMBOLS: Final = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "CHF": "CHF "}
 
 
@@ -149,6 +175,11 @@ def month_name(period: str) -> str:
     if len(period) == 7 and year.isdigit() and month.isdigit():
         return f"{calendar.month_name[int(month)]} {year}"
     return period
+
+
+def system(name: str) -> str:
+    """Return what the tool is called that started a workload."""
+    return SYSTEM_WORDS.get(name) or title(name)
 
 
 def state(name: str) -> str:

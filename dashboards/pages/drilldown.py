@@ -7,6 +7,8 @@ import streamlit as st
 from dashboards import address, data, downloads, drill_models, links, pieces, wording
 from dashboards.device_names import device_names
 from dashboards.periods import Choice
+from gpuledger.accounting.periods import iso, parse_instant
+from gpuledger.accounting.units import US_PER_HOUR
 from gpuledger.errors import ConfigError, TerminalDeliveryError
 from gpuledger.within import Within, parse_within
 
@@ -90,24 +92,18 @@ def _parts(answer: data.Document, within: Within, level: str, chosen: Choice) ->
     _choose(within, level)
     table = drill_models.parts_table(answer, within, level, period=chosen.slug)
     st.html(pieces.table(table))
-    _pager(answer["groups"], len(answer["rows"]), words, within, level, chosen)
+    kept = {"period": chosen.slug, "within": str(within), "level": level}
+    _pager(answer["groups"], len(answer["rows"]), f"{words}, the dearest first", **kept)
     downloads.offer(table, f"chargeback-{chosen.slug}-{drill_models.called(within)}-by-{level}")
     st.html(pieces.foot("What is below sums to the total exactly; amounts here are rounded for reading."))
 
 
-def _pager(count: int, shown: int, words: str, within: Within, level: str, chosen: Choice) -> None:
+def _pager(count: int, shown: int, words: str, **kept: str) -> None:
+    """Draw which rows of how many are shown, and the way to the others."""
     first = links.first_row(st.query_params.get("first"))
     if count > shown:
-        before, after = links.beside("chargeback", first, count, period=chosen.slug, within=str(within), level=level)
-        st.html(
-            pieces.pager(
-                f"{links.rows_shown(first, shown, count)} {words}, the dearest first"
-                if words != CHARGES
-                else f"{links.rows_shown(first, shown, count)} charges",
-                before,
-                after,
-            )
-        )
+        before, after = links.beside("chargeback", first, count, **kept)
+        st.html(pieces.pager(f"{links.rows_shown(first, shown, count)} {words}", before, after))
 
 
 def _charges(within: Within, chosen: Choice, as_of: str) -> None:
@@ -125,7 +121,8 @@ def _charges(within: Within, chosen: Choice, as_of: str) -> None:
     _choose(within, CHARGES)
     table = drill_models.charges_table(answer, names, within, period=chosen.slug)
     st.html(pieces.table(table))
-    _pager(answer["count"], len(answer["rows"]), CHARGES, within, CHARGES, chosen)
+    kept = {"period": chosen.slug, "within": str(within), "level": CHARGES}
+    _pager(answer["count"], len(answer["rows"]), CHARGES, **kept)
     downloads.offer(table, f"charges-{chosen.slug}-{drill_models.called(within)}")
     st.html(pieces.foot("Hours are in UTC, in the order of time."))
 
@@ -139,12 +136,13 @@ def _charge(name: str, within: Within, chosen: Choice, as_of: str) -> None:
         )
         return
     names = device_names(data.answer("devices", {}, as_of)["rows"])
-    key, _ = drill_models.charge_part(charge["charge"])
+    key = drill_models.device_of(charge["charge"])
+    workload = within.name("workload") or _workload(charge["charge"], key, within, as_of)
     st.html(
         pieces.crumbs(drill_models.crumbs(within, "One charge", period=chosen.slug))
         + pieces.title(drill_models.charge_finding(charge, names.get(key, key)), drill_models.how_final(charge))
         + pieces.heading("Why it is what it is")
-        + pieces.steps([*charge["steps"], *drill_models.changes(charge)])
+        + pieces.steps([*drill_models.sentences(charge, names, workload), *drill_models.changes(charge)])
     )
     table = drill_models.evidence_table(charge)
     count = len(table.lines)
@@ -158,7 +156,14 @@ def _charge(name: str, within: Within, chosen: Choice, as_of: str) -> None:
         st.html(pieces.table(drill_models.beside_table(charge, names, within, period=chosen.slug)))
     st.code(f"gpuledger explain '{charge['charge']}'", language="bash")
     st.html(
-        pieces.foot(
-            "The same on a terminal: the command above. Records and batches are kept; prices and rules are pinned by version."
-        )
+        pieces.foot("The same on a terminal: the command above. Prices and owner rules are pinned by their version.")
     )
+
+
+def _workload(charge: str, device: str, within: Within, as_of: str) -> str:
+    """Return what the holder of a charge runs; empty where nobody held the device."""
+    hour_us = parse_instant(charge.partition("@")[0][:13] + ":00Z")
+    hour = f"{iso(hour_us)}..{iso(hour_us + US_PER_HOUR)}"
+    asked_for = {"period": hour, "device": device, "within": str(within), "limit": "100"}
+    rows = data.answer("charges", asked_for, as_of)["rows"]
+    return next((row["workload"] or "" for row in rows if row["charge"] == charge), "")

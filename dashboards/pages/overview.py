@@ -34,7 +34,7 @@ def _page(status: data.Document) -> None:
     if not answers.chargeback["rows"]:
         st.html(pieces.empty("No GPU time in this period", "Choose another period above."))
         return
-    mode: Mode = "dark" if st.context.theme.type == "dark" else "light"
+    mode = shell.mode()
     _who_and_waste(answers, currency, mode)
     _over_time(answers, chosen, status, as_of, mode)
     _breakdown(chosen, as_of)
@@ -96,7 +96,7 @@ def _over_time(answers: Answers, chosen: Choice, status: data.Document, as_of: s
     with right:
         costs, labels = view_models.cost_series(timeline_costs(timeline), frame)
         owners = [wording.title(key) for key in frame.filter(frame["kind"] == OWNER)["key"].to_list()]
-        known = team_colours(owners) | {view_models.OTHERS: OTHERS, view_models.NOT_BILLED: NOT_A_TEAM}
+        known = team_colours(owners, owners) | {view_models.OTHERS: OTHERS, view_models.NOT_BILLED: NOT_A_TEAM}
         colours = {label: known[label] for label in labels}
         title = findings.costs_finding(timeline_costs(timeline), frame, currency, step)
         st.html(pieces.heading(title, f"Cost per {step} by team, {currency}") + pieces.keys(colours.items(), tall=True))

@@ -11,7 +11,7 @@ from analytics.utilisation import heat_map
 from dashboards import address, charts, data, heat, pieces, shell, utilisation_models, wording
 from dashboards.bill_lines import bill_lines
 from dashboards.periods import grain, in_words
-from dashboards.theme import STATE_COLOURS, STATE_ORDER, Mode
+from dashboards.theme import STATE_COLOURS, STATE_ORDER
 from gpuledger.accounting.periods import parse_instant
 
 BY: Final = ("model", "node", "team")
@@ -32,7 +32,7 @@ def _page(status: data.Document) -> None:
         return
     total = whole["total"]
     st.html(pieces.title(utilisation_models.finding(total, in_words(chosen, until_us)), utilisation_models.lead(total)))
-    mode: Mode = "dark" if st.context.theme.type == "dark" else "light"
+    mode = shell.mode()
     lines = bill_lines(chosen.period, until_us, as_of)
     keys = ["", *sorted(lines["model"].unique().to_list())]
     address.seed("heat", keys, "")

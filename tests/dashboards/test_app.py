@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.dashboards import stub_collector
 
-APP = Path(__file__).parents[2] / "dashboards" / "app.py"
+APP = Path(__file__).parents[2] / "dashboards" / "entry" / "app.py"
 TIMEOUT_S = 30
 
 
