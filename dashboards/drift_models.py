@@ -12,6 +12,7 @@ from dashboards.view_models import Line, Table
 
 Document = Mapping[str, Any]
 MOST_ROWS: Final = 25
+MOST_STEADY: Final = 8
 CAUSES: Final = {
     "hardware": "the device: its peers did the same work and did not change",
     "load": "its load: it was given other work than its peers",
@@ -61,22 +62,16 @@ def lead(answer: Document) -> str:
 def table(answer: Document) -> Table:
     """Return what drifted: before, now, and how sure; then what came and went."""
     by = answer["by"]
-    lines = [
-        Line(
-            "owner",
-            (
-                _group(row, by),
-                metric_named(row["metric"]).words.capitalize(),
-                _figure(row, "reference"),
-                _figure(row, "current"),
-                _sure(row["q"]),
-            ),
-        )
-        for row in changed(answer)
-    ]
+    lines = [_line(row, by, "owner") for row in changed(answer)]
     lines += [Line("aside", (_group(row, by), CAME[row["verdict"]], "", "", "")) for row in came(answer)]
-    heads = (wording.DIMENSION_WORDS[by][0], "What changed", "Before", "Now", "Chance of a false alarm")
-    return Table(heads, tuple(lines[:MOST_ROWS]), 2, left_out=max(0, len(lines) - MOST_ROWS))
+    return Table(_heads(answer), tuple(lines[:MOST_ROWS]), 2, left_out=max(0, len(lines) - MOST_ROWS))
+
+
+def within_chance(answer: Document) -> Table:
+    """Return what moved most without being told from chance, for a reader who expected something."""
+    known = [row for row in answer["rows"] if row["verdict"] in ("steady", "small") and row["q"] is not None]
+    nearest = sorted(known, key=lambda row: row["q"])[:MOST_STEADY]
+    return Table(_heads(answer), tuple(_line(row, answer["by"], "aside") for row in nearest), 2)
 
 
 def causes_table(answer: Document, names: Mapping[str, str]) -> Table:
@@ -87,7 +82,7 @@ def causes_table(answer: Document, names: Mapping[str, str]) -> Table:
             "owner",
             (
                 names.get(row["of"], row["of"]),
-                CAUSES[row["cause"]].capitalize(),
+                _first_upper(CAUSES[row["cause"]]),
                 metric_named(row["metric"]).words,
                 f"{row['shift_ratio'] * 100:+.1f} %",
             ),
@@ -97,6 +92,19 @@ def causes_table(answer: Document, names: Mapping[str, str]) -> Table:
     ]
     heads = ("Device or workload", "It is", "Figure", "Change")
     return Table(heads, tuple(lines), 3, left_out=max(0, len(found) - MOST_ROWS))
+
+
+def _heads(answer: Document) -> tuple[str, ...]:
+    return (wording.DIMENSION_WORDS[answer["by"]][0], "Figure", "Before", "Now", "Could be chance")
+
+
+def _line(row: Document, by: str, kind: str) -> Line:
+    figures = (_figure(row, "reference"), _figure(row, "current"), _sure(row["q"]))
+    return Line(kind, (_group(row, by), _first_upper(metric_named(row["metric"]).words), *figures))
+
+
+def _first_upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _group(row: Document, by: str) -> str:

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import polars as pl
+
 from dashboards import quality_models, wording
 from dashboards.view_models import Kpi, Line, Table
 
@@ -79,6 +81,15 @@ def kpis(whole: Document, status: Document, devices: Document) -> tuple[Kpi, ...
             f"all run {newest}" if len(versions) == 1 else f"{len(versions):,} versions; most run {newest}",
         ),
     )
+
+
+def unwell(states: pl.DataFrame, kinds: Sequence[str]) -> pl.DataFrame:
+    """Return GPU-hours of some states for every step, 0 where there were none; empty where there never were any."""
+    found = states.filter(pl.col("state").is_in(list(kinds)))
+    if found.is_empty():
+        return found
+    every = states.select("at").unique().join(found.select("state").unique(), how="cross")
+    return every.join(found, on=["at", "state"], how="left").with_columns(pl.col("gpu_hours").fill_null(0.0)).sort("at")
 
 
 def fault_table(found: Sequence[Document], names: Mapping[str, str]) -> Table:

@@ -84,6 +84,11 @@ def pager(words: str, before: str, after: str) -> str:
     return f'<nav class="gl-pager" aria-label="Rows">{escape(words)} {" ".join(parts)}</nav>'
 
 
+def more(words: str, href: str) -> str:
+    """Return the way to all of what is shown in part."""
+    return f'<nav class="gl-pager"><a class="first" href="{escape(href)}">{escape(words)}</a></nav>'
+
+
 def steps(sentences: Iterable[str]) -> str:
     """Return sentences that follow from one another."""
     return f'<ol class="gl-steps">{"".join(f"<li><bdi>{escape(each)}</bdi></li>" for each in sentences)}</ol>'

@@ -31,11 +31,23 @@ def draw(page: Callable[[data.Document], None]) -> None:
             return
         page(status)
     except DeliveryError as error:
-        title = "The collector does not answer" if error.status is None else "The collector could not answer"
-        st.html(pieces.empty(title, error.message, f"Next step: {error.hint}" if error.hint else ""))
+        st.html(pieces.empty(*_trouble(error)))
         if st.button("Try again"):
             st.cache_data.clear()
             st.rerun()
+
+
+def _trouble(error: DeliveryError) -> tuple[str, str, str]:
+    """Return what is wrong, in whose words, and what to do."""
+    if "timed out" in error.message:
+        longer = f"It took more than {data.TIMEOUT_S:.0f} seconds."
+        return (
+            "The collector is slow to answer",
+            longer,
+            "Next step: choose a shorter period, or try again in a moment.",
+        )
+    title = "The collector does not answer" if error.status is None else "The collector could not answer"
+    return title, error.message, f"Next step: {error.hint}" if error.hint else ""
 
 
 def mode() -> Mode:

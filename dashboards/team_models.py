@@ -92,7 +92,9 @@ def advice_finding(wasted: pl.DataFrame, currency: str) -> str:
         return f"{wording.hours(float(wasted['gpu_hours'].sum()))} GPU-hours did nothing, and have no price"
     if len(costs) == 1:
         return f"One workload is all of it: {wording.money_short(total, currency)}"
-    return f"{min(len(costs), MOST_ADVICE)} workloads are {wording.share(top, total)} of what did nothing"
+    if len(costs) <= MOST_ADVICE:
+        return f"{len(costs)} workloads are all of it: {wording.money_short(total, currency)}"
+    return f"{MOST_ADVICE} of {len(costs):,} workloads are {wording.share(top, total)} of what did nothing"
 
 
 def advice_table(wasted: pl.DataFrame, currency: str) -> Table:

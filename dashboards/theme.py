@@ -160,6 +160,7 @@ table.gl-t a:hover, .gl-crumbs a:hover, .gl-pager a:hover { text-decoration-colo
 .gl-crumbs b { color: {text}; font-weight: 600; }
 .gl-pager { font-size: .88rem; color: {muted}; margin: .2rem 0 .6rem; }
 .gl-pager a, .gl-pager span { margin-left: .8rem; }
+.gl-pager a.first { margin-left: 0; }
 .gl-pager span { color: {faint}; }
 .gl-steps { font-size: .95rem; color: {text}; line-height: 1.5; margin: .2rem 0 .6rem; padding-left: 1.3rem;
   max-width: 54rem; overflow-wrap: anywhere; }

@@ -196,7 +196,8 @@ def row_label(row: Mapping[str, Any], by: str = "team") -> str:
     """Return how a chargeback row is called: a team as a heading, any other owner as it is, the rest by its kind."""
     if row["kind"] not in BILLED:
         return wording.KIND_WORDS.get(row["kind"], wording.title(row["key"]))
-    return wording.title(row["key"]) if by == "team" else row["key"] or "Not known"
+    titled = by in ("team", "department", "organisation")
+    return wording.title(row["key"]) if titled else row["key"] or "Not known"
 
 
 def idle_table(idle: Document, currency: str) -> Table:

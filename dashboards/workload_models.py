@@ -81,7 +81,15 @@ def table(answer: Document, period: str) -> Table:
         for row in answer["rows"]
     )
     currency = answer["currency"] or "?"
-    heads = ("Workload", f"Cost, {currency}", "Cost an hour", "Ran, h", "GPUs", "Active", "Did nothing")
+    heads = (
+        "Workload",
+        f"Cost, {currency}",
+        f"{currency} an hour",
+        "Ran, h",
+        "GPUs",
+        "Active",
+        f"Did nothing, {currency}",
+    )
     return Table(heads, lines)
 
 

@@ -95,6 +95,10 @@ def _show(answer: data.Document, as_of: str) -> None:
     if found.lines:
         st.html(pieces.heading("What changed", "Means of both windows, the surest first") + pieces.table(found))
         downloads.offer(found, f"drift-by-{answer['by']}")
+    else:
+        below = "Differences that chance alone makes this often"
+        st.html(pieces.heading("What moved most, within chance", below))
+        st.html(pieces.table(drift_models.within_chance(answer)))
     if drift_models.moved(answer):
         names = device_names(data.answer("devices", {}, as_of)["rows"])
         causes = drift_models.causes_table(answer, names)

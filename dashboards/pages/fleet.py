@@ -54,7 +54,7 @@ def _page(status: data.Document) -> None:
 
 def _over_time(period: str, as_of: str, step: charts.Step) -> None:
     states = timeline_states(data.answer("timeline", {"period": period, "grain": step}, as_of))
-    unwell = states.filter(states["state"].is_in(list(UNWELL)))
+    unwell = fleet_models.unwell(states, UNWELL)
     if unwell.is_empty():
         st.html(pieces.heading("Every GPU was in service and seen, all the time"))
         return

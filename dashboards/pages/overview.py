@@ -7,7 +7,7 @@ from typing import Final
 import streamlit as st
 
 from analytics.overview import OWNER, chargeback_frame, timeline_costs, timeline_states
-from dashboards import address, charts, data, findings, pieces, shell, view_models, wording
+from dashboards import address, charts, data, downloads, drill_models, findings, pieces, shell, view_models, wording
 from dashboards.periods import Choice, earlier, grain, in_words
 from dashboards.theme import NOT_A_TEAM, OTHERS, STATE_COLOURS, STATE_ORDER, Mode, team_colours
 from dashboards.view_models import Answers
@@ -128,7 +128,10 @@ def _breakdown(chosen: Choice, as_of: str) -> None:
     address.remember("by", by, "team")
     address.remember("view", view, "allocation")
     answer = data.answer("chargeback", {"period": chosen.period.label, "by": by, "view": view}, as_of)
-    st.html(pieces.table(view_models.breakdown(answer, by)))
+    leads = drill_models.leads(answer["rows"], by, period=chosen.slug) if view == "allocation" else {}
+    table = view_models.breakdown(answer, by, leads)
+    st.html(pieces.table(table))
+    downloads.offer(table, f"costs-{chosen.slug}-by-{by}")
 
 
 def _small_print(chosen: Choice) -> str:

@@ -70,7 +70,8 @@ def _choose(teams: list[str]) -> str:
     asked = st.session_state.get("team") or st.query_params.get("team")
     known = teams if asked is None or asked in teams else [*teams, asked]
     address.seed("team", known, teams[0])
-    team = st.selectbox("Team", known, format_func=lambda key: wording.title(key) or key, key="team") or teams[0]
+    box, _ = st.columns([1, 2])
+    team = box.selectbox("Team", known, format_func=lambda key: wording.title(key) or key, key="team") or teams[0]
     address.remember("team", team, "")
     return team
 
@@ -116,8 +117,11 @@ def _on_what(team: str, chosen: Choice, as_of: str) -> None:
     answer = _part(team, by, chosen.period.label, as_of)
     within = Within(OWNED, (None, None, team))
     table = drill_models.parts_table(answer, within, by, period=chosen.slug)
-    st.html(pieces.table(table._replace(left_out=max(0, answer["groups"] - len(answer["rows"])))))
-    if answer["groups"] > len(answer["rows"]):
+    left_out = answer["groups"] - len(answer["rows"])
+    if left_out > 0 and by in drill_models.levels_below(within):
         everything = links.link("chargeback", period=chosen.slug, within=str(within), level=by)
-        st.html(pieces.pager("", "", everything if by != "model" else ""))
+        words = f"All {answer['groups']:,} {wording.DIMENSION_WORDS[by][1].lower()}"
+        st.html(pieces.table(table) + pieces.more(words, everything))
+    else:
+        st.html(pieces.table(table._replace(left_out=max(0, left_out))))
     downloads.offer(table, f"{team}-{chosen.slug}-by-{by}")

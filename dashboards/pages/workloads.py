@@ -53,7 +53,8 @@ def _choose(systems: list[str]) -> str:
     known = [workload_models.EVERY, *systems]
     words = {workload_models.EVERY: "All tools", workload_models.NOT_RECOGNISED: wording.system("")}
     address.seed("system", known, workload_models.EVERY)
-    system = st.selectbox(
+    box, _ = st.columns([1, 2])
+    system = box.selectbox(
         "Started by",
         known,
         format_func=lambda name: words.get(name) or wording.system(name),
