@@ -47,11 +47,7 @@ def _page(status: data.Document) -> None:
         below = "Of billing periods that lie in this one; grey lines are what an open bill would have"
         st.html(pieces.heading("On bills beside charges", below))
         st.html(pieces.table(chargeback_models.adjustment_table(adjustments)))
-    st.html(
-        pieces.foot(
-            "Both views have the same total. A name leads down to projects, users, workloads, charges and their evidence."
-        )
-    )
+    st.html(pieces.foot("Both views have the same total. A name leads down to workloads, charges and their evidence."))
 
 
 def _named(answer: data.Document, as_of: str) -> data.Document:

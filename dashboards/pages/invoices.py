@@ -19,7 +19,7 @@ def render() -> None:
 def _page(status: data.Document) -> None:
     as_of = shell.as_of(status)
     periods = data.answer("periods", {}, as_of)
-    invoices = data.answer("invoices", {}, f"{as_of}/{len(periods['rows'])}")
+    invoices = data.answer("invoices", {}, as_of)
     st.html(pieces.title(invoice_models.finding(periods, invoices), invoice_models.lead(periods)))
     st.html(pieces.heading("Billing periods", f"By the days of {periods['zone']}"))
     st.html(pieces.table(invoice_models.period_table(periods)))

@@ -23,7 +23,7 @@ def _page(status: data.Document) -> None:
     st.html(pieces.title(quality_models.finding(found, len(late)), lead))
     st.html(pieces.heading("What the figures leave out", "The gravest first") + pieces.notes(found))
     if late:
-        below = "More than 15 minutes older than the newest. On the node: is the agent up, does it reach the collector?"
+        below = "Over 15 minutes older than the newest data. On the node: is the agent up, does it reach the collector?"
         st.html(pieces.heading(f"{len(late):,} of {len(status['agents']):,} agents are behind", below))
         st.html(pieces.table(quality_models.agent_table(status)))
     else:
