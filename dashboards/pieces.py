@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
+from typing import Final
 
 from dashboards.notes import Note
 from dashboards.theme import Shade
 from dashboards.view_models import Kpi, Line, Overview, Table
+
+LONGEST_NAME: Final = 96
 
 
 def brand(until: str, zone: str) -> str:
@@ -67,9 +70,7 @@ def empty(title: str, *paragraphs: str, command: str = "") -> str:
 def crumbs(steps: Iterable[tuple[str, str]]) -> str:
     """Return the way from everything down to what is shown: each step's name and address; the last has none."""
     shown = (
-        f'<a href="{escape(href)}"><bdi>{escape(name)}</bdi></a>'
-        if href
-        else f'<b aria-current="page"><bdi>{escape(name)}</bdi></b>'
+        f'<a href="{escape(href)}">{_named(name)}</a>' if href else f'<b aria-current="page">{_named(name)}</b>'
         for name, href in steps
     )
     return f'<nav class="gl-crumbs" aria-label="Where this is">{"<i>/</i>".join(shown)}</nav>'
@@ -126,6 +127,14 @@ def _cell(column: int, text: str, line: Line) -> str:
     """Return a cell; `bdi` keeps a name written from right to left from turning the figures around it."""
     if column:
         return f"<bdi>{escape(text)}</bdi>"
-    below = f"<small><bdi>{escape(line.small)}</bdi></small>" if line.small else ""
-    name = f'<a href="{escape(line.href)}">{escape(text)}</a>' if line.href else escape(text)
-    return f"<bdi>{name}</bdi>{below}"
+    below = f"<small>{_named(line.small)}</small>" if line.small else ""
+    name = f'<a href="{escape(line.href)}">{_named(text)}</a>' if line.href else _named(text)
+    return f"{name}{below}"
+
+
+def _named(text: str) -> str:
+    """Return a name from outside; a very long one by its ends, whole where the pointer rests on it."""
+    if len(text) <= LONGEST_NAME:
+        return f"<bdi>{escape(text)}</bdi>"
+    ends = f"{text[: LONGEST_NAME - 21]}…{text[-20:]}"
+    return f'<bdi title="{escape(text)}">{escape(ends)}</bdi>'

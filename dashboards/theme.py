@@ -138,7 +138,7 @@ h2.gl-h { font-size: 1.18rem; font-weight: 640; letter-spacing: -.008em; line-he
 .gl-keys { display: flex; flex-wrap: wrap; gap: .2rem .85rem; font-size: .83rem;
   color: {muted}; margin: .1rem 0 .2rem; }
 @media (min-width: 761px) { .gl-keys.tall { min-height: 2.7rem; align-content: flex-start; } }
-.gl-keys span { white-space: nowrap; }
+.gl-keys span { white-space: nowrap; max-width: 100%; overflow: hidden; text-overflow: ellipsis; }
 .gl-keys i { display: inline-block; width: .68rem; height: .68rem; border-radius: 2px; margin-right: .4rem; }
 .gl-scroll { overflow-x: auto; }
 table.gl-t { width: 100%; border-collapse: collapse; font-size: .93rem; color: {text};
@@ -182,7 +182,7 @@ table.gl-t small { color: {muted}; display: block; font-size: .82rem; }
 .gl-empty code { color: {text}; }
 .gl-foot { color: {faint}; font-size: .84rem; margin-top: 1.6rem; }
 @media (max-width: 760px) {
-  .block-container { padding-left: 1.1rem; padding-right: 1.1rem; padding-top: 1.4rem; }
+  .block-container { padding-left: 1.1rem; padding-right: 1.1rem; padding-top: 3.2rem; }
   h1.gl-finding { font-size: 1.55rem; }
   .gl-kpis { grid-template-columns: 1fr 1fr; }
   .gl-kpi, .gl-kpi:first-child { padding: .8rem .9rem .85rem 0; border-left: none; }

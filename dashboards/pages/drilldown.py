@@ -61,6 +61,7 @@ def _breakdown(within: Within, chosen: Choice, as_of: str) -> tuple[data.Documen
             break
     if len(below) > 1:
         address.seed("level", below, level)
+        address.remember("level", level, "" if asked_for in below else level)
     return answer, level
 
 
@@ -74,7 +75,6 @@ def _choose(within: Within, level: str) -> None:
         "By", below, required=True, format_func=words.__getitem__, label_visibility="collapsed", key="level",
         on_change=_forget_rows,
     )  # fmt: skip
-    address.remember("level", level, "")
 
 
 def _forget_rows() -> None:

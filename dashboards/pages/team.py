@@ -72,7 +72,7 @@ def _choose(teams: list[str]) -> str:
     address.seed("team", known, teams[0])
     box, _ = st.columns([1, 2])
     team = box.selectbox("Team", known, format_func=lambda key: wording.title(key) or key, key="team") or teams[0]
-    address.remember("team", team, "")
+    address.remember("team", team, teams[0])
     return team
 
 
