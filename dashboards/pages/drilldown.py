@@ -65,7 +65,7 @@ def _breakdown(within: Within, chosen: Choice, as_of: str) -> tuple[data.Documen
     return answer, level
 
 
-def _choose(within: Within, level: str) -> None:
+def _choose(within: Within) -> None:
     """Draw the choice of what a part is taken apart by."""
     below = (*drill_models.levels_below(within), CHARGES)
     if len(below) == 1:
@@ -89,7 +89,7 @@ def _parts(answer: data.Document, within: Within, level: str, chosen: Choice) ->
             "Each name leads further down, to charges and their evidence",
         )
     )
-    _choose(within, level)
+    _choose(within)
     table = drill_models.parts_table(answer, within, level, period=chosen.slug)
     st.html(pieces.table(table))
     kept = {"period": chosen.slug, "within": str(within), "level": level}
@@ -118,7 +118,7 @@ def _charges(within: Within, chosen: Choice, as_of: str) -> None:
             "One for each hour, device and state; each hour leads to its evidence",
         )
     )
-    _choose(within, CHARGES)
+    _choose(within)
     table = drill_models.charges_table(answer, names, within, period=chosen.slug)
     st.html(pieces.table(table))
     kept = {"period": chosen.slug, "within": str(within), "level": CHARGES}
