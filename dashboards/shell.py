@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Final
+from typing import Final, ParamSpec
 
 import streamlit as st
 
@@ -14,6 +15,7 @@ from gpuledger.accounting.periods import parse_instant
 from gpuledger.errors import DeliveryError
 from gpuledger.zones import find_zone
 
+_Arguments = ParamSpec("_Arguments")
 NO_DATA_TITLE: Final = "The ledger is empty so far"
 NO_DATA: Final = (
     "The collector runs, and no agent has delivered anything yet. Start one on a node with GPUs; its first figures are "
@@ -31,13 +33,30 @@ def draw(page: Callable[[data.Document], None]) -> None:
             return
         page(status)
     except DeliveryError as error:
-        st.html(pieces.empty(*_trouble(error)))
-        if st.button("Try again"):
-            st.cache_data.clear()
-            st.rerun()
+        _say(error)
 
 
-def _trouble(error: DeliveryError) -> tuple[str, str, str]:
+def part(draw: Callable[_Arguments, None]) -> Callable[_Arguments, None]:
+    """Let a part of a page be drawn again alone when something in it is chosen: the rest stands."""
+
+    @functools.wraps(draw)
+    def guarded(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> None:
+        try:
+            draw(*args, **kwargs)
+        except DeliveryError as error:
+            _say(error)
+
+    return st.fragment(guarded)
+
+
+def _say(error: DeliveryError) -> None:
+    st.html(pieces.empty(*trouble(error)))
+    if st.button("Try again"):
+        st.cache_data.clear()
+        st.rerun()
+
+
+def trouble(error: DeliveryError) -> tuple[str, str, str]:
     """Return what is wrong, in whose words, and what to do."""
     if "timed out" in error.message:
         longer = f"It took more than {data.TIMEOUT_S:.0f} seconds."

@@ -186,7 +186,7 @@ def _with_others(frame: pl.DataFrame) -> list[dict[str, Any]]:
     rest = owners[TOP_TEAMS:]
     if rest:
         cost = sum_money(row["cost"] for row in rest)
-        label = f"{len(rest)} others"
+        label = f"{len(rest):,} others"
         rows.append({"kind": OWNER, "cost": cost, "label": label, "keys": [row["key"] for row in rest]})
     asides = frame.filter((pl.col("kind") != OWNER) & (pl.col("gpu_hours") > 0)).to_dicts()
     return [*rows, *({**row, "label": row_label(row), "keys": []} for row in asides)]

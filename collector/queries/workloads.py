@@ -117,7 +117,7 @@ def _systems(rows: list[dict[str, Any]]) -> list[SystemRow]:
     """Return the systems, the dearest first; what no tool was recognised in comes last."""
     by_system: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        by_system.setdefault(row["system"], []).append(row)
+        by_system.setdefault(row["workload_system"], []).append(row)
     spent = {name: sum(row["cost_quanta"] for row in found) for name, found in by_system.items()}
     ordered = sorted(by_system.items(), key=lambda item: (not item[0], -spent[item[0]], item[0]))
     return [SystemRow(name, len(found), *_sums(found)) for name, found in ordered]
@@ -129,8 +129,8 @@ def _row(row: dict[str, Any]) -> WorkloadRow:
     priced = cost is not None and row["running_us"] > 0
     per_hour = round(Fraction(row["cost_quanta"] * US_PER_HOUR, row["running_us"])) if priced else None
     return WorkloadRow(
-        system=row["system"],
-        scope=row["within_system"],
+        system=row["workload_system"],
+        scope=row["workload_scope"],
         workload=row["workload"],
         holder_kind=row["holder_kind"],
         namespace=row["namespace"],

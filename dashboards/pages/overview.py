@@ -104,6 +104,7 @@ def _over_time(answers: Answers, chosen: Choice, status: data.Document, as_of: s
         st.altair_chart(chart, theme=None, width="stretch", alt="Cost over time by team")
 
 
+@shell.part
 def _breakdown(chosen: Choice, as_of: str) -> None:
     st.html(pieces.heading("Where it went"))
     left, right = st.columns([3, 1], vertical_alignment="center")

@@ -101,6 +101,7 @@ def _over_time(team: str, teams: list[str], chosen: Choice, until_us: int, as_of
     st.altair_chart(chart, theme=None, width="stretch", alt=f"Cost of {name} over time")
 
 
+@shell.part
 def _on_what(team: str, chosen: Choice, as_of: str) -> None:
     st.html(pieces.heading("What it was spent on"))
     address.seed("on", BY, BY[0])

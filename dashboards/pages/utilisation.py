@@ -54,6 +54,7 @@ def _page(status: data.Document) -> None:
     st.html(pieces.foot(utilisation_models.SMALL_PRINT))
 
 
+@shell.part
 def _by(chosen: Choice, as_of: str) -> None:
     st.html(pieces.heading("By model, node and team"))
     address.seed("by", BY, BY[0])

@@ -17,7 +17,8 @@ def render() -> None:
 def _page(status: data.Document) -> None:
     chosen = shell.choose_period(status)
     as_of = shell.as_of(status)
-    whole = data.answer("workloads", {"period": chosen.period.label, "limit": str(links.PAGE_ROWS)}, as_of)
+    page = {"period": chosen.period.label, "limit": str(links.PAGE_ROWS), "offset": "0"}
+    whole = data.answer("workloads", page, as_of)
     spoken = in_words(chosen, parse_instant(status["watermark"]))
     st.html(pieces.title(workload_models.finding(whole, spoken), workload_models.lead(whole) if whole["rows"] else ""))
     if not whole["rows"]:
@@ -27,7 +28,7 @@ def _page(status: data.Document) -> None:
         st.html(pieces.heading("By the tool that started them") + pieces.table(workload_models.system_table(whole)))
     system = _choose([row["system"] or workload_models.NOT_RECOGNISED for row in whole["systems"]])
     first = links.first_row(st.query_params.get("first"))
-    asked = {"period": chosen.period.label, "limit": str(links.PAGE_ROWS), "offset": str(first)}
+    asked = page | {"offset": str(first)}
     if system != workload_models.EVERY:
         asked["system"] = "" if system == workload_models.NOT_RECOGNISED else system
     answer = data.answer("workloads", asked, as_of)

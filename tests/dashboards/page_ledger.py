@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from collector.rating import rate_dirty
 from gpuledger.model import Event, State, Workload
@@ -30,7 +30,7 @@ def page_ledger(folder: Path) -> Path:
         holder(10 + n, namespace=f"evil-{n}", user=name, workload=Workload(tool, "exp", str(n), name) if tool else None, pod=name)
         for n, (name, tool) in enumerate(zip(HOSTILE, tools, strict=True))
     ]  # fmt: skip
-    idle = {"state": State.HELD_IDLE, "reason": "memory_held", "active_us": 0}
+    idle: dict[str, Any] = {"state": State.HELD_IDLE, "reason": "memory_held", "active_us": 0}
     usage = [
         each
         for n in range(5)

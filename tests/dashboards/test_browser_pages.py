@@ -161,7 +161,7 @@ def test_a_teams_page_has_the_collectors_figures(page: Page, url: str, asking: C
     visit(page, f"{url}/team?period={PERIOD}&team=vision")
     told = {row["key"]: row for row in _teams(asking)}["vision"]
     idle = [row for row in asking.get_json("/v1/idle", {"period": PERIOD})["rows"] if row["team"] == "vision"]
-    wasted = sum(Decimal(row["cost"]) for row in idle)
+    wasted = sum((Decimal(row["cost"]) for row in idle), Decimal(0))
     title = page.inner_text("h1")
     assert wording.money_short(Decimal(told["cost"]), "EUR") in title
     assert wording.money_short(wasted, "EUR") in title

@@ -57,7 +57,7 @@ def test_parts_without_a_name_say_of_what() -> None:
 
 def test_a_charge_is_told_in_names() -> None:
     """Of its device, its workload and its state; keys stay where there is no name."""
-    charge = {
+    charge: dict[str, Any] = {
         "charge": "2026-05-05T10@lab@n1@GPU-7%40x@pod:u/main@held_idle@starved", "currency": "EUR", "cost": "0.5",
         "held_us": 1_800_000_000, "steps": ["pod:u/main had GPU-7@x held_idle for 30.000 of 60.000 minutes"],
     }  # fmt: skip

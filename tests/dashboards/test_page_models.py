@@ -61,7 +61,7 @@ def test_workloads_are_told_in_their_tools_words() -> None:
 def test_a_board_cut_by_mig_is_one_gpu_and_retired_ones_are_none() -> None:
     """The headline counts boards with errors, whatever number of messages each sent."""
     mig = {"kind": "mig", "model": "A100", "board": "GPU-1", "mig_profile": "1g.5gb", "pci_bus_id": "", "pool": ""}
-    devices = {"rows": [
+    devices: dict[str, Any] = {"rows": [
         {**mig, "key": "MIG-1", "node": "n1", "until": None},
         {**mig, "key": "MIG-2", "node": "n1", "until": None},
         {**mig, "key": "GPU-2", "board": "", "kind": "gpu", "node": "n1", "until": None},

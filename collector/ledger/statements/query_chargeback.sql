@@ -2,7 +2,8 @@
 -- Summed by the small keys that charges carry first, and by the names behind them then: a name is looked up once a
 -- group, not once a charge.
 -- Held time is unwatched where its activity is not known; it costs what the charge's active time leaves of its cost, by
--- time. What has no price is counted, never costed at zero. `scope` and the names below it narrow to a part of the ledger.
+-- time. What has no price is counted, never costed at zero. `scope` and the names after it narrow to a part of the
+-- ledger.
 WITH wanted_owners AS (
     SELECT o.owner_id
     FROM owners AS o

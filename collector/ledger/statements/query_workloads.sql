@@ -69,23 +69,6 @@ chosen AS (
         AND c.holder_id IS NOT NULL
 ),
 
-hourly AS (
-    SELECT
-        c.hour_us,
-        c.device_id,
-        c.holder_id,
-        c.owner_id,
-        sum(c.held_us)::BIGINT AS held_us,
-        sum(c.active_us)::BIGINT AS active_us,
-        sum(c.active_unknown_us)::BIGINT AS active_unknown_us,
-        sum(c.energy_mj)::BIGINT AS energy_mj,
-        coalesce(sum(c.cost_quanta), 0)::BIGINT AS cost_quanta,
-        coalesce(sum(c.cost_quanta) FILTER (WHERE c.state = 2), 0)::BIGINT AS idle_cost_quanta,
-        coalesce(sum(c.held_us) FILTER (WHERE c.price_entry IS NULL), 0)::BIGINT AS unpriced_us
-    FROM chosen AS c
-    GROUP BY c.hour_us, c.device_id, c.holder_id, c.owner_id
-),
-
 named AS (
     SELECT
         h.holder_id,
@@ -99,21 +82,44 @@ named AS (
             'job ' || nullif(h.slurm_job, ''), nullif(h.container, ''), h.holder_key
         ) AS workload
     FROM holders AS h
+    WHERE ($system IS NULL OR h.workload_system = $system)
+),
+
+-- A workload goes by the first of its holders, so that the many rows are summed by numbers and not by names.
+numbered AS (
+    SELECT
+        n.holder_id,
+        min(n.holder_id) OVER (
+            PARTITION BY n.kind, n.workload_system, n.workload_scope, n.workload, n.namespace, n.user_name
+        ) AS first_id
+    FROM named AS n
+),
+
+hourly AS (
+    SELECT
+        n.first_id,
+        c.owner_id,
+        c.hour_us,
+        c.device_id,
+        sum(c.held_us)::BIGINT AS held_us,
+        sum(c.active_us)::BIGINT AS active_us,
+        sum(c.active_unknown_us)::BIGINT AS active_unknown_us,
+        sum(c.energy_mj)::BIGINT AS energy_mj,
+        coalesce(sum(c.cost_quanta), 0)::BIGINT AS cost_quanta,
+        coalesce(sum(c.cost_quanta) FILTER (WHERE c.state = 2), 0)::BIGINT AS idle_cost_quanta,
+        coalesce(sum(c.held_us) FILTER (WHERE c.price_entry IS NULL), 0)::BIGINT AS unpriced_us
+    FROM chosen AS c
+    INNER JOIN numbered AS n ON c.holder_id = n.holder_id
+    GROUP BY n.first_id, c.owner_id, c.hour_us, c.device_id
 ),
 
 together AS (
     SELECT
-        n.kind,
-        n.workload_system,
-        n.workload_scope,
-        n.workload,
-        n.namespace,
-        n.user_name,
+        h.first_id,
         h.owner_id,
         h.hour_us,
         least(max(h.held_us), 3600000000) AS running_us,
-        count(DISTINCT h.device_id) AS devices,
-        list(DISTINCT h.holder_id) AS holder_ids,
+        count(*) AS devices,
         sum(h.held_us * d.parts) AS part_us,
         sum(h.active_us * d.parts) AS active_part_us,
         sum(h.active_unknown_us * d.parts) AS active_unknown_part_us,
@@ -123,36 +129,73 @@ together AS (
         sum(h.idle_cost_quanta) AS idle_cost_quanta
     FROM hourly AS h
     INNER JOIN devices AS d ON h.device_id = d.device_id
-    INNER JOIN named AS n ON h.holder_id = n.holder_id
-    WHERE ($system IS NULL OR n.workload_system = $system)
-    GROUP BY ALL
+    GROUP BY h.first_id, h.owner_id, h.hour_us
+),
+
+summed AS (
+    SELECT
+        t.first_id,
+        t.owner_id,
+        min(t.hour_us) AS first_us,
+        max(t.hour_us) AS last_us,
+        sum(t.running_us) AS running_us,
+        max(t.devices) AS devices,
+        sum(t.part_us) AS part_us,
+        sum(t.active_part_us) AS active_part_us,
+        sum(t.active_unknown_part_us) AS active_unknown_part_us,
+        sum(t.unpriced_part_us) AS unpriced_part_us,
+        sum(t.energy_mj) AS energy_mj,
+        sum(t.cost_quanta) AS cost_quanta,
+        sum(t.idle_cost_quanta) AS idle_cost_quanta
+    FROM together AS t
+    GROUP BY t.first_id, t.owner_id
+),
+
+tenancies AS (
+    SELECT DISTINCT
+        c.holder_id,
+        c.owner_id
+    FROM chosen AS c
+),
+
+counted AS (
+    SELECT
+        n.first_id,
+        t.owner_id,
+        count(*) AS runs
+    FROM tenancies AS t
+    INNER JOIN numbered AS n ON t.holder_id = n.holder_id
+    GROUP BY n.first_id, t.owner_id
 )
 
 SELECT
-    t.kind AS holder_kind,
-    t.workload_system AS system,
-    t.workload_scope AS within_system,
-    t.workload,
-    t.namespace,
-    t.user_name,
-    min(t.hour_us) AS first_us,
-    max(t.hour_us) AS last_us,
-    sum(t.running_us) AS running_us,
-    max(t.devices) AS devices,
-    len(list_distinct(flatten(list(t.holder_ids)))) AS runs,
-    sum(t.part_us) AS part_us,
-    sum(t.active_part_us) AS active_part_us,
-    sum(t.active_unknown_part_us) AS active_unknown_part_us,
-    sum(t.unpriced_part_us) AS unpriced_part_us,
-    sum(t.energy_mj) AS energy_mj,
-    sum(t.cost_quanta) AS cost_quanta,
-    sum(t.idle_cost_quanta) AS idle_cost_quanta,
+    n.kind AS holder_kind,
+    n.workload_system,
+    n.workload_scope,
+    n.workload,
+    n.namespace,
+    n.user_name,
+    s.first_us,
+    s.last_us,
+    s.running_us,
+    s.devices,
+    k.runs,
+    s.part_us,
+    s.active_part_us,
+    s.active_unknown_part_us,
+    s.unpriced_part_us,
+    s.energy_mj,
+    s.cost_quanta,
+    s.idle_cost_quanta,
     coalesce(o.organisation, '') AS organisation,
     coalesce(o.department, '') AS department,
     coalesce(o.team, '') AS team,
     coalesce(o.project, '') AS project,
-    t.owner_id IS NOT NULL AS owned
-FROM together AS t
-LEFT JOIN owners AS o ON t.owner_id = o.owner_id
-GROUP BY ALL
-ORDER BY cost_quanta DESC, part_us DESC, t.workload ASC, t.workload_system ASC, t.user_name ASC, team ASC;
+    s.owner_id IS NOT NULL AS owned
+FROM summed AS s
+INNER JOIN named AS n ON s.first_id = n.holder_id
+INNER JOIN counted AS k ON s.first_id = k.first_id AND s.owner_id IS NOT DISTINCT FROM k.owner_id
+LEFT JOIN owners AS o ON s.owner_id = o.owner_id
+ORDER BY
+    s.cost_quanta DESC, s.part_us DESC, n.workload ASC, n.workload_system ASC, n.user_name ASC, team ASC,
+    s.first_id ASC;
