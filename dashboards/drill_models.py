@@ -178,7 +178,7 @@ def charges_table(answer: Document, names: Mapping[str, str], within: Within, **
 def charge_finding(charge: Document, device: str) -> str:
     """Return the headline of one charge: what it cost and what for."""
     hour, _, _, _, _, state, _ = charge["charge"].split("@")
-    cost = "no price" if charge["cost"] is None else f"{charge['currency']} {charge['cost']}"
+    cost = "no price" if charge["cost"] is None else f"{wording.symbol(charge['currency'])}{charge['cost']}"
     minutes = f"{charge['held_us'] / MINUTE_US:,.1f} minutes"
     return f"{cost}: {minutes} of {device}, {wording.state(state).lower()}, {wording.instant(_whole(hour))}"
 
@@ -263,7 +263,8 @@ def sentences(charge: Document, names: Mapping[str, str], workload: str) -> list
         text = step
         for key, name in said.items():
             text = text.replace(key, name) if key and name else text
-        found.append(f"{text[:1].upper()}{text[1:]}.")
+        named = any(name and text.startswith(name) for name in said.values())
+        found.append(f"{text}." if named else f"{text[:1].upper()}{text[1:]}.")
     return found
 
 

@@ -154,6 +154,6 @@ def _row(row: dict[str, Any]) -> WorkloadRow:
 def _part(row: dict[str, Any]) -> Within:
     """Return the part of the ledger that a row is."""
     last = (row["user_name"], row["workload"])
-    if not row["owned"]:
+    if not row["has_owner"]:
         return Within(UNATTRIBUTED, last)
     return Within(OWNER, (*(row[name] for name in ("organisation", "department", "team", "project")), *last))

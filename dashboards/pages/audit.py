@@ -19,6 +19,7 @@ def render() -> None:
 
 
 def _page(status: data.Document) -> None:
+    shell.stand(status)
     as_of = shell.as_of(status)
     answer = data.answer("audit", {"limit": LIMIT}, as_of)
     checkpoints = len(data.answer("audit/checkpoints", {}, as_of)["rows"])

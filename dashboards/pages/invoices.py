@@ -17,6 +17,7 @@ def render() -> None:
 
 
 def _page(status: data.Document) -> None:
+    shell.stand(status)
     as_of = shell.as_of(status)
     periods = data.answer("periods", {}, as_of)
     invoices = data.answer("invoices", {}, as_of)

@@ -64,10 +64,10 @@ def test_a_charge_is_told_in_names() -> None:
     names = {"GPU-7@x": "n1, GPU 3B"}
     assert drill_models.device_of(charge["charge"]) == "GPU-7@x"
     assert drill_models.sentences(charge, names, "train") == [
-        "Train had n1, GPU 3B held idle for 30.000 of 60.000 minutes."
+        "train had n1, GPU 3B held idle for 30.000 of 60.000 minutes."
     ]
     assert drill_models.charge_finding(charge, "n1, GPU 3B") == (
-        "EUR 0.5: 30.0 minutes of n1, GPU 3B, held idle, 5 May 2026, 10:00 UTC"
+        "€0.5: 30.0 minutes of n1, GPU 3B, held idle, 5 May 2026, 10:00 UTC"
     )
 
 

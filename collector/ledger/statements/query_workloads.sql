@@ -191,7 +191,7 @@ SELECT
     coalesce(o.department, '') AS department,
     coalesce(o.team, '') AS team,
     coalesce(o.project, '') AS project,
-    s.owner_id IS NOT NULL AS owned
+    s.owner_id IS NOT NULL AS has_owner
 FROM summed AS s
 INNER JOIN named AS n ON s.first_id = n.holder_id
 INNER JOIN counted AS k ON s.first_id = k.first_id AND s.owner_id IS NOT DISTINCT FROM k.owner_id
