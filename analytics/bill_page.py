@@ -84,6 +84,7 @@ def bill_html(chargeback: Document, periods: Sequence[Document], invoices: Seque
     payable = sum((Decimal(row["payable"]) for row in invoices), Decimal(0))
     return templates.get_template("bill.html.j2").render(
         period=month(chargeback["period"]["label"]),
+        zone=zone if (zone := chargeback["period"]["zone"]) != "UTC" else "",
         standing="final" if chargeback["final"] else "provisional: charges can change until the period is closed",
         currency=chargeback["currency"] or "no prices",
         total=_cost(total["cost"]),
@@ -155,7 +156,7 @@ def _team(row: Document, whole: Decimal, most: Decimal) -> TeamLine:
         energy=_figure(row["energy_kwh"]),
         carbon=_figure(row["carbon_kg"]),
         cost=_cost(row["cost"]),
-        share=_share(float(cost / whole)) if whole and row["cost"] is not None else UNKNOWN,
+        share=percent(float(cost / whole)) if whole and row["cost"] is not None else UNKNOWN,
         bar=_bar(float(cost / most) if most > 0 else 0),
     )
 
@@ -163,7 +164,7 @@ def _team(row: Document, whole: Decimal, most: Decimal) -> TeamLine:
 def _states(states: Mapping[str, float]) -> list[StateLine]:
     whole = sum(states.values())
     return [
-        StateLine(name, hours(found), _share(_part(found, whole)), _bar(found / whole if whole else 0))
+        StateLine(name, hours(found), percent(_part(found, whole)), _bar(found / whole if whole else 0))
         for state, name in _STATES.items()
         if (found := states.get(state.label, 0.0))
     ]
@@ -193,11 +194,6 @@ def _hours_in(states: Mapping[str, float], names: Sequence[str]) -> float:
 
 def _part(part: float, whole: float) -> float | None:
     return part / whole if whole else None
-
-
-def _share(ratio: float | None) -> str:
-    """Return a share in whole percent; what is there but rounds to nothing is less than one."""
-    return "<1 %" if ratio is not None and 0 < ratio < 0.01 else percent(ratio)
 
 
 def _cost(text: str | None) -> str:

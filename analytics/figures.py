@@ -21,8 +21,12 @@ def amount(value: str | Decimal | int) -> str:
 
 
 def percent(ratio: float | None) -> str:
-    """Return a share in whole percent; a dash where there is none."""
-    return UNKNOWN if ratio is None else f"{ratio * 100:.0f} %"
+    """Return a share in whole percent; a dash where there is none. Little is not 0 %, and not all is not 100 %."""
+    if ratio is None:
+        return UNKNOWN
+    if 0 < ratio < 0.01:
+        return "<1 %"
+    return ">99 %" if 0.99 < ratio < 1 else f"{ratio * 100:.0f} %"
 
 
 def month(label: str) -> str:

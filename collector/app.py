@@ -25,6 +25,7 @@ from collector.audit.heads import make_checkpoint
 from collector.audit.keys import load_private
 from collector.commit import GroupCommit
 from collector.config import CollectorSettings
+from collector.governance.watching import watch_requests
 from collector.ledger.calendar import CalendarChange
 from collector.ledger.store import Ledger, LedgerOptions
 from gpuledger.clock import Clock, WallClock
@@ -151,6 +152,7 @@ def _application(settings: CollectorSettings, ledger: Ledger, clock: Clock) -> S
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         commit.start()
         tasks = [asyncio.create_task(checkpoint_when_idle(ledger, settings.ledger.checkpoint_idle_s))]
+        tasks.append(asyncio.create_task(watch_requests(ledger)))
         if signing:
             tasks.append(asyncio.create_task(sign_heads(signing, settings.audit.every_s)))
         try:

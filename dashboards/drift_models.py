@@ -70,7 +70,7 @@ def table(answer: Document) -> Table:
 def within_chance(answer: Document) -> Table:
     """Return what moved most without being told from chance, for a reader who expected something."""
     known = [row for row in answer["rows"] if row["verdict"] in ("steady", "small") and row["q"] is not None]
-    nearest = sorted(known, key=lambda row: row["q"])[:MOST_STEADY]
+    nearest = sorted(known, key=lambda row: (row["q"], row["p"]))[:MOST_STEADY]
     return Table(_heads(answer), tuple(_line(row, answer["by"], "aside") for row in nearest), 2)
 
 

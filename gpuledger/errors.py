@@ -12,6 +12,7 @@ GpuLedgerError
 ├── PriceBookError         a price file or a look-up of a price
 ├── OwnerMappingError      an owner file or a rule
 ├── PolicyBookError        a policy file or an entry of it
+├── RuleBookError          a rule file, a rule of it, or a fact that no rule can ask about
 ├── AnalysisError          figures that cannot be compared or added up as they are
 ├── ShareBookError         a share file, or what shares are made from
 ├── ImportFileError        a job log that cannot be read at all
@@ -128,6 +129,10 @@ class ShareBookError(GpuLedgerError, Terminal):
 
 class PolicyBookError(GpuLedgerError, Terminal):
     """A policy file or one of its entries cannot be used."""
+
+
+class RuleBookError(GpuLedgerError, Terminal):
+    """A rule file, one of its rules, or a fact that is given to rules cannot be used."""
 
 
 class ImportFileError(GpuLedgerError, Terminal):

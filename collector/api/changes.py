@@ -11,12 +11,17 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 
 from collector.api.parameters import bounded
+from collector.governance.guarding import guard
+from collector.governance.requests import approve, deny, request_approval, withdraw
+from collector.governance.wanted import Asked as ApprovalRequest
 from collector.ledger.store import Ledger
 from collector.periods.disputes import open_dispute, resolve_dispute, withdraw_dispute
 from collector.periods.late_prices import price_closed
 from collector.periods.manual import add_adjustment, withdraw_adjustment
+from collector.queries.approvals import Approval, approval
 from collector.queries.disputes import Dispute, dispute
 from collector.queries.entered import Entered, entered
+from collector.queries.rules import Explained, RuleQuestion, explain_rules
 from gpuledger.accounting.periods import parse_period
 from gpuledger.errors import ConfigError
 
@@ -64,6 +69,13 @@ class AdjustmentRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     from_owner: str = ""
 
 
+class ApprovalDecision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who approves, and what there is to say about it."""
+
+    by: str
+    why: str = ""
+
+
 class LatePriceRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which closed period gets the prices that it did not have."""
 
@@ -88,6 +100,8 @@ def _open(ledger: Ledger, _number: int, asked: DisputeRequest) -> Dispute:
 
 
 def _resolve(ledger: Ledger, number: int, asked: ResolutionRequest) -> Dispute:
+    said = {name: getattr(asked, name) for name in ("decision", "by", "why", "amount", "percent")}
+    guard(ledger, ApprovalRequest(kind="dispute", dispute=str(number), to_owner=asked.to, **said))
     resolve_dispute(ledger, number, **msgspec.structs.asdict(asked))
     return dispute(ledger, id=number)
 
@@ -98,6 +112,7 @@ def _withdraw(ledger: Ledger, number: int, asked: WithdrawalRequest) -> Dispute:
 
 
 def _add(ledger: Ledger, _number: int, asked: AdjustmentRequest) -> Entered:
+    guard(ledger, ApprovalRequest(kind="adjustment", **msgspec.structs.asdict(asked)))
     return entered(ledger, number=add_adjustment(ledger, **msgspec.structs.asdict(asked)))
 
 
@@ -109,6 +124,29 @@ def _price(ledger: Ledger, _number: int, asked: LatePriceRequest) -> Entered:
 def _take_back(ledger: Ledger, number: int, asked: WithdrawalRequest) -> Entered:
     withdraw_adjustment(ledger, number, by=asked.by, why=asked.why)
     return entered(ledger, number=number)
+
+
+def _request(ledger: Ledger, _number: int, asked: ApprovalRequest) -> Approval:
+    return approval(ledger, id=request_approval(ledger, asked))
+
+
+def _approve(ledger: Ledger, number: int, asked: ApprovalDecision) -> Approval:
+    approve(ledger, number, by=asked.by, why=asked.why)
+    return approval(ledger, id=number)
+
+
+def _deny(ledger: Ledger, number: int, asked: WithdrawalRequest) -> Approval:
+    deny(ledger, number, by=asked.by, why=asked.why)
+    return approval(ledger, id=number)
+
+
+def _take_back_request(ledger: Ledger, number: int, asked: WithdrawalRequest) -> Approval:
+    withdraw(ledger, number, by=asked.by, why=asked.why)
+    return approval(ledger, id=number)
+
+
+def _explain_rules(ledger: Ledger, _number: int, asked: RuleQuestion) -> Explained:
+    return explain_rules(ledger, asked)
 
 
 CHANGES: Final[tuple[Change, ...]] = (
@@ -136,6 +174,28 @@ CHANGES: Final[tuple[Change, ...]] = (
         "/v1/adjustments/{number}/withdrawal", "take back an adjustment that is on no bill yet", WithdrawalRequest,
         Entered, _take_back, '{"by":"ann","why":"entered twice"}',
     ),
+    Change(
+        "/v1/approvals", "ask for approval: of a budget, a quota, an exception, a price, a dispute, an adjustment",
+        ApprovalRequest, Approval, _request,
+        '{"kind":"budget","owner":"acme/research","amount":"500","currency":"EUR","to":"2026-12-01",'
+        '"by":"ann","why":"the deadline"}',
+    ),
+    Change(
+        "/v1/approvals/{number}/approval", "approve a request; the last approval that it needs grants it",
+        ApprovalDecision, Approval, _approve, '{"by":"bob","why":"it fits"}',
+    ),
+    Change(
+        "/v1/approvals/{number}/denial", "deny a request: that ends it", WithdrawalRequest, Approval, _deny,
+        '{"by":"bob","why":"not this month"}',
+    ),
+    Change(
+        "/v1/approvals/{number}/withdrawal", "take a request back, or end what it was granted before its time",
+        WithdrawalRequest, Approval, _take_back_request, '{"by":"ann","why":"it was not needed"}',
+    ),
+    Change(
+        "/v1/rules/explain", "what the rules would decide about facts that are made up; stores nothing", RuleQuestion,
+        Explained, _explain_rules, '{"facts":{"kind":"workload","owner":"acme/research","gpus":"8"}}',
+    ),
 )  # fmt: skip
 
 
@@ -153,10 +213,14 @@ def parse_request(body: bytes, takes: type[Asked], example: str) -> Asked:
     hint = f"send {example}"
     try:
         asked = msgspec.json.decode(body, type=takes)
-        pairs = json.loads(body, object_pairs_hook=list)
+        json.loads(body, object_pairs_hook=_once)
     except ValueError as error:  # msgspec's errors and those of text that is no Unicode are such
         raise ConfigError(f"this is not what is asked for here: {error}", hint=hint) from error
+    return asked
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
     if twice:
-        raise ConfigError(f'"{twice[0]}" is given twice', hint=f"say it once: {hint}")
-    return asked
+        raise ConfigError(f'"{twice[0]}" is given twice', hint="say it once: which was meant is unknown")
+    return dict(pairs)

@@ -17,9 +17,12 @@ from collector.api.changes import Change, parse_request, read_number
 from collector.api.metrics import FiguresCollector
 from collector.api.parameters import Parameter, each_once, read_parameters
 from collector.api.problems import problem, refusal, respond
-from collector.api.questions import Question
+from collector.api.questions import RULES_CHECK, Question
 from collector.api.services import Services
 from collector.commit import OverloadError
+from collector.governance.guarding import guard, import_prices_by_rule
+from collector.governance.rulebooks import import_rules, read_rules
+from collector.governance.wanted import Asked
 from collector.imports.apply import apply_import
 from collector.imports.payload import decode_import
 from collector.ledger.intake import BatchResult
@@ -101,7 +104,7 @@ def question(services: Services, asked: Question) -> Handler:
 
 def prices(services: Services) -> Handler:
     """Import a price book."""
-    return _book(services, import_prices)
+    return _book(services, import_prices_by_rule)
 
 
 def owners(services: Services) -> Handler:
@@ -122,6 +125,26 @@ def directory(services: Services) -> Handler:
 def shares(services: Services) -> Handler:
     """Import a share book."""
     return _book(services, import_shares)
+
+
+def rules(services: Services) -> Handler:
+    """Import a rule book."""
+    return _book(services, import_rules)
+
+
+def try_rules(services: Services) -> Handler:
+    """Hold a rule book against recorded decisions without storing it."""
+
+    async def handle(request: Request) -> Response:
+        given = each_once(request.query_params.multi_items())
+        values = read_parameters((SOURCE, *RULES_CHECK.parameters), given, services.ledger.calendar.days)
+        as_format = file_format(request.headers.get("content-type", ""))
+        content = await _body(request, MAX_DOCUMENT_BYTES)
+        book = read_rules(content, as_format, values.pop("source") or f"upload.{as_format}")
+        answer = await run_in_threadpool(RULES_CHECK.ask, services.ledger, book, **values)
+        return Response(msgspec.json.encode(answer), media_type=JSON)
+
+    return handle
 
 
 def carbon(services: Services) -> Handler:
@@ -181,6 +204,9 @@ def close(services: Services) -> Handler:
     async def handle(request: Request) -> Response:
         asked = parse_close_request(await _body(request, MAX_REQUEST_BYTES))
         period = parse_period(asked.period, services.ledger.calendar.days)
+        if asked.exception:
+            wanted = Asked(kind="exception", by=asked.by, why=asked.exception, period=asked.period)
+            await run_in_threadpool(guard, services.ledger, wanted)
         report = await run_in_threadpool(
             close_period, services.ledger, period, closed_by=asked.by, exception=asked.exception
         )
@@ -202,6 +228,7 @@ def change(services: Services, asked: Change) -> Handler:
         number = read_number(request.path_params["number"]) if request.path_params else 0
         body = parse_request(await _body(request, MAX_REQUEST_BYTES), asked.takes, asked.example)
         report = await run_in_threadpool(asked.do, services.ledger, number, body)
+        services.rater.books_changed()  # an approval may import prices
         return Response(msgspec.json.encode(report), media_type=JSON)
 
     return handle

@@ -23,6 +23,7 @@ from gpuledger.errors import (
     OwnerMappingError,
     PolicyBookError,
     PriceBookError,
+    RuleBookError,
     ShareBookError,
     WireError,
 )
@@ -41,6 +42,7 @@ _STATUS: Final[tuple[tuple[type[GpuLedgerError], int, str], ...]] = (
     (OwnerMappingError, 422, "owner_mapping"),
     (ShareBookError, 422, "share_book"),
     (PolicyBookError, 422, "policy_book"),
+    (RuleBookError, 422, "rule_book"),
     (ImportFileError, 422, "import"),
 )
 

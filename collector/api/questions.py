@@ -18,6 +18,7 @@ from collector.api.parameters import (
 )
 from collector.periods.verifying import verify_period
 from collector.queries.adjustments import adjustments
+from collector.queries.approvals import approval, approvals
 from collector.queries.audit import audit, audit_checkpoints, audit_entries
 from collector.queries.bill import KINDS, bill, bill_table
 from collector.queries.billing import invoice, invoices, periods
@@ -40,6 +41,7 @@ from collector.queries.owner_trials import owner, try_owner
 from collector.queries.policies import policies
 from collector.queries.quotas import quotas
 from collector.queries.reconcile import reconcile
+from collector.queries.rules import dry_run, rule_decision, rule_decisions, rules, rules_history
 from collector.queries.shares import shares
 from collector.queries.status import status
 from collector.queries.timeline import GRAINS, timeline
@@ -47,6 +49,7 @@ from collector.queries.utilization import utilization
 from collector.queries.workloads import EVERY_SYSTEM, workloads
 from gpuledger.accounting.idle_policy import POLICIES
 from gpuledger.accounting.periods import parse_period
+from gpuledger.rules.requests import State
 from gpuledger.within import parse_within
 
 MAX_LIMIT: Final = 1_000_000
@@ -101,6 +104,11 @@ AT: Final = Parameter(
     "at", "an instant in ISO 8601 (UTC); absent: when it last held a device", parse_optional_instant, default=""
 )
 DISPUTE: Final = Parameter("id", "the number of a dispute", bounded(1, 2**31 - 1))
+APPROVAL: Final = Parameter("id", "the number of a request", bounded(1, 2**31 - 1))
+STATE: Final = Parameter(
+    "state", "only requests in this state; absent: all", default="", choices=("", *(each.value for each in State))
+)
+DECISION: Final = Parameter("id", "the number of a decision", bounded(1, 2**53 - 1))
 AS_KNOWN: Final = Parameter(
     "as_known", "answer with what was known at this instant; absent: now", parse_optional_instant, "", by_days=True
 )
@@ -181,6 +189,12 @@ QUESTIONS: Final[tuple[Question, ...]] = (
     Question("quotas", "use against shares: borrowed, lent, idle", quotas, (PERIOD,), rated=True),
     Question("directory", "the newest directory of people", directory),
     Question("carbon", "regions whose carbon intensity is known by the hour", carbon),
+    Question("approvals", "all approval requests", approvals, (STATE,)),
+    Question("approval", "one approval request: its history, and what rules made of it", approval, (APPROVAL,)),
+    Question("rules", "the newest rule book", rules),
+    Question("rules/history", "all rule books that were imported", rules_history),
+    Question("rules/decisions", "what rules decided, the newest first", rule_decisions, (ANY_PERIOD, LIMIT)),
+    Question("rules/decision", "one decision, explained by the rules that made it", rule_decision, (DECISION,)),
     Question("audit", "what was done, and by whom, the newest first", audit, (ANY_PERIOD, ACT, ACTOR, LIMIT)),
     Question("audit/entries", "the audit log as it is kept, for a verifier", audit_entries, (FIRST,)),
     Question("audit/checkpoints", "signed heads of the audit log", audit_checkpoints),
@@ -191,4 +205,9 @@ QUESTIONS: Final[tuple[Question, ...]] = (
 OWNER_CHECKS: Final[tuple[Question, ...]] = (
     Question("owners/explain", "which rule of this file would apply to a holder", try_owner, (HOLDER, AT)),
     Question("owners/test", "what this file would move from which owner to which", owner_moves, (PERIOD,), rated=True),
+)
+
+# Asked with a rule book as the body, of which nothing is stored.
+RULES_CHECK: Final = Question(
+    "rules/dry-run", "which recorded decisions this rule book would make otherwise", dry_run, (ANY_PERIOD,)
 )

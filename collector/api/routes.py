@@ -13,7 +13,7 @@ from collector.api.answers import JSON, offered_for
 from collector.api.changes import CHANGES
 from collector.api.handlers import Handler
 from collector.api.parameters import Parameter
-from collector.api.questions import OWNER_CHECKS, QUESTIONS
+from collector.api.questions import OWNER_CHECKS, QUESTIONS, RULES_CHECK
 from collector.api.services import Services
 from collector.imports.payload import MEDIA_TYPE as JOB_IMPORT
 from collector.imports.payload import Applied
@@ -73,6 +73,15 @@ def routes() -> Iterator[Route]:
         "POST", "/v1/policies", "make this file the whole policy book", handlers.policies,
         ImportReport, body_types=("application/toml",), parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
     )  # fmt: skip
+    yield Route(
+        "POST", "/v1/rules", "make this file the whole rule book", handlers.rules,
+        ImportReport, body_types=("application/toml",), parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
+    )  # fmt: skip
+    yield Route(
+        "POST", RULES_CHECK.path, f"{RULES_CHECK.means}; stores nothing", handlers.try_rules,
+        RULES_CHECK.answer, body_types=("application/toml",), parameters=(handlers.SOURCE, *RULES_CHECK.parameters),
+        refusals=(400, 413, 422, 503),
+    )  # fmt: skip
     for kind in handlers.BOOKS:
         yield Route(
             "POST", f"/v1/{kind}/trial", f"what this file would change of open bills as the {kind}; stores nothing",
@@ -101,7 +110,7 @@ def routes() -> Iterator[Route]:
     for change in CHANGES:
         yield Route(
             "POST", change.path, change.means, partial(handlers.change, asked=change),
-            change.answer, body_types=(JSON,), refusals=(400, 409, 413, 503),
+            change.answer, body_types=(JSON,), refusals=(400, 409, 413, 422, 503),
         )  # fmt: skip
     for asked in QUESTIONS:
         yield Route(

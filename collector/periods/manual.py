@@ -66,7 +66,7 @@ def add_adjustment(
     why = needed("the reason", why, 'say why: --why TEXT, or "why"; it stands on the bill')
     quanta = amount_quanta(amount)
     with ledger.transaction() as session:
-        _require_currency(session, currency)
+        require_currency(session, currency)
         payer = find_owner(session, owner)
         lines = [EntryLine(f"{why} (entered by {by})", quanta, *payer)]
         if from_owner:
@@ -160,7 +160,8 @@ def manual_adjustments(session: Session, period: Period, _before: Sequence[Adjus
     return found
 
 
-def _require_currency(session: Session, currency: str) -> None:
+def require_currency(session: Session, currency: str) -> None:
+    """Raise ConfigError where a currency is not the one that the ledger counts in."""
     books = session.execute("price_newest").to_pylist()
     if not books:
         raise ConfigError("there is no price book, so nobody knows the currency", hint="gpuledger price import FILE")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, NoReturn, Protocol
 
 from dashboards.wording import DIMENSION_WORDS
-from gpuledger.accounting.periods import parse_period
+from gpuledger.accounting.periods import parse_instant, parse_period
 from gpuledger.client import DEFAULT_URL
 from gpuledger.errors import ConfigError
 
@@ -81,5 +81,15 @@ def add_dimension(parser: Parser) -> None:
 
 
 def _period(text: str) -> str:
-    """Refuse a period that cannot be read before anything is opened; the text itself travels on."""
-    return parse_period(text).label if text else ""
+    """Refuse a period that cannot be read before anything is opened; the text itself travels on.
+
+    Which of FROM and TO is earlier, only the billing zone says where one of them is written with `Z`.
+    """
+    words = text.strip()
+    start, ends, end = words.partition("..")
+    if ends:
+        parse_instant(start)
+        parse_instant(end)
+    elif words:
+        parse_period(words)
+    return words

@@ -16,7 +16,8 @@ def register(commands: Commands) -> None:
     """Add the command."""
     drift = add_command(commands, "drift", "what changed against an earlier period, beyond what changes anyway")
     drift.add_argument(
-        "--period", help="FROM..TO or YYYY-MM: the current window (default: the last 7 days that are known)"
+        "--period",
+        help="FROM..TO or YYYY-MM by days of UTC: the current window (default: the last 7 days that are known)",
     )
     drift.add_argument("--against", metavar="PERIOD", help="the reference window (default: the 28 days before)")
     drift.add_argument("--by", choices=DIMENSIONS, default="team", help="whose figures are compared (team)")

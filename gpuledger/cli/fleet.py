@@ -16,7 +16,7 @@ from gpuledger.cli.demo_plan import DemoPlan
 from gpuledger.cli.processes import Service, free_port, gpuledger_command
 from gpuledger.cli.sources import HttpSource, Source
 
-BOOKS: Final = tuple((kind, f"{kind}.toml") for kind in ("prices", "owners", "shares", "policies"))
+BOOKS: Final = tuple((kind, f"{kind}.toml") for kind in ("prices", "owners", "shares", "policies", "rules"))
 COLLECTOR_PORT: Final = 8470
 PAGES_PORT: Final = 8501
 READY_S: Final = 60.0
@@ -49,7 +49,7 @@ class Fleet:
         collector.wait_ready(self._port, "/readyz", READY_S)
 
     def import_books(self) -> None:
-        """Give the ledger the demo's prices, owners, shares and policies."""
+        """Give the ledger the demo's prices, owners, shares, policies and rules."""
         for kind, name in BOOKS:
             with as_file(files("gpuledger.cli") / "demo_books" / name) as path:
                 self.source.import_book(kind, path)

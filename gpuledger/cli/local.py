@@ -14,8 +14,11 @@ import pyarrow as pa
 from collector.api.asking import ask
 from collector.api.changes import find_change, parse_request
 from collector.api.parameters import read_parameters
-from collector.api.questions import OWNER_CHECKS, QUESTIONS, Question
+from collector.api.questions import OWNER_CHECKS, QUESTIONS, RULES_CHECK, Question
 from collector.audit.actor import act_as
+from collector.governance.guarding import guard, import_prices_by_rule
+from collector.governance.rulebooks import import_rules, read_rules
+from collector.governance.wanted import Asked
 from collector.imports.apply import apply_import
 from collector.imports.payload import Applied, JobImport
 from collector.ledger.calendar import CalendarChange
@@ -39,6 +42,7 @@ _IMPORTS: Final[dict[str, Callable[..., ImportReport]]] = {
     "carbon": import_carbon,
     "shares": import_shares,
     "policies": import_policies,
+    "rules": import_rules,
 }
 _CHECKS: Final = {check.name: check for check in OWNER_CHECKS}
 _QUESTIONS: Final = {question.name: question for question in QUESTIONS}
@@ -67,7 +71,7 @@ class LocalSource:
     def import_book(self, kind: str, path: Path) -> Document:
         """Import a price book, an owner mapping, a policy book or a directory of people."""
         content, as_format = read_book(path), _FORMATS[media_type(path)]
-        importing = _IMPORTS[kind]
+        importing = import_prices_by_rule if kind == "prices" else _IMPORTS[kind]
         self._rated = False
         now_us = self._ledger.now_us()
         return _plain(importing(self._ledger, content, as_format, source=path.name, imported_us=now_us))
@@ -84,6 +88,11 @@ class LocalSource:
         if question.rated:
             self._rate()
         return _plain(question.ask(self._ledger, rules, **self._values(question, params)))
+
+    def try_rules(self, path: Path, params: Mapping[str, str]) -> Document:
+        """Hold a rule book against recorded decisions."""
+        book = read_rules(read_book(path), _FORMATS[media_type(path)], path.name)
+        return _plain(RULES_CHECK.ask(self._ledger, book, **self._values(RULES_CHECK, params)))
 
     def rate(self, period: str, *, apply: bool) -> Document:
         """Rate what waits; the cost of `period` before and after tells what changed."""
@@ -108,10 +117,12 @@ class LocalSource:
     def close_period(self, period: str, *, by: str, exception: str) -> Document:
         """Close a billing period."""
         self._rated = False
+        if exception:
+            guard(self._ledger, Asked(kind="exception", by=by, why=exception, period=period))
         return _plain(close_period(self._ledger, self._period(period), closed_by=by, exception=exception))
 
     def change(self, path: str, asked: Document) -> Document:
-        """Dispute, decide or adjust."""
+        """Dispute, adjust, ask for or decide something."""
         self._rated = False
         found, number = find_change(path)
         body = parse_request(msgspec.json.encode(asked), found.takes, found.example)

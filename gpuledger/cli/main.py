@@ -10,6 +10,7 @@ from typing import Final
 from gpuledger import __version__
 from gpuledger.cli import (
     adjustments,
+    approvals,
     audit,
     billing,
     books,
@@ -22,6 +23,7 @@ from gpuledger.cli import (
     export,
     jobs,
     reports,
+    rules,
     services,
     shares,
     waste,
@@ -44,6 +46,8 @@ GROUPS: Final = (
     billing,
     disputes,
     adjustments,
+    rules,
+    approvals,
     export,
     audit,
 )

@@ -52,6 +52,10 @@ class Source(Protocol):
         """Hold an owner mapping against the ledger, storing nothing: `explain` a holder, `test` what would move."""
         ...
 
+    def try_rules(self, path: Path, params: Mapping[str, str]) -> Document:
+        """Return which recorded decisions this rule book would make otherwise; nothing is stored."""
+        ...
+
     def rate(self, period: str, *, apply: bool) -> Document:
         """Rate what is open of `period` again; return what changed (or, without `apply`, what would)."""
         ...
@@ -65,7 +69,7 @@ class Source(Protocol):
         ...
 
     def change(self, path: str, asked: Document) -> Document:
-        """Dispute, decide or adjust, as `POST path` does; return what that made."""
+        """Dispute, adjust, ask for or decide something, as `POST path` does; return what that made."""
         ...
 
     def import_jobs(self, chunk: JobImport) -> Applied:
@@ -120,6 +124,14 @@ class HttpSource:
         asked = {"source": path.name, **params}
         with self._explained():
             answer: Document = self._client.post(f"/v1/owners/{check}", body, media_type(path), asked)
+        return answer
+
+    def try_rules(self, path: Path, params: Mapping[str, str]) -> Document:
+        """Send the file to be held against recorded decisions."""
+        body = read_book(path)
+        asked = {"source": path.name, **params}
+        with self._explained():
+            answer: Document = self._client.post("/v1/rules/dry-run", body, media_type(path), asked)
         return answer
 
     def rate(self, period: str, *, apply: bool) -> Document:

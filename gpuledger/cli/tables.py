@@ -22,8 +22,14 @@ BOOKS: Final = {
     "policies": ("Policy book", "entries"),
     "carbon": ("Carbon intensity", "hours"),
     "shares": ("Share book", "shares"),
+    "rules": ("Rule book", "rules"),
 }
-_THEN: Final = {"carbon": "", "shares": "", "policies": " Bills of open periods follow it."}  # what an import leads to
+_THEN: Final = {  # what an import leads to
+    "carbon": "",
+    "shares": "",
+    "policies": " Bills of open periods follow it.",
+    "rules": " It decides from now on.",
+}
 _TITLED: Final = ("team", "department")
 
 

@@ -85,7 +85,15 @@ def test_time_out_of_service_is_told_for_every_day() -> None:
 
 
 def drifted(group: str, verdict: str, q: float | None, metric: str = "active_ratio") -> dict[str, Any]:
-    return {"group": group, "metric": metric, "verdict": verdict, "q": q, "reference_mean": 0.8, "current_mean": 0.4}
+    return {
+        "group": group,
+        "metric": metric,
+        "verdict": verdict,
+        "q": q,
+        "reference_mean": 0.8,
+        "current_mean": 0.4,
+        "p": q,
+    }
 
 
 def test_drift_is_told_by_group_and_chance_apart_from_it() -> None:

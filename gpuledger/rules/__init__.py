@@ -1,0 +1,1 @@
+"""Rules as data: facts about what somebody wants, conditions over them, and the action that follows. Pure."""
