@@ -31,7 +31,7 @@ from collector.app import running
 from collector.config import CollectorSettings, LedgerSettings, ServerSettings
 from dashboards.launch import command
 from gpuledger.cli.processes import free_port
-from tests.dashboards.browser import chromium
+from tests.dashboards.browser import chromium, healthy
 
 GPUS: Final = 2_000
 SESSIONS: Final = 8
@@ -193,21 +193,13 @@ def serving(url: str, script: Path | None = None) -> Iterator[tuple[str, int]]:
         line = [str(script) if part.endswith("app.py") else part for part in line]
     process = subprocess.Popen(line, env={**os.environ, "GPULEDGER_URL": url}, stdout=subprocess.DEVNULL, cwd="/")
     try:
-        while not _healthy(port):
+        while not healthy(port):
             assert process.poll() is None, "the pages ended"
             time.sleep(0.05)
         yield f"http://127.0.0.1:{port}", process.pid
     finally:
         process.terminate()
         process.wait(20)
-
-
-def _healthy(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 if __name__ == "__main__":
