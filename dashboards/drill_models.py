@@ -8,10 +8,11 @@ from typing import Any, Final
 
 from dashboards import links, wording
 from dashboards.view_models import Line, Table
-from gpuledger.within import NOBODYS, OWNER, UNATTRIBUTED, Within
+from gpuledger.within import LEVELS, NOBODYS, OWNER, UNATTRIBUTED, Within
 
 Document = Mapping[str, Any]
 PAGE: Final = "chargeback"
+DEVICE: Final = "device"
 MINUTE_US: Final = 60_000_000
 UNNAMED: Final = {
     "organisation": "No organisation",
@@ -108,13 +109,10 @@ def lead(total: Document) -> str:
 
 
 def parts_table(answer: Document, within: Within, level: str, **chosen: str) -> Table:
-    """Return the parts of a part, each leading down to it, and the total of all of them."""
+    """Return the parts of a part by a level (each leads down) or by a property of devices, and the total of all."""
     total = Decimal(answer["total"]["cost"] or 0)
     lines = [
-        _part_line(
-            row, _row_name(row, level), total, links.link(PAGE, **chosen, within=str(part_of(row, within, level)))
-        )
-        for row in answer["rows"]
+        _part_line(row, _row_name(row, level), total, _lead(row, within, level, **chosen)) for row in answer["rows"]
     ]
     lines.append(_part_line({**answer["total"], "kind": "total"}, "Total", total, ""))
     heads = (
@@ -128,7 +126,14 @@ def parts_table(answer: Document, within: Within, level: str, **chosen: str) -> 
     return Table(heads, tuple(lines))
 
 
+def _lead(row: Document, within: Within, level: str, **chosen: str) -> str:
+    """Return where a row leads; by a property of devices it is no part of the ledger, and leads nowhere."""
+    return links.link(PAGE, **chosen, within=str(part_of(row, within, level))) if level in LEVELS else ""
+
+
 def _row_name(row: Document, level: str) -> str:
+    if row["kind"] == DEVICE:
+        return str(row["key"])
     if row["kind"] in (OWNER, "unnamed"):
         return name_at(level, row["key"])
     return UNNAMED[level] if level in ("user", "workload") else wording.KIND_WORDS[row["kind"]]
@@ -147,7 +152,7 @@ def _part_line(row: Document, name: str, total: Decimal, href: str) -> Line:
         wording.hours_column(states.get("held_idle", 0.0)) if held else wording.UNKNOWN,
         wording.share(active, watched) if active is not None and held else wording.UNKNOWN,
     )
-    kind = "total" if row["kind"] == "total" else OWNER if row["kind"] == OWNER else "aside"
+    kind = "total" if row["kind"] == "total" else OWNER if row["kind"] in (OWNER, DEVICE) else "aside"
     return Line(kind, cells, "", href)
 
 

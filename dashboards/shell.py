@@ -104,6 +104,8 @@ def choose_period(status: data.Document) -> Choice:
         format_func=lambda slug: by_slug[slug].name,
         label_visibility="collapsed",
         key="period",
+        on_change=address.forget,
+        args=("first",),  # rows of another period are others
     )
     chosen = by_slug[slug or asked.slug]
     address.remember("period", chosen.slug, known[0].slug)

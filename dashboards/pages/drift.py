@@ -8,7 +8,7 @@ from typing import Any, Final
 import polars as pl
 import streamlit as st
 
-from analytics.drift_document import choose_spans, compare, read_period
+from analytics.drift_spans import choose_spans, read_period
 from analytics.windows import Span, narrow
 from dashboards import address, data, downloads, drift_models, pieces, shell, wording
 from dashboards.bill_lines import DRIFT_COLUMNS, read_parts
@@ -72,6 +72,8 @@ def _page(status: data.Document) -> None:
 
 def _look(spans: tuple[Span, Span], by: str) -> data.Document:
     """Read both windows and compare them, saying how far that is."""
+    from analytics.drift_document import compare  # noqa: PLC0415 - takes a second, and memory, where nobody looks
+
     periods = [read_period(span) for span in spans]
     whole = sum(period.end_us - period.start_us for period in periods)
     done, frames = 0, []

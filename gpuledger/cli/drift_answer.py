@@ -7,7 +7,8 @@ from pathlib import Path
 import polars as pl
 
 from analytics.drift import write_report
-from analytics.drift_document import choose_spans, compare, read_period
+from analytics.drift_document import compare
+from analytics.drift_spans import choose_spans, read_period
 from analytics.windows import Span, narrow
 from gpuledger.cli.export_lines import read_charges
 from gpuledger.cli.sources import Document, Source

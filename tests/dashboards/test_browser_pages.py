@@ -165,6 +165,11 @@ def test_a_teams_page_has_the_collectors_figures(page: Page, url: str, asking: C
     title = page.inner_text("h1")
     assert wording.money_short(Decimal(told["cost"]), "EUR") in title
     assert wording.money_short(wasted, "EUR") in title
+    page.wait_for_selector(SETTLED, timeout=TIMEOUT_MS)
+    page.get_by_role("radio", name="GPU models").click()
+    page.get_by_role("columnheader", name="GPU model").wait_for(timeout=TIMEOUT_MS)
+    total = page.locator("table.gl-t").last.locator("tr.total").inner_text()
+    assert f"{Decimal(told['cost']):,.2f}" in total
 
 
 def test_a_fault_names_its_gpu_and_what_to_do(page: Page, url: str) -> None:
