@@ -187,6 +187,7 @@ def test_a_fault_names_its_gpu_and_what_to_do(page: Page, url: str) -> None:
 def test_a_page_that_was_saved_has_no_formula(page: Page, url: str, tmp_path: Path) -> None:
     """What a spreadsheet would run is text in it, and the figures are those of the table."""
     visit(page, f"{url}/workloads?period={PERIOD}&system=kserve")
+    page.wait_for_selector(SETTLED, timeout=TIMEOUT_MS)
     with page.expect_download(timeout=TIMEOUT_MS) as download:
         page.get_by_role("button", name="CSV").click()
     path = tmp_path / "table.csv"
