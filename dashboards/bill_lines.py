@@ -13,6 +13,7 @@ from analytics.waste import READ
 from analytics.windows import NARROWED
 from dashboards import data
 from dashboards.data import ANSWER_TTL_S, collector_url
+from dashboards.sign_in import token
 from gpuledger.accounting.periods import Period, iso
 from gpuledger.accounting.units import US_PER_HOUR
 
@@ -26,18 +27,25 @@ DRIFT_COLUMNS: Final = tuple(dict.fromkeys((*COLUMNS, *NARROWED)))
 def bill_lines(period: Period, until_us: int, as_of: str) -> pl.DataFrame:
     """Return the charges of `period` that are known until `until_us`; `as_of` names the state of the ledger."""
     end_us = min(period.end_us, -(-until_us // US_PER_HOUR) * US_PER_HOUR)
-    return _lines(collector_url(), period.start_us, max(period.start_us, end_us), as_of)
+    return _lines(collector_url(), token(), period.start_us, max(period.start_us, end_us), as_of)
 
 
 @st.cache_data(ttl=ANSWER_TTL_S, show_spinner="Reading the ledger …", max_entries=4)
-def _lines(url: str, start_us: int, end_us: int, as_of: str) -> pl.DataFrame:  # noqa: ARG001 - cache keys
-    parts = read_parts(start_us, end_us, COLUMNS)
+def _lines(url: str, bearer: str | None, start_us: int, end_us: int, as_of: str) -> pl.DataFrame:  # noqa: ARG001 - a cache key
+    parts = _parts(url, bearer, (start_us, end_us), COLUMNS)
     return pl.concat([part for part, _ in parts], how="vertical_relaxed")
 
 
 def read_parts(start_us: int, end_us: int, columns: Sequence[str]) -> Iterator[tuple[pl.DataFrame, int]]:
     """Yield the charges of whole hours in `[start_us, end_us)`, part by part, each with where it ends."""
-    client = data.client()
+    return _parts(collector_url(), token(), (start_us, end_us), columns)
+
+
+def _parts(
+    url: str, bearer: str | None, span: tuple[int, int], columns: Sequence[str]
+) -> Iterator[tuple[pl.DataFrame, int]]:
+    start_us, end_us = span
+    client = data.client(url, bearer)
     at_us, hours = start_us, 1
     try:
         while True:

@@ -8,7 +8,7 @@ from typing import Final, ParamSpec
 
 import streamlit as st
 
-from dashboards import address, data, pieces, wording
+from dashboards import address, data, pieces, sign_in, wording
 from dashboards.periods import Choice, choices, choose
 from dashboards.theme import Mode
 from gpuledger.accounting.periods import parse_instant
@@ -50,6 +50,9 @@ def part(draw: Callable[_Arguments, None]) -> Callable[_Arguments, None]:
 
 
 def _say(error: DeliveryError) -> None:
+    if error.status in sign_in.REFUSED:
+        sign_in.ask(error)
+        return
     st.html(pieces.empty(*trouble(error)))
     if st.button("Try again"):
         st.cache_data.clear()

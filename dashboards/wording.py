@@ -58,7 +58,7 @@ DIMENSION_WORDS: Final = {
     "project": ("Project", "Projects"),
     "department": ("Department", "Departments"),
     "workload": ("Workload", "Workloads"),
-    "system": ("System", "Systems"),
+    "system": ("MLOps system", "MLOps systems"),
     "namespace": ("Namespace", "Namespaces"),
     "slurm_account": ("Slurm account", "Slurm accounts"),
     "model": ("GPU model", "GPU models"),

@@ -79,6 +79,11 @@ WHERE at_us > (SELECT k.at_us FROM known AS k);
 DELETE FROM audit_checkpoints
 WHERE at_us > (SELECT k.at_us FROM known AS k);
 
+-- Who may ask is no part of what was known.
+DELETE FROM access_enrolments;
+DELETE FROM access_revocations;
+DELETE FROM access_tokens;
+
 -- Bills: those that were closed are facts, their charges too.
 DELETE FROM invoice_lines
 WHERE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 import streamlit as st
@@ -13,10 +13,12 @@ from analytics.windows import Span, narrow
 from dashboards import address, data, downloads, drift_models, pieces, shell, wording
 from dashboards.bill_lines import DRIFT_COLUMNS, read_parts
 from dashboards.device_names import device_names
+from dashboards.sign_in import token
 from gpuledger.errors import AnalysisError
 
 BY: Final = ("team", "workload", "user", "model", "node")
 KEPT: Final = 8
+Key = tuple[str, str | None, str, str]
 SECTIONS: Final[tuple[Callable[[data.Document], None], ...]] = ()  # more of the page: each draws itself below drift
 
 
@@ -44,7 +46,7 @@ def _page(status: data.Document) -> None:
         label_visibility="collapsed", key="by",
     ) or BY[0]  # fmt: skip
     address.remember("by", by, BY[0])
-    key = (data.collector_url(), as_of, by)
+    key = (data.collector_url(), token(), as_of, by)
     known = _found()
     if right.button("Look for drift" if key not in known else "Look again", type="primary", width="stretch"):
         _keep(known, key, _look(spans, by))
@@ -110,12 +112,12 @@ def _show(answer: data.Document, as_of: str) -> None:
 
 
 @st.cache_resource
-def _found() -> dict[tuple[str, str, str], data.Document]:
-    """Return what was found so far, by collector, state of the ledger and dimension: shared by all readers."""
+def _found() -> dict[Key, data.Document]:
+    """Return what was found so far, by collector, reader's token, state of the ledger and dimension."""
     return {}
 
 
-def _keep(known: dict[Any, data.Document], key: tuple[str, str, str], answer: data.Document) -> None:
+def _keep(known: dict[Key, data.Document], key: Key, answer: data.Document) -> None:
     known[key] = answer
     while len(known) > KEPT:
         known.pop(next(iter(known)))

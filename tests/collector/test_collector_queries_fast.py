@@ -49,7 +49,7 @@ OWNERS = "".join(
 )
 KEYS = {
     "team": "o.team", "project": "o.project", "department": "o.department", "organisation": "o.organisation",
-    "user": "h.user_name", "system": "h.workload_system",
+    "system": "trim(h.workload_system || ' ' || h.workload_scope)", "user": "h.user_name",
     "namespace": "h.namespace", "slurm_account": "h.slurm_account", "model": "d.model", "node": "d.node",
     "device": "d.device_key", "cluster": "d.cluster",
     "workload": "h.holder_key",  # which have no other name

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from dashboards.launch import command
 from gpuledger.cli.processes import free_port
+from gpuledger.tokens import TOKEN, find_token
 
 CHROMIUM = Path("/usr/bin/chromium")
 INSTALL = "apt-get install --no-install-recommends chromium"
@@ -45,7 +46,10 @@ def pages(collector_url: str) -> Iterator[str]:
     """Serve the pages over a collector; yield their address."""
     port = free_port(0)
     process = subprocess.Popen(
-        command(port), env={**os.environ, "GPULEDGER_URL": collector_url}, stdout=subprocess.DEVNULL, cwd="/"
+        command(port),
+        env={**os.environ, "GPULEDGER_URL": collector_url, TOKEN: find_token(collector_url) or ""},
+        stdout=subprocess.DEVNULL,
+        cwd="/",
     )
     try:
         deadline = time.monotonic() + START_TIMEOUT_S

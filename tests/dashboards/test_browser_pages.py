@@ -17,6 +17,7 @@ from collector.config import CollectorSettings, LedgerSettings, ServerSettings
 from dashboards import wording
 from dashboards.navigation import PAGES
 from gpuledger.client import CollectorClient
+from gpuledger.tokens import find_token
 from tests.dashboards.browser import chromium, pages, require_chromium
 from tests.dashboards.page_ledger import FORMULA, HOSTILE, LONG, MARKUP, PERIOD, page_ledger
 
@@ -59,7 +60,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture(scope="module")
 def asking(collector: str) -> Iterator[CollectorClient]:
-    with closing(CollectorClient(collector)) as client:
+    with closing(CollectorClient(collector, token=find_token(collector))) as client:
         yield client
 
 

@@ -128,7 +128,7 @@ keyed AS (
             WHEN 'department' THEN o.department
             WHEN 'organisation' THEN o.organisation
             WHEN 'user' THEN h.user_name
-            WHEN 'system' THEN h.workload_system
+            WHEN 'system' THEN trim(h.workload_system || ' ' || h.workload_scope)
             WHEN 'namespace' THEN h.namespace
             WHEN 'slurm_account' THEN h.slurm_account
             WHEN 'workload'

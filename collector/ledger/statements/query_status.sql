@@ -17,8 +17,8 @@ SELECT
         FROM holders
     ) AS holders,
     (
-        SELECT count(*)
-        FROM batches
+        SELECT count(b.batch_id)
+        FROM batches AS b
     ) AS batches,
     (
         SELECT coalesce(sum(b.usage_rows), 0)::BIGINT
