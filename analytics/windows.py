@@ -28,6 +28,11 @@ FIGURES: Final = (
     "hour_us", "state", "parts", "held_us", "active_us", "active_unknown_us", "energy_mj", "energy_unknown_us",
     "cost_quanta",
 )  # fmt: skip
+NARROWED: Final = (
+    *FIGURES, "team", "project", "department", "organisation", "namespace", "slurm_account", "user_name",
+    "workload_system", "workload_scope", "workload_name", "pod", "slurm_job", "model", "mig_profile", "node", "device",
+    "cluster", "holder",
+)  # fmt: skip  # the columns of bill lines that `narrow` reads
 LOOKBACK_DAYS: Final = 7  # before a window, where the starts of its jobs are found; longer jobs count as this long
 LEAST_HELD_US: Final = US_PER_HOUR  # of a device's day, to say how it was used
 LEAST_OBSERVED_US: Final = US_PER_DAY // 2  # of a device's day, to say how it was

@@ -26,6 +26,11 @@ def collector_url() -> str:
     return os.environ.get("GPULEDGER_URL") or DEFAULT_URL
 
 
+def client(url: str, bearer: str | None) -> CollectorClient:
+    """Return a client of the collector with somebody's token: the one place where pages get theirs."""
+    return CollectorClient(url, token=bearer, timeout_s=TIMEOUT_S, tls=ClientTls.of_environment(os.environ))
+
+
 def status() -> Document:
     """Return the collector's status, at most a few seconds old."""
     return _status(collector_url(), token())
@@ -53,9 +58,9 @@ def _answer(
 
 
 def _get(url: str, bearer: str | None, name: str, params: Mapping[str, str]) -> Document:
-    client = CollectorClient(url, token=bearer, timeout_s=TIMEOUT_S, tls=ClientTls.of_environment(os.environ))
+    reader = client(url, bearer)
     try:
-        document: Document = client.get_json(f"/v1/{name}", params)
+        document: Document = reader.get_json(f"/v1/{name}", params)
     finally:
-        client.close()
+        reader.close()
     return document

@@ -51,9 +51,11 @@ from collector.queries.shares import shares
 from collector.queries.status import status
 from collector.queries.timeline import GRAINS, timeline
 from collector.queries.utilization import utilization
+from collector.queries.workloads import EVERY_SYSTEM, workloads
 from gpuledger.accounting.idle_policy import POLICIES
 from gpuledger.accounting.periods import parse_period
 from gpuledger.rules.requests import State
+from gpuledger.within import parse_within
 
 MAX_LIMIT: Final = 1_000_000
 
@@ -123,7 +125,19 @@ ACT: Final = Parameter("act", "only acts of this name, such as price.import; abs
 ACTOR: Final = Parameter("actor", "only what this one did; absent: all", default="")
 RESULT: Final = Parameter("result", "only what was decided so; absent: all", default="", choices=RESULTS)
 FIRST: Final = Parameter("first", "the sequence to begin with", bounded(0, 2**53 - 1), default="0")
+WITHIN: Final = Parameter(
+    "within",
+    "a part of the ledger: /ORGANISATION/DEPARTMENT/TEAM/PROJECT/USER/WORKLOAD as far down as wanted (*: any; empty:"
+    " without one), unattributed/USER/WORKLOAD, idle, unavailable or unobserved; absent: everything",
+    parse_within,
+    default="",
+)
+SYSTEM: Final = Parameter(
+    "system", "the system that started a workload; empty: none was recognised", default=EVERY_SYSTEM
+)
 LIMIT: Final = Parameter("limit", "the most rows to return", bounded(1, MAX_LIMIT), default=str(DEFAULT_LIMIT))
+OFFSET: Final = Parameter("offset", "how many rows to leave out first", bounded(0, MAX_LIMIT), default="0")
+EVERY_ROW: Final = LIMIT._replace(means="the most rows to return; absent: all", default=str(MAX_LIMIT))
 
 QUESTIONS: Final[tuple[Question, ...]] = (
     Question("status", "what the ledger holds and how far it is known", status, needs=Right.READ),
@@ -131,7 +145,7 @@ QUESTIONS: Final[tuple[Question, ...]] = (
         "chargeback",
         "what each group held, used and cost",
         chargeback,
-        (PERIOD, GROUP, VIEW, IDLE_POLICY, AS_KNOWN),
+        (PERIOD, GROUP, VIEW, IDLE_POLICY, WITHIN, EVERY_ROW, OFFSET, AS_KNOWN),
         rated=True,
         needs=Right.READ,
     ),
@@ -142,7 +156,15 @@ QUESTIONS: Final[tuple[Question, ...]] = (
         "utilization",
         "time in each state, by group",
         utilization,
-        (PERIOD, GROUP, AS_KNOWN),
+        (PERIOD, GROUP, WITHIN, AS_KNOWN),
+        rated=True,
+        needs=Right.READ,
+    ),
+    Question(
+        "workloads",
+        "what each run, step or endpoint held, did and cost, the dearest first",
+        workloads,
+        (PERIOD, WITHIN, SYSTEM, LIMIT, OFFSET),
         rated=True,
         needs=Right.READ,
     ),
@@ -197,7 +219,14 @@ QUESTIONS: Final[tuple[Question, ...]] = (
         drift,
         needs=Right.READ_ALL,
     ),
-    Question("charges", "charges, hour by hour", charges, (PERIOD, DEVICE, LIMIT), rated=True, needs=Right.READ),
+    Question(
+        "charges",
+        "charges, hour by hour",
+        charges,
+        (PERIOD, DEVICE, WITHIN, LIMIT, OFFSET),
+        rated=True,
+        needs=Right.READ,
+    ),
     Question("explain", "one charge down to its evidence", explain, (CHARGE,), rated=True, needs=Right.READ),
     Question(
         "bill",

@@ -12,6 +12,7 @@ from collector.queries.series import series
 from collector.queries.status import status
 from collector.queries.timeline import timeline
 from collector.queries.utilization import utilization
+from collector.queries.workloads import workloads
 
 __all__ = [
     "bill",
@@ -31,4 +32,5 @@ __all__ = [
     "timeline",
     "usage",
     "utilization",
+    "workloads",
 ]

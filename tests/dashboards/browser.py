@@ -53,7 +53,7 @@ def pages(collector_url: str) -> Iterator[str]:
     )
     try:
         deadline = time.monotonic() + START_TIMEOUT_S
-        while not _healthy(port):
+        while not healthy(port):
             assert process.poll() is None, "the pages ended"
             assert time.monotonic() < deadline, "the pages do not answer"
             time.sleep(0.05)
@@ -74,7 +74,8 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
-def _healthy(port: int) -> bool:
+def healthy(port: int) -> bool:
+    """Return whether Streamlit answers on a port."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2) as answer:
             return bool(answer.status == 200)

@@ -53,6 +53,10 @@ SELECT
         FROM owner_maps AS m
     ) AS owner_version,
     (
+        SELECT coalesce(max(a.sequence) + 1, 0)::BIGINT
+        FROM audit_events AS a
+    ) AS acts,
+    (
         SELECT max(p.policy_version)
         FROM policy_books AS p
     ) AS policy_version;
