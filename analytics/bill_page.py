@@ -6,19 +6,19 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-from analytics.figures import UNKNOWN, amount, hours, month, percent
+from analytics.figures import UNKNOWN, amount, hours, month, percent, share
 from analytics.invoices import templates
 from analytics.words import PLATFORM, title
 from gpuledger.model import HELD_STATES, UNWATCHED_STATES, State
 
 Document = Mapping[str, Any]
-_KINDS: Final = {
+KINDS: Final = {
     "idle": "Idle capacity",
     "unavailable": "Unavailable",
     "unobserved": "Not observed",
     "unattributed": "Unattributed",
 }
-_STATES: Final = {
+STATES: Final = {
     State.ACTIVE: "Held, at work",
     State.HELD_IDLE: "Held, without work",
     State.HELD_UNOBSERVED: "Held, activity not observed",
@@ -84,6 +84,7 @@ def bill_html(chargeback: Document, periods: Sequence[Document], invoices: Seque
     payable = sum((Decimal(row["payable"]) for row in invoices), Decimal(0))
     return templates.get_template("bill.html.j2").render(
         period=month(chargeback["period"]["label"]),
+        zone=zone if (zone := chargeback["period"]["zone"]) != "UTC" else "",
         standing="final" if chargeback["final"] else "provisional: charges can change until the period is closed",
         currency=chargeback["currency"] or "no prices",
         total=_cost(total["cost"]),
@@ -148,14 +149,14 @@ def _team(row: Document, whole: Decimal, most: Decimal) -> TeamLine:
     watched = row["gpu_hours"] - _hours_in(row["states"], _UNWATCHED)
     held = row["active_gpu_hours"] is not None and row["kind"] in ("owner", "unattributed", "total")
     return TeamLine(
-        name=title(row["key"]) if row["kind"] == "owner" else _KINDS.get(row["kind"], ""),
+        name=title(row["key"]) if row["kind"] == "owner" else KINDS.get(row["kind"], ""),
         aside=row["kind"] != "owner",
         gpu_hours=hours(row["gpu_hours"]),
         active=percent(_part(row["active_gpu_hours"], watched)) if held else UNKNOWN,
         energy=_figure(row["energy_kwh"]),
         carbon=_figure(row["carbon_kg"]),
         cost=_cost(row["cost"]),
-        share=_share(float(cost / whole)) if whole and row["cost"] is not None else UNKNOWN,
+        share=share(float(cost / whole)) if whole and row["cost"] is not None else UNKNOWN,
         bar=_bar(float(cost / most) if most > 0 else 0),
     )
 
@@ -163,8 +164,8 @@ def _team(row: Document, whole: Decimal, most: Decimal) -> TeamLine:
 def _states(states: Mapping[str, float]) -> list[StateLine]:
     whole = sum(states.values())
     return [
-        StateLine(name, hours(found), _share(_part(found, whole)), _bar(found / whole if whole else 0))
-        for state, name in _STATES.items()
+        StateLine(name, hours(found), share(_part(found, whole)), _bar(found / whole if whole else 0))
+        for state, name in STATES.items()
         if (found := states.get(state.label, 0.0))
     ]
 
@@ -193,11 +194,6 @@ def _hours_in(states: Mapping[str, float], names: Sequence[str]) -> float:
 
 def _part(part: float, whole: float) -> float | None:
     return part / whole if whole else None
-
-
-def _share(ratio: float | None) -> str:
-    """Return a share in whole percent; what is there but rounds to nothing is less than one."""
-    return "<1 %" if ratio is not None and 0 < ratio < 0.01 else percent(ratio)
 
 
 def _cost(text: str | None) -> str:

@@ -97,9 +97,7 @@ def _percentiles(netloc: str, method: str, path: str, rate: int, seconds: int) -
     begun_s = time.perf_counter() + 0.2
     due = iter([(number, begun_s + number / rate) for number in range(rate * seconds)])
     with ThreadPoolExecutor(CONNECTIONS) as pool:
-        asked = [
-            pool.submit(_ask_on, netloc, method, path, numbers, begun_s, rate, seconds) for _ in range(CONNECTIONS)
-        ]
+        asked = [pool.submit(_ask_on, netloc, method, path, due) for _ in range(CONNECTIONS)]
         times_s = sorted(time_s for each in asked for time_s in each.result())
     at = [times_s[int(len(times_s) * part)] for part in (0.5, 0.99)]
     return at[0] * 1e3, at[1] * 1e3, times_s[-1] * 1e3

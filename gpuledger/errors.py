@@ -18,7 +18,8 @@ GpuLedgerError
 ├── ImportFileError        a job log that cannot be read at all
 ├── OutsideError           a bill or a job log that the ledger cannot be held against
 ├── AdmissionError         a scheduler's request that cannot be read
-└── AuditError             an audit log, checkpoint or key that cannot be used
+├── AuditError             an audit log, checkpoint or key that cannot be used
+└── AccessError            whoever asks is not known, or may not
 
 `Transient` marks what may succeed when tried again, `Terminal` what will not.
 """
@@ -150,3 +151,7 @@ class AdmissionError(GpuLedgerError, Terminal):
 
 class AuditError(GpuLedgerError, Terminal):
     """An audit log, a checkpoint, a proof or a key that is not what it should be."""
+
+
+class AccessError(GpuLedgerError, Terminal):
+    """Whoever asks is not known to the collector, or may not do what they ask."""

@@ -111,7 +111,7 @@ def _selected(row: Document, wanted: Period, known_us: int) -> BillingPeriod:
     if closed and both.end_us > both.start_us and both != (from_us, to_us):
         raise ConfigError(
             f"{wanted.label} cuts the billing period {row['label']}, which is closed: its bill is one whole",
-            hint=f"ask for {row['label']}, or for a period that holds all of it",
+            hint=f"ask for {row['from']}..{row['to']}, or for a period that holds all of it",
         )
     end_us = both.end_us if closed else min(both.end_us, known_us)
     return BillingPeriod(

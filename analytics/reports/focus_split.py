@@ -11,10 +11,11 @@ from typing import Final
 import polars as pl
 
 from analytics.reports.exact import money_text, scaled, wide
+from gpuledger.accounting import rating
 from gpuledger.accounting.units import GPU_PARTS, US_PER_HOUR
 
 PLACES: Final = 12
-METHOD: Final = "gpuledger/held-time"
+METHOD: Final = f"gpuledger/{rating.METHOD}"
 _ORIGIN: Final = "x_SplitOriginId"
 
 

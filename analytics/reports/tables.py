@@ -50,7 +50,10 @@ _HOUR_KEY: Final = ("hour", "cluster", "model", "mig_profile", "organisation", "
 
 
 def charge_table(lines: pl.DataFrame) -> pl.DataFrame:
-    """Return bill lines (whole hours of devices) as people read them: names, GPU-hours, kilowatt-hours, money."""
+    """Return bill lines (whole hours of devices) as people read them: names, GPU-hours, kilowatt-hours, money.
+
+    `charge` is what `explain` and `dispute` call a charge; that of a correction is the one that it corrects.
+    """
     shared = with_shares(lines)
     known = (pl.col("active_unknown_us") == 0) | (pl.col("active_us") > 0)
     metered = (pl.col("energy_unknown_us") == 0) | (pl.col("energy_unknown_us") < pl.col("held_us"))
@@ -72,6 +75,7 @@ def charge_table(lines: pl.DataFrame) -> pl.DataFrame:
         "price_version",
         "price_entry",
         "owner_version",
+        names.charge_id().alias("charge"),
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -12,9 +12,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from collector.access.gate import Handler, identity_of
+from collector.access.identity import Identity
+from collector.access.refusals import NotAllowedError
+from collector.access.roles import Role
 from collector.api.answers import ARROW, JSON, negotiate, offered_for, render, render_table
-from collector.api.asking import ask
-from collector.api.changes import Change, parse_request, read_number
+from collector.api.asking import ask, ask_table, seen_by
+from collector.api.bodies import MAX_REQUEST_BYTES, body_of, parse_request
+from collector.api.changes import Change, read_number
 from collector.api.metrics import AdmissionCollector, AdmissionState, FiguresCollector
 from collector.api.parameters import Parameter, each_once, read_parameters
 from collector.api.problems import problem, refusal, respond
@@ -24,7 +29,9 @@ from collector.commit import OverloadError
 from collector.enforcement.gate import Mode
 from collector.enforcement.reviews import MAX_BYTES as MAX_REVIEW_BYTES
 from collector.enforcement.slurm_jobs import job_ask
+from collector.governance.guarding import guard, import_prices_by_rule
 from collector.governance.rulebooks import import_rules, read_rules
+from collector.governance.wanted import Asked
 from collector.imports.apply import apply_import
 from collector.imports.payload import decode_import
 from collector.ledger.intake import BatchResult
@@ -50,9 +57,8 @@ class CloseRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     exception: str = ""
 
 
-Handler = Callable[[Request], Awaitable[Response]]
+_Body = TypeVar("_Body", bound=msgspec.Struct)
 MAX_DOCUMENT_BYTES: Final = 64 * 1024 * 1024
-MAX_REQUEST_BYTES: Final = 64 * 1024
 BOOKS: Final[dict[str, Callable[..., ImportReport]]] = {
     "prices": import_prices,
     "owners": import_owners,
@@ -71,7 +77,8 @@ def batches(services: Services) -> Handler:
 
     async def handle(request: Request) -> Response:
         try:
-            result = await services.commit.submit(await _body(request, MAX_FRAME_BYTES))
+            frame = await body_of(request, MAX_FRAME_BYTES)
+            result = await services.commit.submit(frame, identity_of(request).agent)
         except WireError as error:
             services.metrics.refused(error.code)
             raise
@@ -95,12 +102,12 @@ def question(services: Services, asked: Question) -> Handler:
         media_type = negotiate(request.headers.get("accept", "*/*"), offered)
         given = each_once(request.query_params.multi_items())
         values = read_parameters(asked.parameters, given, services.ledger.calendar.days)
+        nodes = identity_of(request).nodes
 
         def answer() -> Response:
             if asked.table and media_type == ARROW:
-                services.rater.rate()
-                return render_table(asked.table(services.ledger, **values))
-            return render(ask(services.ledger, asked, values, services.rater.rate), media_type)
+                return render_table(ask_table(services.ledger, asked, values, services.rater.rate, nodes))
+            return render(ask(services.ledger, asked, values, services.rater.rate, nodes), media_type)
 
         return await run_in_threadpool(answer)
 
@@ -109,7 +116,7 @@ def question(services: Services, asked: Question) -> Handler:
 
 def prices(services: Services) -> Handler:
     """Import a price book."""
-    return _book(services, import_prices)
+    return _book(services, import_prices_by_rule)
 
 
 def owners(services: Services) -> Handler:
@@ -144,7 +151,7 @@ def try_rules(services: Services) -> Handler:
         given = each_once(request.query_params.multi_items())
         values = read_parameters((SOURCE, *RULES_CHECK.parameters), given, services.ledger.calendar.days)
         as_format = file_format(request.headers.get("content-type", ""))
-        content = await _body(request, MAX_DOCUMENT_BYTES)
+        content = await body_of(request, MAX_DOCUMENT_BYTES)
         book = read_rules(content, as_format, values.pop("source") or f"upload.{as_format}")
         answer = await run_in_threadpool(RULES_CHECK.ask, services.ledger, book, **values)
         return Response(msgspec.json.encode(answer), media_type=JSON)
@@ -164,7 +171,7 @@ def try_mapping(services: Services, asked: Question) -> Handler:
         given = each_once(request.query_params.multi_items())
         values = read_parameters((SOURCE, *asked.parameters), given, services.ledger.calendar.days)
         as_format = file_format(request.headers.get("content-type", ""))
-        content = await _body(request, MAX_DOCUMENT_BYTES)
+        content = await body_of(request, MAX_DOCUMENT_BYTES)
         source = values.pop("source") or f"upload.{as_format}"
 
         def answer() -> msgspec.Struct:
@@ -183,7 +190,7 @@ def book_trial(services: Services, kind: str) -> Handler:
     async def handle(request: Request) -> Response:
         source = read_parameters((SOURCE,), each_once(request.query_params.multi_items()))["source"]
         as_format = file_format(request.headers.get("content-type", ""))
-        content = await _body(request, MAX_DOCUMENT_BYTES)
+        content = await body_of(request, MAX_DOCUMENT_BYTES)
         report = await run_in_threadpool(
             try_book, services.ledger, BOOKS[kind], content, as_format, source=source or f"upload.{as_format}"
         )
@@ -196,7 +203,7 @@ def jobs(services: Services) -> Handler:
     """Book a part of a job log."""
 
     async def handle(request: Request) -> Response:
-        chunk = decode_import(await _body(request, MAX_DOCUMENT_BYTES))
+        chunk = decode_import(await body_of(request, MAX_DOCUMENT_BYTES))
         applied = await run_in_threadpool(apply_import, services.ledger, chunk)
         return Response(msgspec.json.encode(applied), media_type=JSON)
 
@@ -207,8 +214,11 @@ def close(services: Services) -> Handler:
     """Close a billing period."""
 
     async def handle(request: Request) -> Response:
-        asked = parse_close_request(await _body(request, MAX_REQUEST_BYTES))
+        asked = signed(identity_of(request), parse_close_request(await body_of(request, MAX_REQUEST_BYTES)))
         period = parse_period(asked.period, services.ledger.calendar.days)
+        if asked.exception:
+            wanted = Asked(kind="exception", by=asked.by, why=asked.exception, period=asked.period)
+            await run_in_threadpool(guard, services.ledger, wanted)
         report = await run_in_threadpool(
             close_period, services.ledger, period, closed_by=asked.by, exception=asked.exception
         )
@@ -223,13 +233,37 @@ def parse_close_request(body: bytes) -> CloseRequest:
     return parse_request(body, CloseRequest, '{"period":"2026-11","by":"ann"}')
 
 
+def signed(identity: Identity, body: _Body) -> _Body:
+    """Return a body with who says it: whoever asks. Only an administrator may name another, and the audit log has both.
+
+    Raises NotAllowedError where somebody else names another: who decides must be who asked.
+    """
+    by = getattr(body, "by", None)
+    if by is None or identity.role is Role.ADMIN or by.strip() == identity.name:
+        return body
+    if by.strip():
+        raise NotAllowedError(f'"by" is {by}, and the token is that of {identity.name}', hint='leave "by" empty')
+    return msgspec.structs.replace(body, by=identity.name)
+
+
 def change(services: Services, asked: Change) -> Handler:
     """Do what somebody decided about bills."""
 
     async def handle(request: Request) -> Response:
         number = read_number(request.path_params["number"]) if request.path_params else 0
-        body = parse_request(await _body(request, MAX_REQUEST_BYTES), asked.takes, asked.example)
-        report = await run_in_threadpool(asked.do, services.ledger, number, body)
+        body = parse_request(await body_of(request, MAX_REQUEST_BYTES), asked.takes, asked.example)
+        identity = identity_of(request)
+        by = signed(identity, body)
+
+        def change_it() -> msgspec.Struct:
+            if not identity.bound:
+                return asked.do(services.ledger, number, by)
+            assert asked.own, "the table of routes lets nobody through who is bound"
+            theirs = seen_by(services.ledger, identity.nodes)
+            asked.own.sees(theirs, number, by)
+            return asked.own.show(theirs, asked.do(services.ledger, number, by))
+
+        report = await run_in_threadpool(change_it)
         services.rater.books_changed()  # an approval may import prices
         return Response(msgspec.json.encode(report), media_type=JSON)
 
@@ -242,7 +276,7 @@ def admission(services: Services) -> Handler:
     async def handle(request: Request) -> Response:
         cluster = read_parameters((CLUSTER,), each_once(_known(request)))["cluster"]
         try:
-            reviewed = services.admission.gatekeeper.review(await _body(request, MAX_REVIEW_BYTES), cluster)
+            reviewed = services.admission.gatekeeper.review(await body_of(request, MAX_REVIEW_BYTES), cluster)
         except (AdmissionError, WireError):
             services.metrics.admission_malformed.inc()
             raise
@@ -256,7 +290,7 @@ def job_admission(services: Services) -> Handler:
 
     async def handle(request: Request) -> Response:
         try:
-            fields = _form(await _body(request, MAX_REQUEST_BYTES))
+            fields = _form(await body_of(request, MAX_REQUEST_BYTES))
             ask = job_ask(fields, services.admission.settings.cluster)
         except (AdmissionError, WireError):
             services.metrics.admission_malformed.inc()
@@ -327,7 +361,7 @@ def _book(services: Services, take: Callable[..., msgspec.Struct]) -> Handler:
     async def handle(request: Request) -> Response:
         source = read_parameters((SOURCE,), each_once(request.query_params.multi_items()))["source"]
         as_format = file_format(request.headers.get("content-type", ""))
-        content = await _body(request, MAX_DOCUMENT_BYTES)
+        content = await body_of(request, MAX_DOCUMENT_BYTES)
         now_us = services.clock.now_us()
         report = await run_in_threadpool(
             take, services.ledger, content, as_format, source=source or f"upload.{as_format}", imported_us=now_us
@@ -336,25 +370,6 @@ def _book(services: Services, take: Callable[..., msgspec.Struct]) -> Handler:
         return Response(msgspec.json.encode(report), media_type=JSON)
 
     return handle
-
-
-async def _body(request: Request, limit_bytes: int) -> bytes:
-    """Return the body; raises WireError (`too_large`) before more than `limit_bytes` are held."""
-    stated = request.headers.get("content-length", "0")
-    if stated.isdecimal() and int(stated) > limit_bytes:
-        raise _too_large(limit_bytes)
-    parts: list[bytes] = []
-    size_bytes = 0
-    async for part in request.stream():
-        size_bytes += len(part)
-        if size_bytes > limit_bytes:
-            raise _too_large(limit_bytes)
-        parts.append(part)
-    return b"".join(parts)
-
-
-def _too_large(limit_bytes: int) -> WireError:
-    return WireError("too_large", f"the body is over the limit of {limit_bytes} bytes", hint="send it in smaller parts")
 
 
 def _receipt(result: BatchResult) -> bytes:

@@ -36,6 +36,14 @@ class ShareFigures(NamedTuple):
     borrowed: float
 
 
+class DriftFigures(NamedTuple):
+    """One figure that drifted, in the newest comparison that was kept."""
+
+    scope: str
+    metric: str
+    score: float
+
+
 class LedgerFigures(NamedTuple):
     """What the ledger holds, as metrics show it."""
 
@@ -45,6 +53,8 @@ class LedgerFigures(NamedTuple):
     unobserved_gpu_seconds: float = 0.0
     watermarks_us: dict[str, int] = {}  # by cluster  # noqa: RUF012 - never changed
     shares: tuple[ShareFigures, ...] = ()
+    drift: tuple[DriftFigures, ...] = ()
+    drift_found_us: dict[str, int] = {}  # by dimension  # noqa: RUF012 - never changed
 
 
 class AdmissionState(NamedTuple):
@@ -195,6 +205,7 @@ class FiguresCollector(Collector):
             "gpuledger_unobserved_gpu_seconds", "GPU-seconds without telemetry", value=figures.unobserved_gpu_seconds
         )
         yield from _share_families(figures.shares)
+        yield from _drift_families(figures)
 
 
 def _share_families(shares: Iterable[ShareFigures]) -> Iterable[Metric]:
@@ -213,3 +224,21 @@ def _share_families(shares: Iterable[ShareFigures]) -> Iterable[Metric]:
         for name, family in families.items():
             family.add_metric([each.team, each.cluster, each.pool, each.model], getattr(each, name))
     yield from families.values()
+
+
+def _drift_families(figures: LedgerFigures) -> Iterable[Metric]:
+    """Yield what drifted, and when that was found: nothing where no comparison was kept lately."""
+    score = GaugeMetricFamily(
+        "gpuledger_drift_score",
+        "How far a figure moved in the newest comparison that was kept, by its scatter; what did not drift has none",
+        labels=["scope", "metric"],
+    )
+    for each in figures.drift:
+        score.add_metric([each.scope, each.metric], each.score)
+    found = GaugeMetricFamily(
+        "gpuledger_drift_found_timestamp_seconds", "When the newest comparison that was kept was made", labels=["by"]
+    )
+    for by, found_us in sorted(figures.drift_found_us.items()):
+        found.add_metric([by], found_us / 1e6)
+    yield score
+    yield found

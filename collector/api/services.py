@@ -6,14 +6,16 @@ import threading
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from collector.api.metrics import CollectorMetrics, LedgerFigures, ShareFigures, TeamFigures
+from collector.access.gate import Gate
+from collector.api.metrics import CollectorMetrics, DriftFigures, LedgerFigures, ShareFigures, TeamFigures
 from collector.commit import GroupCommit
 from collector.enforcement.service import Admission
 from collector.ledger.store import Ledger
 from collector.queries.chargeback import ChargebackRow, chargeback
+from collector.queries.drift import drift
 from collector.queries.quotas import quotas
 from collector.rating import rate_dirty
-from gpuledger.accounting.periods import Period
+from gpuledger.accounting.periods import Period, parse_instant
 from gpuledger.accounting.units import US_PER_HOUR
 from gpuledger.clock import Clock
 
@@ -74,6 +76,7 @@ class Services(NamedTuple):
     figures: Figures
     metrics: CollectorMetrics
     clock: Clock
+    gate: Gate
     admission: Admission
 
 
@@ -87,6 +90,7 @@ def ledger_figures(ledger: Ledger) -> LedgerFigures:
     last_us = -(-max(watermarks_us.values()) // US_PER_HOUR) * US_PER_HOUR
     if last_us <= first_us:
         return LedgerFigures(watermarks_us=watermarks_us)
+    kept = drift(ledger)
     whole = chargeback(ledger, Period(first_us, last_us, "whole ledger"))
     return LedgerFigures(
         currency=whole.currency or "",
@@ -95,6 +99,8 @@ def ledger_figures(ledger: Ledger) -> LedgerFigures:
         unobserved_gpu_seconds=whole.unobserved_gpu_hours * _SECONDS_PER_HOUR,
         watermarks_us=watermarks_us,
         shares=_shares(ledger, max(watermarks_us.values()) // US_PER_HOUR * US_PER_HOUR),
+        drift=tuple(DriftFigures(row.scope, row.metric, row.score) for row in kept.rows),
+        drift_found_us={run.by: parse_instant(run.found) for run in kept.runs},
     )
 
 

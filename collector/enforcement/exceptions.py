@@ -18,7 +18,7 @@ KIND: Final = "exception"
 
 
 def excused(ruling: Ruling, effects: Sequence[Effect], owner: Owner | None, asked: Gpus, at_us: int) -> Ruling:
-    """Return the ruling, or that it is excepted. What the owner was allowed lately is in `asked`, so that it adds up."""
+    """Return the ruling, or that it is excepted. `asked` has what the owner was allowed lately, too: it adds up."""
     if ruling.result is Result.ALLOW or owner is None:
         return ruling
     path = owner_path(owner)

@@ -37,7 +37,8 @@ class Effect(NamedTuple):
 
 def effects_at(session: Session, at_us: int) -> list[Effect]:
     """Return everything that was granted for a time and holds at an instant, by number."""
-    return [_effect(each, at_us) for each in load_requests(session) if in_force(each.request, at_us)]
+    timed = load_requests(session, ending_us=at_us)
+    return [_effect(each, at_us) for each in timed if in_force(each.request, at_us)]
 
 
 def raises_in_force(ledger: Ledger, owner: str, at_us: int) -> list[Effect]:

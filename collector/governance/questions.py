@@ -13,9 +13,11 @@ from collector.ledger.database import Session
 from collector.ledger.joined import JoinedLedger
 from collector.ledger.store import Ledger
 from collector.ledger.trial import trial
+from collector.periods.closing import require_closable
 from collector.periods.entries import Payer
 from collector.periods.question import standings
 from gpuledger.accounting.money import Money, from_quanta
+from gpuledger.accounting.periods import parse_period
 from gpuledger.accounting.units import US_PER_DAY
 from gpuledger.rules.facts import Facts, make_facts, time_facts
 from gpuledger.rules.fields import plain
@@ -51,6 +53,9 @@ def try_request(ledger: Ledger, proposal: Proposal) -> Tried:
     Raises what the act itself raises.
     """
     kind, wanted, terms = proposal
+    if wanted.period and kind == "exception":
+        with ledger.snapshot() as session:
+            require_closable(session, parse_period(wanted.period, ledger.calendar.days), ledger.now_us())
     if kind not in _TRIED:
         return Tried()
     with trial(ledger) as trying:

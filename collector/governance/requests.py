@@ -20,6 +20,7 @@ from collector.ledger.joined import JoinedLedger
 from collector.ledger.store import Ledger
 from collector.periods.entries import EntryError, needed, words
 from collector.rating import rate_dirty
+from gpuledger.accounting.intervals import Interval
 from gpuledger.accounting.periods import iso
 from gpuledger.rules.approving import in_words, may_fill, people, person
 from gpuledger.rules.requests import Request, State, Step, What, demanded, has_approved, standing
@@ -54,7 +55,6 @@ def request_approval(ledger: Ledger, asked: Asked) -> int:
         rate_dirty(ledger)
     tried = try_request(ledger, proposal)
     with ledger.transaction() as session:
-        note_expired(session, ledger.now_us())
         stored = _ask(ledger, session, proposal, tried)
         if not stored.request.requirements and len(stored.request.steps) == 1:
             stored = stored._replace(made=_do(ledger, session, stored, f"rules {newest_rules(session).version.number}"))
@@ -87,8 +87,9 @@ def approve(ledger: Ledger, approval_id: int, *, by: str, why: str = "") -> None
                 f"{stored.name} does not need another approval in the roles of {by} ({', '.join(sorted(roles))})",
                 hint=f"it needs {in_words(left.needs)}",
             )
+        _record(session, stored, step, ledger.now_us())
         made = _do(ledger, session, after, by) if left.state is State.GRANTED else ""
-        _keep(session, stored, step, made)
+        insert_step(session, stored, step, made)
 
 
 def deny(ledger: Ledger, approval_id: int, *, by: str, why: str) -> None:
@@ -97,7 +98,7 @@ def deny(ledger: Ledger, approval_id: int, *, by: str, why: str) -> None:
     with ledger.transaction() as session:
         stored, now_us = _waiting(ledger, session, approval_id)
         roles = _roles(session, stored, by, "deny")
-        _keep(session, stored, Step(What.DENIED, now_us, by, why, tuple(sorted(roles))))
+        _keep(ledger, session, stored, Step(What.DENIED, now_us, by, why, tuple(sorted(roles))))
 
 
 def withdraw(ledger: Ledger, approval_id: int, *, by: str, why: str) -> None:
@@ -107,15 +108,14 @@ def withdraw(ledger: Ledger, approval_id: int, *, by: str, why: str) -> None:
     """
     by, why = _who_and_why("withdraws", by, why)
     with ledger.transaction() as session:
-        note_expired(session, ledger.now_us())
         stored, now_us = _find(ledger, session, approval_id)
         stands = standing(stored.request, now_us)
         mine = person(by) == person(stored.request.requested_by)
         if stands.state is State.WAITING and mine:
-            _keep(session, stored, Step(What.WITHDRAWN, now_us, by, why))
+            _keep(ledger, session, stored, Step(What.WITHDRAWN, now_us, by, why))
         elif stands.effect is not None and stands.effect.end_us > now_us:
             roles = () if mine else tuple(sorted(_roles(session, stored, by, "end")))
-            _keep(session, stored, Step(What.ENDED, now_us, by, why, roles))
+            _keep(ledger, session, stored, Step(What.ENDED, now_us, by, why, roles))
         elif stands.state is State.WAITING:
             raise ApprovalError(
                 f"{stored.request.requested_by} asked for {stored.name}, and takes it back",
@@ -128,16 +128,26 @@ def withdraw(ledger: Ledger, approval_id: int, *, by: str, why: str) -> None:
             raise _over(stored, now_us)
 
 
-def note_expired(session: Session, now_us: int) -> int:
-    """Record of each request whose time is over that it is; return how many there were. They expire without it too."""
-    count = 0
-    for stored in load_requests(session):
-        request = stored.request
-        noted = request.steps[-1].what is What.EXPIRED
-        if now_us >= request.expires_us and not noted and standing(request, now_us).state is State.EXPIRED:
-            _keep(session, stored, Step(What.EXPIRED, max(now_us, request.steps[-1].at_us), "", "nobody decided it"))
-            count += 1
-    return count
+def note_expired(session: Session, now_us: int, since_us: int = 0) -> int:
+    """Record of each request that nobody decided that its time is over; return how many there were.
+
+    Looks at those whose time ended in `[since_us, now_us]`. They expire without it too.
+    """
+    found = lapsed(session, now_us, since_us)
+    for stored in found:
+        step = Step(What.EXPIRED, max(now_us, stored.request.steps[-1].at_us), "", "nobody decided it")
+        insert_step(session, stored, step)
+        _record(session, stored, step, now_us)
+    return len(found)
+
+
+def lapsed(session: Session, now_us: int, since_us: int = 0) -> list[StoredRequest]:
+    """Return the requests whose time ended in `[since_us, now_us]`, undecided, of which that is not on record."""
+    return [
+        each
+        for each in load_requests(session, expiring=Interval(since_us, now_us + 1))
+        if each.request.steps[-1].what is not What.EXPIRED and standing(each.request, now_us).state is State.EXPIRED
+    ]
 
 
 def _ask(ledger: Ledger, session: Session, proposal: Proposal, tried: Tried) -> StoredRequest:
@@ -166,6 +176,7 @@ def _ask(ledger: Ledger, session: Session, proposal: Proposal, tried: Tried) -> 
         "rule": decision.outcome.rule,
         "rules": rules.version.number,
         "needs": [each.words for each in needs or ()],
+        "notify": list(decision.outcome.notify),
         "expires": iso(terms.expires_us),
     }
     record(session, now_us, "approval.request", name, said)
@@ -184,13 +195,18 @@ def _do(ledger: Ledger, session: Session, stored: StoredRequest, approved_by: st
     said: dict[str, Value] = {"made": made}
     if effect:
         said |= {"from": iso(effect.start_us), "to": iso(effect.end_us)}
-    record(session, at_us, "approval.grant", stored.name, said)
+    record(session, ledger.now_us(), "approval.grant", stored.name, said)
     return made
 
 
-def _keep(session: Session, stored: StoredRequest, step: Step, made: str = "") -> None:
-    insert_step(session, stored, step, made)
-    record(session, step.at_us, _ACTS[step.what], stored.name, {"by": step.by, "why": step.why})
+def _keep(ledger: Ledger, session: Session, stored: StoredRequest, step: Step) -> None:
+    insert_step(session, stored, step)
+    _record(session, stored, step, ledger.now_us())
+
+
+def _record(session: Session, stored: StoredRequest, step: Step, now_us: int) -> None:
+    """Put a step into the audit log, at the clock's time: what it does may have events in between."""
+    record(session, now_us, _ACTS[step.what], stored.name, {"by": step.by, "why": step.why})
 
 
 def _find(ledger: Ledger, session: Session, approval_id: int) -> tuple[StoredRequest, int]:
@@ -225,6 +241,13 @@ def _roles(session: Session, stored: StoredRequest, by: str, does: str) -> froze
             f"{by} asked for {stored.name}, and another person has to {does} it",
             hint=f"it needs {in_words(request.requirements)}; gpuledger approval withdraw takes it back",
         )
+    if stored.kind == "dispute":
+        [dispute] = session.execute("dispute_states", {"dispute_id": stored.wanted.dispute}).to_pylist()
+        if person(by) == person(dispute["opened_by"]):
+            raise ApprovalError(
+                f"{by} opened dispute {stored.wanted.dispute}, and another person has to {does} its decision",
+                hint=f"it needs {in_words(request.requirements)}",
+            )
     roles = roles_of(session, by, stored.owner)
     if not may_fill(request.requirements, roles):
         has = f"the roles {', '.join(sorted(roles))}" if roles else "no role"

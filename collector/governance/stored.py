@@ -9,10 +9,12 @@ import msgspec
 
 from collector.governance.wanted import Wanted
 from collector.ledger.database import Session
+from gpuledger.accounting.intervals import Interval
 from gpuledger.errors import ConfigError
 from gpuledger.rules.approving import Requirement
 from gpuledger.rules.requests import Request, Step, What
 
+EVER: Final = Interval(0, 2**62)
 _REQUIREMENTS: Final = tuple[Requirement, ...]
 
 
@@ -33,9 +35,19 @@ class StoredRequest(NamedTuple):
         return f"approval {self.approval_id}"
 
 
-def load_requests(session: Session, approval_id: int = 0) -> list[StoredRequest]:
-    """Return one request, or all by number."""
-    asked = {"approval_id": approval_id}
+def load_requests(
+    session: Session, approval_id: int = 0, *, ending_us: int = 0, expiring: Interval = EVER
+) -> list[StoredRequest]:
+    """Return one request, or all by number: those that expire within an interval.
+
+    With `ending_us`, only those whose effect has a time of its own that ends after it.
+    """
+    asked = {
+        "approval_id": approval_id,
+        "ending_us": ending_us,
+        "from_us": expiring.start_us,
+        "to_us": expiring.end_us,
+    }
     steps: defaultdict[int, list[Step]] = defaultdict(list)
     made: defaultdict[int, str] = defaultdict(str)
     for row in session.execute("approval_steps", asked).to_pylist():

@@ -49,6 +49,16 @@ WHERE policy_version > (SELECT k.policy_version FROM known AS k);
 DELETE FROM billing_calendars
 WHERE since_us > (SELECT k.at_us FROM known AS k);
 
+-- Rules, and what was asked for and decided by them.
+DELETE FROM rule_books
+WHERE imported_us > (SELECT k.at_us FROM known AS k);
+DELETE FROM rule_decisions
+WHERE at_us > (SELECT k.at_us FROM known AS k);
+DELETE FROM approval_steps
+WHERE at_us > (SELECT k.at_us FROM known AS k);
+DELETE FROM approval_requests
+WHERE approval_id NOT IN (SELECT s.approval_id FROM approval_steps AS s);
+
 -- What people did about bills, and the log of what was done.
 DELETE FROM dispute_events
 WHERE at_us > (SELECT k.at_us FROM known AS k);
@@ -68,6 +78,11 @@ DELETE FROM audit_events
 WHERE at_us > (SELECT k.at_us FROM known AS k);
 DELETE FROM audit_checkpoints
 WHERE at_us > (SELECT k.at_us FROM known AS k);
+
+-- Who may ask is no part of what was known.
+DELETE FROM access_enrolments;
+DELETE FROM access_revocations;
+DELETE FROM access_tokens;
 
 -- Bills: those that were closed are facts, their charges too.
 DELETE FROM invoice_lines

@@ -21,7 +21,9 @@ from collector.pricing.stored import newest_owners, newest_prices
 from collector.queries.figures import hours, integers, money
 from collector.queries.reconcile import Reconciliation, reconcile
 from collector.rating import rate_dirty
+from gpuledger.accounting.currencies import smallest_cents
 from gpuledger.accounting.periods import Period, iso, month_of, require_hours
+from gpuledger.accounting.rating import METHOD
 from gpuledger.errors import ConfigError, LedgerError, Terminal
 from gpuledger.zones import find_zone
 
@@ -100,7 +102,7 @@ def close_period(
     if not closed_by:
         raise ConfigError(f"nobody closes {period.label}", hint='say who does: --by NAME, or "by"')
     with ledger.snapshot() as session:
-        _check(session, period, ledger.now_us())
+        require_closable(session, period, ledger.now_us())
     proven = _prove(ledger, period)  # which takes long, and keeps nobody from writing
     with ledger.alone():
         _rate(ledger, period)
@@ -110,7 +112,7 @@ def close_period(
             proven = _prove(ledger, period)
         with ledger.transaction() as session:
             totals = integers(_one(session, "period_totals", period))
-            _check(session, period, ledger.now_us())
+            require_closable(session, period, ledger.now_us())
             wrong = [*_early(ledger, period), *_unclean(session, period, totals, proven.proof)]
             if wrong and not exception:
                 raise PeriodError(
@@ -147,13 +149,19 @@ def _state(session: Session, period: Period) -> list[dict[str, Any]]:
     return [_one(session, "period_state", period), *session.execute("corrections_state").to_pylist()]
 
 
-def _check(session: Session, period: Period, now_us: int) -> None:
+def require_closable(session: Session, period: Period, now_us: int) -> None:
+    """Raise PeriodError where a period cannot be closed whatever is accepted: it is closed, not over, or not next."""
     closed = closed_periods(session)
     for other in closed:
         if other.from_us < period.end_us and period.start_us < other.to_us:
             raise PeriodError(
                 f"{other.label} is closed since {iso(other.closed_us)}",
                 hint="a closed period stays as it is; what is learned later is corrected on the next one",
+            )
+        if other.label == period.label:  # the same words in another zone
+            raise PeriodError(
+                f'{iso(other.from_us)}..{iso(other.to_us)} was closed as "{period.label}": no two bills have one name',
+                hint=f"write it in UTC: {iso(period.start_us)}..{iso(period.end_us)}",
             )
     earliest = session.execute("period_earliest_open").to_pylist()[0]["hour_us"]
     if earliest is not None and earliest < period.start_us:
@@ -235,6 +243,7 @@ def _close(session: Session, order: _Order, totals: dict[str, Any], proven: _Pro
     session.execute("period_insert", closed._asdict())
     invoices = _invoice(session, closed, bounds)
     sealed = {"digest": closed.digest.decode(), "closed_by": closed.closed_by, "exception": closed.exception}
+    sealed["method"] = METHOD
     record(session, order.at_us, "period.close", closed.label, {**sealed, "invoices": len(invoices)})
     return CloseReport(
         period_id=period_id,
@@ -254,7 +263,7 @@ def _close(session: Session, order: _Order, totals: dict[str, Any], proven: _Pro
 def _invoice(session: Session, closed: ClosedPeriod, bounds: dict[str, int]) -> list[Invoice]:
     rows = [integers(row) for row in session.execute("invoice_groups", bounds).to_pylist()]
     first = session.execute("invoice_last").to_pylist()[0]["invoice_number"] + 1
-    invoices = make_invoices([Billed(**row) for row in rows], first)
+    invoices = make_invoices([Billed(**row) for row in rows], first, smallest_cents(closed.currency))
     billed = sum(invoice.cost_quanta for invoice in invoices)
     if billed != closed.cost_quanta:
         raise LedgerError(

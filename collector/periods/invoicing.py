@@ -1,7 +1,8 @@
 """Invoices of a period: who is billed what, in whole cents that sum to the period's total. Pure.
 
-Money is exact in the ledger; a payable amount is whole cents. The period's total is rounded once, half to even, and its
-cents are split over invoices, and each invoice's over its lines, by largest remainder: nothing is lost to rounding.
+Money is exact in the ledger; a payable amount is whole cents, or whole units of a currency that has none. The period's
+total is rounded once, half to even; it is split over invoices, and each invoice's over its lines, by largest remainder:
+nothing is lost to rounding.
 """
 
 from __future__ import annotations
@@ -83,41 +84,45 @@ class Invoice(NamedTuple):
         return sum(billed.part_us for billed in own if State(billed.state) not in UNWATCHED_STATES)
 
 
-def make_invoices(billed: Sequence[Billed], first_number: int) -> list[Invoice]:
-    """Return the invoices of a period, numbered from `first_number`; `billed` stands in the order of its owners."""
+def make_invoices(billed: Sequence[Billed], first_number: int, smallest: int = 1) -> list[Invoice]:
+    """Return the invoices of a period, numbered from `first_number`; `billed` stands in the order of its owners.
+
+    `smallest` is the smallest payable amount of their currency, in cents.
+    """
     groups = [tuple(lines) for _, lines in groupby(billed, key=lambda line: line.owner)]
     amounts = [sum(line.cost_quanta for line in lines) for lines in groups]
-    payable = split_cents(amounts)
+    payable = split_cents(amounts, smallest=smallest)
     return [
         Invoice(
             first_number + at,
-            tuple(map(InvoiceLine, lines, split_cents([line.cost_quanta for line in lines], cents))),
+            tuple(map(InvoiceLine, lines, split_cents([line.cost_quanta for line in lines], cents, smallest))),
             cents,
         )
         for at, (lines, cents) in enumerate(zip(groups, payable, strict=True))
     ]
 
 
-def split_cents(amounts: Sequence[int], total_cents: int | None = None) -> list[int]:
+def split_cents(amounts: Sequence[int], total_cents: int | None = None, smallest: int = 1) -> list[int]:
     """Return whole cents for exact amounts that sum to `total_cents` (else to their sum, rounded half to even).
 
-    Each is its amount rounded down, and the cents that are left go to the largest remainders. Raises ConservationError
-    where no amount could stay within a cent of its own: `total_cents` is not theirs.
+    Each is its amount rounded down to a multiple of `smallest`, and what is left goes to the largest remainders. Raises
+    ConservationError where no amount could stay within `smallest` of its own: `total_cents` is not theirs.
     """
-    cents = total_cents if total_cents is not None else _half_even(sum(amounts))
-    found = [amount // QUANTA_PER_CENT for amount in amounts]
-    left = cents - sum(found)
-    rests = [amount % QUANTA_PER_CENT for amount in amounts]
+    unit = smallest * QUANTA_PER_CENT
+    units = _half_even(sum(amounts), unit) if total_cents is None else total_cents // smallest
+    found = [amount // unit for amount in amounts]
+    left = units - sum(found)
+    rests = [amount % unit for amount in amounts]
     if not 0 <= left <= len(found):
         raise ConservationError(
             f"{total_cents} cents are not what {sum(amounts)} quanta in {len(found)} amounts come to"
         )
     for at in sorted(range(len(found)), key=lambda at: (-rests[at], at))[:left]:
         found[at] += 1
-    return found
+    return [each * smallest for each in found]
 
 
-def _half_even(quanta: int) -> int:
-    cents, rest = divmod(quanta, QUANTA_PER_CENT)
+def _half_even(quanta: int, unit: int) -> int:
+    units, rest = divmod(quanta, unit)
     twice = 2 * rest
-    return cents + (twice > QUANTA_PER_CENT or (twice == QUANTA_PER_CENT and cents % 2 == 1))
+    return units + (twice > unit or (twice == unit and units % 2 == 1))

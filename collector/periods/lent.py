@@ -51,10 +51,11 @@ def loans_of(session: Session, period: Period, _before: Sequence[Adjustment]) ->
 def idle_of(session: Session, period: Period, before: Sequence[Adjustment]) -> list[Adjustment]:
     """Return what owners pay of the cost of idle time, for the idle part of their shares, where the book says so.
 
-    Nothing where such time has been moved already: it is paid for once.
+    Nothing where idle time has been moved already: it is paid for once. What was unavailable or unobserved is not idle.
     """
     shares = newest_shares(session)
-    if shares is None or shares.book.idle != IDLE_OWNER or any(each.kind == IDLE_SHARE for each in before):
+    moved = any(each.kind == IDLE_SHARE and each.state == State.IDLE for each in before)
+    if shares is None or shares.book.idle != IDLE_OWNER or moved:
         return []
     sums: _Sums = defaultdict(lambda: [0, 0])
     for hour in shared_hours(session, period.interval, shares.book):

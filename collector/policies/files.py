@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from collector.pricing.fields import MAX_MODEL, decimal_field, text_field, validity_fields
+from collector.pricing.fields import MAX_MODEL, decimal_field, required_text, text_field, validity_fields
 from collector.pricing.records import FileFormat, FileKind, Record, read_document, refuse_unknown
 from gpuledger.accounting.idle_policy import POLICIES as PAYERS
 from gpuledger.accounting.money import quanta
@@ -25,6 +25,7 @@ from gpuledger.accounting.policies import (
     XID_CLASSES,
     FaultCredit,
     FreeTier,
+    Payer,
     Settings,
 )
 from gpuledger.accounting.policybook import OWNER_SCOPE, PolicyBook, PolicyEntry
@@ -61,7 +62,7 @@ def _entry(record: Record) -> PolicyEntry:
     model = text_field(record, "model", _KIND, most=MAX_MODEL)
     settings = Settings(
         basis=_choice(record, "basis", BASES),
-        **{name: _choice(record, name, PAYERS) for name in UNHELD},
+        **{name: _payer(record, name) for name in UNHELD},
         free=_free(record),
         fault_credit=_fault_credit(record),
     )
@@ -72,7 +73,7 @@ def _entry(record: Record) -> PolicyEntry:
     if owned and unheld:
         raise PolicyBookError(
             f"{record.where}: {unheld[0]} is time that nobody held, so it cannot be for one {owned[0]}",
-            hint="name a pool or a model, or nobody; who pays follows from who held such devices",
+            hint=f'name a pool or a model, or nobody, and who pays for it: {unheld[0]} = {{ team = "vision" }}',
         )
     return PolicyEntry(settings, **scope, model=model, from_us=from_us, to_us=to_us)
 
@@ -80,6 +81,16 @@ def _entry(record: Record) -> PolicyEntry:
 def _choice(record: Record, key: str, known: Sequence[str]) -> str | None:
     value = record.values.get(key)
     return None if value is None else _one_of(value, known, f"{record.where}: {key}")
+
+
+def _payer(record: Record, key: str) -> str | Payer | None:
+    """Return who pays for one kind of time that nobody held: a way to share it, or one owner."""
+    value = record.values.get(key)
+    if not isinstance(value, dict):
+        return _choice(record, key, PAYERS)
+    inner = _table(record, key, value, OWNER_SCOPE, f'{key} = {{ team = "vision" }}')
+    required_text(inner, "team", _KIND)
+    return Payer(**{name: text_field(inner, name, _KIND) for name in OWNER_SCOPE})
 
 
 def _one_of(value: object, known: Sequence[str], where: str) -> str:

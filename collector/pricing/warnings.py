@@ -28,15 +28,21 @@ SHOWN: Final = 10  # of each kind of warning; the rest is counted
 
 
 def price_warnings(session: Session, book: PriceBook) -> list[str]:
-    """Return where devices that the ledger knows have no price, and which entries speak of none of them."""
+    """Return where known devices have no price, or one of zero, and which entries speak of none of them."""
     regions = {row["region"] for row in session.execute("carbon_regions").to_pylist()}
     dark = [
         f'price entry {number}: no carbon intensity of the region "{entry.carbon_region}" is known'
         for number, entry in enumerate(book.entries, 1)
         if entry.carbon_region and entry.carbon_region not in regions
     ]
+    free = [
+        f"price entry {number} ({entry.describe()}) has a rate of zero: what it prices costs nothing"
+        for number, entry in enumerate(book.entries, 1)
+        if not entry.rate_quanta
+    ]
     worn = [text for number, entry in enumerate(book.entries, 1) for text in _overdue(number, entry)]
     return [
+        *_few(free, "entries without a cost"),
         *_few(dark, "regions"),
         *_few(worn, "entries"),
         *_few(contract_warnings(session, book), "contracts"),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
+
 import msgspec
 
 from collector.governance.deciding import RecordedDecision, recorded_decisions
 from collector.governance.rulebooks import rules_of_version
 from collector.governance.stored import StoredRequest, find_request, load_requests
+from collector.governance.wanted import Wanted
 from collector.ledger.database import Session
 from collector.ledger.store import Ledger
 from collector.queries.figures import instant
@@ -70,7 +73,10 @@ class RuleTrial(msgspec.Struct, frozen=True):
 
 
 class Approval(msgspec.Struct, frozen=True):
-    """One request whole: `rows` are its steps, `rules` what the rules of its instant made of it, on which facts."""
+    """One request whole: `rows` are its steps, `rules` what the rules of its instant made of it, on which facts.
+
+    `changes` are lines of a price book that would go (-) or come (+), held against the version that it follows.
+    """
 
     approval: ApprovalRow
     rows: list[ApprovalStep]
@@ -78,6 +84,7 @@ class Approval(msgspec.Struct, frozen=True):
     rules_version: int
     facts: dict[str, str]
     rules: list[RuleTrial]
+    changes: list[str]
 
 
 def approvals(ledger: Ledger, *, state: str = "") -> Approvals:
@@ -94,6 +101,7 @@ def approval(ledger: Ledger, *, id: int) -> Approval:  # noqa: A002 - what the p
         stored = find_request(session, id)
         [decision] = recorded_decisions(session, decision_id=stored.decision_id)
         tried = trials_of(session, decision)
+        changes = _changes(session, stored.wanted)
     return Approval(
         approval=_row(stored, ledger.now_us()),
         rows=[_step(step) for step in stored.request.steps],
@@ -101,6 +109,7 @@ def approval(ledger: Ledger, *, id: int) -> Approval:  # noqa: A002 - what the p
         rules_version=decision.rules_version,
         facts=facts_shown(decision),
         rules=tried,
+        changes=changes,
     )
 
 
@@ -160,6 +169,16 @@ def wanted_in_words(stored: StoredRequest) -> str:
         "adjustment": f"{amount} on the bill" + (f" for {wanted.period}" if wanted.period else ""),
         "exception": f"close {wanted.period} as it is" if wanted.period else f"let through{up_to}{about}",
     }[stored.kind]
+
+
+def _changes(session: Session, wanted: Wanted) -> list[str]:
+    """Return what another price book changes of the one that it follows, as lines; nothing of other requests."""
+    if not wanted.content:
+        return []
+    rows = session.execute("price_content", {"price_version": wanted.base}).to_pylist()
+    before = rows[0]["content"].splitlines() if rows else []
+    lines = difflib.unified_diff(before, wanted.content.splitlines(), lineterm="", n=1)
+    return [line for line in lines if not line.startswith(("---", "+++"))]
 
 
 def _step(step: Step) -> ApprovalStep:

@@ -17,7 +17,7 @@ from gpuledger.errors import ConfigError
 from gpuledger.model import State
 
 SEPARATOR: Final = "@"
-HINT: Final = "copy it from the column charge of GET /v1/charges"
+HINT: Final = 'copy it from the column charge of "gpuledger export csv", or of GET /v1/charges'
 _STATES: Final = {state.label: state for state in State}
 _HOUR: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}(:00Z?|:\d{2}:\d{2}(\.\d{6})?Z?)?")
 

@@ -20,6 +20,7 @@ from collector.pricing.stored import StoredPrices, newest_prices, prices_of_vers
 from collector.queries.figures import money
 from collector.rated_prices import machines_of
 from gpuledger.accounting.commitments import cover
+from gpuledger.accounting.currencies import smallest_cents
 from gpuledger.accounting.intervals import Interval
 from gpuledger.accounting.periods import Period, iso
 from gpuledger.accounting.pricebook import Priced, PriceEntry, applies, device_rate_quanta
@@ -230,7 +231,12 @@ class Checks:
                 continue
             if digest_of(self._session, period.period_id, period.from_us, period.to_us) != period.digest:
                 self._found.add("closed", f"the bill of {period.label} is not what it was closed with")
-            bounds = {"period_id": period.period_id, "from_us": period.from_us, "to_us": period.to_us}
+            bounds = {
+                "period_id": period.period_id,
+                "from_us": period.from_us,
+                "to_us": period.to_us,
+                "smallest": smallest_cents(period.currency),
+            }
             for row in self._session.execute("reconcile_invoices", bounds).to_pylist():
                 owner = "/".join(filter(None, row.values())) or "the platform"
                 self._found.add("invoice", f"{period.label}: the invoice of {owner} is not what its charges sum to")

@@ -8,7 +8,7 @@ from collector.ledger.store import Ledger
 from collector.policies.stored import newest_policies
 from collector.queries.figures import hours, instant, money
 from gpuledger.accounting.periods import iso
-from gpuledger.accounting.policies import FaultCredit, FreeTier, Settings
+from gpuledger.accounting.policies import FaultCredit, FreeTier, Payer, Settings
 from gpuledger.accounting.policybook import PolicyEntry
 
 
@@ -67,6 +67,8 @@ def _in_words(settings: Settings) -> dict[str, str]:
             said[name] = _free(value)
         elif isinstance(value, FaultCredit):
             said[name] = _credit(value)
+        elif isinstance(value, Payer):
+            said[name] = " > ".join(filter(None, value.owner))
         elif value is not None:
             said[name] = value
     return said

@@ -34,6 +34,8 @@ _TRADED: Final = (
     "BRL",
     "DKK",
 )
+# Those that ISO 4217 gives no minor unit: nobody can pay a hundredth of a yen.
+_WHOLE: Final = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
 CODES: Final = frozenset(f"{_CURRENT} {_WITHDRAWN}".split())
 
 
@@ -47,3 +49,8 @@ def nearest(text: str) -> str | None:
         if found:
             return found[0]
     return None
+
+
+def smallest_cents(code: str) -> int:
+    """Return the smallest amount that can be paid in a currency, in hundredths of its unit."""
+    return 100 if code in _WHOLE.split() else 1

@@ -1,7 +1,8 @@
 """Who pays for time that nobody held: idle, stranded, unavailable and unobserved, each by the policy that applies.
 
 What a basis of usage left with the platform is idle capacity too, and goes the way that `idle` says. A share is of the
-time of the devices that one entry speaks of, and is paid by the teams that held such devices.
+time of the devices that one entry speaks of, and is paid by the teams that held such devices, or by the one owner that
+the entry names.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from gpuledger.accounting.held import Sums, Team
 from gpuledger.accounting.idle_policy import EVEN, PLATFORM, PROPORTIONAL, idle_shares
 from gpuledger.accounting.intervals import Interval
 from gpuledger.accounting.moves import Move, in_hours, unpriced_note
-from gpuledger.accounting.policies import IDLE, STRANDED, UNAVAILABLE, UNHELD, UNOBSERVED
+from gpuledger.accounting.policies import IDLE, STRANDED, UNAVAILABLE, UNHELD, UNOBSERVED, Payer
 from gpuledger.accounting.policybook import PolicyBook
 from gpuledger.model import State
 
@@ -37,7 +38,7 @@ _HOW: Final = {PROPORTIONAL: "in proportion to what its own time cost", EVEN: "i
 class _Pot:
     """What one entry says shall be shared, and by whom."""
 
-    def __init__(self, policy: str) -> None:
+    def __init__(self, policy: str | Payer) -> None:
         self.policy = policy
         self.part_us = 0
         self.unpriced_part_us = 0
@@ -94,13 +95,20 @@ def kind_of(row: Sums) -> str:
 
 
 def _moves(kind: str, pot: _Pot, during: Interval) -> list[Move]:
-    sign = -1 if pot.quanta < 0 else 1
-    shares = idle_shares(pot.own, sign * pot.quanta, pot.policy)
     note = unpriced_note(pot.unpriced_part_us)
-    because = f"share of {_WORDS[kind]}, {_HOW[pot.policy]}{note}"
-    shared = f"{_WORDS[kind]} ({in_hours(pot.part_us)}) shared by {len(shares)} teams, {_HOW[pot.policy]}{note}"
+    what, time = _WORDS[kind], in_hours(pot.part_us)
+    if isinstance(pot.policy, Payer):
+        shares = {pot.policy.owner: pot.quanta}
+        because = f"{what} of its own ({time}){note}"
+        shared = f"{what} ({time}) paid by {pot.policy.team}, whose it is{note}"
+    else:
+        sign = -1 if pot.quanta < 0 else 1
+        split = idle_shares(pot.own, sign * pot.quanta, pot.policy)
+        shares = {owner: sign * quanta for owner, quanta in split.items()}
+        because = f"share of {what}, {_HOW[pot.policy]}{note}"
+        shared = f"{what} ({time}) shared by {len(shares)} teams, {_HOW[pot.policy]}{note}"
     return [
-        Move(owner, "", "", "", _STATES[kind], 0, sign * quanta, because, shared, during)
+        Move(owner, "", "", "", _STATES[kind], 0, quanta, because, shared, during)
         for owner, quanta in shares.items()
         if quanta or note
     ]

@@ -67,14 +67,27 @@ class FaultCredit(msgspec.Struct, frozen=True):
         return f"{Decimal(self.percent_millis).scaleb(-3).normalize():f}"
 
 
+class Payer(msgspec.Struct, frozen=True):
+    """The owner of a queue, who pays for its time that nobody held, whoever else held devices of it."""
+
+    team: str
+    department: str = ""
+    organisation: str = ""
+
+    @property
+    def owner(self) -> tuple[str, str, str]:
+        """Return organisation, department and team, as charges have them."""
+        return self.organisation, self.department, self.team
+
+
 class Settings(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one entry of a policy book says; None: it says nothing of that."""
 
     basis: str | None = None
-    idle: str | None = None
-    stranded: str | None = None
-    unavailable: str | None = None
-    unobserved: str | None = None
+    idle: str | Payer | None = None
+    stranded: str | Payer | None = None
+    unavailable: str | Payer | None = None
+    unobserved: str | Payer | None = None
     free: FreeTier | None = None
     fault_credit: FaultCredit | None = None
 

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from gpuledger.accounting.globs import is_glob, literal_characters, matches, may_both_match
 from gpuledger.accounting.idle_policy import PLATFORM
-from gpuledger.accounting.policies import ALLOCATION, FaultCredit, FreeTier, Settings
+from gpuledger.accounting.policies import ALLOCATION, FaultCredit, FreeTier, Payer, Settings
 from gpuledger.accounting.validity import Validity
 from gpuledger.errors import PolicyBookError
 
@@ -69,7 +69,7 @@ class Found(NamedTuple):
     """What decides a setting: the entry by its place from 1 in the book (0: the default), and what it says."""
 
     entry: int
-    value: str | FreeTier | FaultCredit
+    value: str | Payer | FreeTier | FaultCredit
 
 
 _EXACT: Final = (*OWNER_SCOPE, "pool")
@@ -108,10 +108,10 @@ class PolicyBook:
         assert isinstance(found.value, str)
         return found.entry, found.value
 
-    def payer(self, kind: str, scope: PolicyScope, at_us: int) -> tuple[int, str]:
+    def payer(self, kind: str, scope: PolicyScope, at_us: int) -> tuple[int, str | Payer]:
         """Return who pays for time that nobody held, and by which entry; `scope` names no owner."""
         found = self.find(kind, scope, at_us)
-        assert isinstance(found.value, str)
+        assert isinstance(found.value, str | Payer)
         return found.entry, found.value
 
     def free_tier(self, scope: PolicyScope, at_us: int) -> tuple[int, FreeTier]:

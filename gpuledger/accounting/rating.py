@@ -14,6 +14,9 @@ from typing import Final, NamedTuple
 from gpuledger.accounting.money import cost_quanta, split_cost
 from gpuledger.model import State
 
+# By which rules charges follow from usage, prices and owners. A change after which the same inputs make other charges
+# raises the number, so that a bill says which rules make it again.
+METHOD: Final = "held-time/1"
 NO_DATA: Final = "no_data"
 FREE: Final = "free"
 

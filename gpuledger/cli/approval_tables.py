@@ -12,6 +12,7 @@ from gpuledger.cli.drawing import Line, draw, figures, words
 from gpuledger.cli.tables import book_title, validity
 
 Answer = Mapping[str, Any]
+MAX_CHANGES: Final = 60  # lines of a price book that are shown
 _DONE: Final = ("denied", "refused", "withdrawn", "expired")
 
 
@@ -44,6 +45,9 @@ def approval(answer: Answer) -> RenderableType:
         for each in answer["rows"]
     ]
     notes = [_next(row)]
+    notes += [f"  {each}" for each in answer["changes"][:MAX_CHANGES]]
+    if len(answer["changes"]) > MAX_CHANGES:
+        notes.append(f"  and {len(answer['changes']) - MAX_CHANGES:,} lines more: --format json has all")
     matched = [each for each in answer["rules"] if each["became"] != "does not match"]
     notes += [f"Rule {each['place']} {each['rule']}: {each['became']}. {each['why']}" for each in matched]
     notes.append(f"gpuledger rules explain {answer['decision']} says more of why.")

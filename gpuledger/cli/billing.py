@@ -62,7 +62,9 @@ def register(commands: Commands) -> None:
     add_source(printing)
     printing.set_defaults(run=run_print)
     explaining = add_command(commands, "explain", "why a charge is what it is, down to its usage records")
-    explaining.add_argument("charge", metavar="CHARGE", help="its name: the column charge of /v1/charges")
+    explaining.add_argument(
+        "charge", metavar="CHARGE", help="its name: the column charge of `export csv`, or of /v1/charges"
+    )
     explaining.set_defaults(run=run_explain)
     for parser in (listing, calendar, closing, verifying, invoices, showing, explaining):
         add_source(parser)

@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from gpuledger.cli import demo_plan, tables
+from gpuledger.cli import demo_plan, demo_requests, tables
 from gpuledger.cli.arguments import Commands, add_command
 from gpuledger.cli.demo_plan import DemoPlan
 from gpuledger.cli.exits import DONE
@@ -75,7 +75,7 @@ def _run_once(directory: Path, plan: DemoPlan, say: Console) -> int:
     )
     for command in ("chargeback", "utilization", "idle", "loans", "reconcile"):
         say.print(f"  gpuledger {command} --ledger {directory} --period {month}", soft_wrap=True)
-    for command in ("period", "invoice"):
+    for command in ("period", "invoice", "approval"):
         say.print(f"  gpuledger {command} list --ledger {directory}", soft_wrap=True)
     return DONE
 
@@ -109,6 +109,7 @@ def _history(fleet: Fleet, plan: DemoPlan, say: Console) -> None:
     for label in demo_plan.ended(plan, fleet.source.query("periods", {})["rows"]):
         fleet.source.close_period(label, by="demo", exception="")
         say.print(f"{label} has ended and is closed, with its invoices", soft_wrap=True)
+    demo_requests.make_requests(fleet.source, datetime.now(tz=UTC))
 
 
 def _stay(fleet: Fleet, directory: Path, say: Console) -> None:
@@ -116,7 +117,8 @@ def _stay(fleet: Fleet, directory: Path, say: Console) -> None:
     for line in (
         f"\n[bold]Pages      {pages}[/bold]",
         f"Collector  {fleet.url}   (gpuledger chargeback --url {fleet.url})",
-        f"Data       {directory.absolute()}\n",
+        f"Data       {directory.absolute()}",
+        f"Tokens     {fleet.token_file}   (this user's commands find it; elsewhere: --token-file)\n",
         "New figures every minute. Ctrl-C stops everything; the same command goes on from there.",
     ):
         say.print(line, soft_wrap=True)

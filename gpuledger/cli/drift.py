@@ -16,7 +16,8 @@ def register(commands: Commands) -> None:
     """Add the command."""
     drift = add_command(commands, "drift", "what changed against an earlier period, beyond what changes anyway")
     drift.add_argument(
-        "--period", help="FROM..TO or YYYY-MM: the current window (default: the last 7 days that are known)"
+        "--period",
+        help="FROM..TO or YYYY-MM by days of UTC: the current window (default: the last 7 days that are known)",
     )
     drift.add_argument("--against", metavar="PERIOD", help="the reference window (default: the 28 days before)")
     drift.add_argument("--by", choices=DIMENSIONS, default="team", help="whose figures are compared (team)")
@@ -25,6 +26,9 @@ def register(commands: Commands) -> None:
     )
     drift.add_argument(
         "--report", type=Path, metavar="FILE", help="write Evidently's full report there, as one HTML page"
+    )
+    drift.add_argument(
+        "--keep", action="store_true", help="store what drifted in the ledger: /v1/drift and the metrics have it then"
     )
     add_source(drift)
     add_output(drift)
@@ -37,5 +41,7 @@ def run(args: argparse.Namespace) -> int:
         from gpuledger.cli import drift_answer, drift_drawing
     with open_source(args) as source:
         answer = drift_answer.find(source, args.period, args.against, by=args.by, level=args.level, report=args.report)
+        if args.keep:
+            drift_answer.keep(source, answer)
     emit(args, answer, drift_drawing.drift)
     return DONE

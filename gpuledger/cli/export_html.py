@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 
 from analytics.bill_page import bill_html
-from gpuledger.accounting.periods import Period, parse_instant, parse_period, require_hours
+from gpuledger.accounting.periods import Period, parse_instant, require_hours
 from gpuledger.cli.export_files import all_or_none
-from gpuledger.cli.sources import Document, Source
+from gpuledger.cli.sources import Document, Source, wanted_period
 
 FILE = "bill.html"
 
 
 def export_html(source: Source, args: argparse.Namespace) -> Document:
     """Write the page into `args.out`; return what is on it."""
-    period = require_hours(parse_period(args.period))
+    period = require_hours(wanted_period(source, args.period))
     chargeback = source.query("chargeback", {"period": period.label, "by": "team"})
     periods = [row for row in source.query("periods", {})["rows"] if _inside(row, period)]
     labels = {row["label"] for row in periods if row["closed_at"]}

@@ -11,12 +11,17 @@ from typing import Any, Final, Literal
 import msgspec
 import pyarrow as pa
 
+from collector.access.tokens import TokenBook
+from collector.api.access import NewToken, TokenRequest, listed, row, wanted_by
 from collector.api.asking import ask
-from collector.api.changes import find_change, parse_request
+from collector.api.bodies import parse_request
+from collector.api.changes import find_change
 from collector.api.parameters import read_parameters
 from collector.api.questions import OWNER_CHECKS, QUESTIONS, RULES_CHECK, Question
 from collector.audit.actor import act_as
+from collector.governance.guarding import guard, import_prices_by_rule
 from collector.governance.rulebooks import import_rules, read_rules
+from collector.governance.wanted import Asked
 from collector.imports.apply import apply_import
 from collector.imports.payload import Applied, JobImport
 from collector.ledger.calendar import CalendarChange
@@ -69,7 +74,7 @@ class LocalSource:
     def import_book(self, kind: str, path: Path) -> Document:
         """Import a price book, an owner mapping, a policy book or a directory of people."""
         content, as_format = read_book(path), _FORMATS[media_type(path)]
-        importing = _IMPORTS[kind]
+        importing = import_prices_by_rule if kind == "prices" else _IMPORTS[kind]
         self._rated = False
         now_us = self._ledger.now_us()
         return _plain(importing(self._ledger, content, as_format, source=path.name, imported_us=now_us))
@@ -115,6 +120,8 @@ class LocalSource:
     def close_period(self, period: str, *, by: str, exception: str) -> Document:
         """Close a billing period."""
         self._rated = False
+        if exception:
+            guard(self._ledger, Asked(kind="exception", by=by, why=exception, period=period))
         return _plain(close_period(self._ledger, self._period(period), closed_by=by, exception=exception))
 
     def change(self, path: str, asked: Document) -> Document:
@@ -128,6 +135,20 @@ class LocalSource:
         """Book one chunk."""
         self._rated = False
         return apply_import(self._ledger, chunk)
+
+    def tokens(self) -> Document:
+        """Return all tokens."""
+        return _plain(listed(TokenBook(self._ledger), self._ledger.now_us()))
+
+    def create_token(self, asked: Document) -> Document:
+        """Make one."""
+        request = msgspec.convert(asked, TokenRequest)
+        secret, made = TokenBook(self._ledger).create(wanted_by(self._ledger, request))
+        return _plain(NewToken(secret, row(made, self._ledger.now_us())))
+
+    def revoke_token(self, number: int, why: str) -> Document:
+        """End one."""
+        return _plain(row(TokenBook(self._ledger).revoke(number, why), self._ledger.now_us()))
 
     def close(self) -> None:
         """Release the ledger."""

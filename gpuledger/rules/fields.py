@@ -92,7 +92,7 @@ def read_value(field: Field, value: object, where: str) -> Value:
         return _money(value, where)
     if not isinstance(value, str) or not value or len(value) > MAX_TEXT or not value.isprintable():
         raise RuleBookError(
-            f"{where}: {_shown(value)} is not a text of one line and at most {MAX_TEXT} characters",
+            f"{where}: {shown(value)} is not a text of one line and at most {MAX_TEXT} characters",
             hint="write it in quotes; a fact that is not there is asked for with has",
         )
     return value
@@ -113,11 +113,11 @@ def plain(number: Decimal) -> str:
 
 def _number(value: object, where: str) -> Decimal:
     if isinstance(value, bool | float) or not isinstance(value, int | Decimal | str):
-        raise RuleBookError(f"{where}: {_shown(value)} is not an exact number", hint='write 8, or "0.5" in quotes')
+        raise RuleBookError(f"{where}: {shown(value)} is not an exact number", hint='write 8, or "0.5" in quotes')
     text = value if isinstance(value, str) else _digits(value)
     if not _NUMBER.fullmatch(text) or abs(number := Decimal(text)) > MAX_NUMBER:
         raise RuleBookError(
-            f"{where}: {_shown(value)} is not a number of at most {MAX_NUMBER:,} with at most nine decimals",
+            f"{where}: {shown(value)} is not a number of at most {MAX_NUMBER:,} with at most nine decimals",
             hint='write digits only, such as 8 or "0.5"',
         )
     return number
@@ -134,7 +134,7 @@ def _money(value: object, where: str) -> Money:
     amount, _, currency = value.strip().rpartition(" ") if isinstance(value, str) else ("", "", "")
     if not _NUMBER.fullmatch(amount):
         raise RuleBookError(
-            f"{where}: {_shown(value)} is not an amount with its currency", hint='write it as "1000 EUR"'
+            f"{where}: {shown(value)} is not an amount with its currency", hint='write it as "1000 EUR"'
         )
     if currency not in CODES:
         near = nearest(currency)
@@ -143,7 +143,10 @@ def _money(value: object, where: str) -> Money:
     return Money(_number(amount, where), currency)
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """Return a value of a file as messages show it: briefly, whatever it is."""
+    if isinstance(value, dict | list):
+        return "a table" if isinstance(value, dict) else "a list"  # which may be nested too deep to be written
     if isinstance(value, int) and abs(value) > MAX_NUMBER:
         return "that number"  # which may be too long to be written
     return repr(value)[:MAX_TEXT]

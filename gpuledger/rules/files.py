@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 
@@ -13,7 +13,7 @@ from gpuledger.accounting.periods import iso, parse_instant, to_us
 from gpuledger.errors import ConfigError, RuleBookError
 from gpuledger.rules.approving import Requirement, person
 from gpuledger.rules.book import Action, Approver, Mode, Rule, RuleBook
-from gpuledger.rules.fields import MAX_TEXT
+from gpuledger.rules.fields import MAX_TEXT, shown
 from gpuledger.rules.writing import read_condition, read_filter
 
 EXAMPLE: Final = '[[rule]] with a name and an action: name = "large jobs", filter.gpus = { over = 8 }, action = "hold"'
@@ -161,6 +161,8 @@ def _instant(table: Mapping[str, Any], key: str, where: str) -> int | None:
     value = table.get(key)
     if value is None:
         return None
+    if not isinstance(value, datetime | date | str):
+        raise RuleBookError(f"{where}: {key} {shown(value)} is not a time", hint="write 2026-01-01T00:00:00Z")
     try:
         return to_us(value) if isinstance(value, datetime) else parse_instant(str(value))
     except ConfigError as error:
@@ -176,8 +178,7 @@ def _choice(table: Mapping[str, Any], key: str, kind: type[_E], known: Sequence[
         return kind(value)
     near = difflib.get_close_matches(value, names, n=1) if isinstance(value, str) else []
     meant = f'did you mean "{near[0]}"? ' if near else ""
-    said = str(value)[:MAX_TEXT]
-    raise RuleBookError(f"{where}: {key} {said!r} is not known", hint=f"{meant}one of: {', '.join(names)}")
+    raise RuleBookError(f"{where}: {key} {shown(value)} is not known", hint=f"{meant}one of: {', '.join(names)}")
 
 
 def _text(table: Mapping[str, Any], key: str, where: str) -> str:

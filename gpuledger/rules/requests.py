@@ -98,7 +98,7 @@ def demanded(outcome: Outcome, *, four_eyes: bool) -> tuple[Requirement, ...] | 
 
 def standing(request: Request, at_us: int) -> Standing:
     """Return what a request is at an instant, by the steps up to then."""
-    approved: dict[str, tuple[str, ...]] = {}
+    approved: dict[str, Step] = {}
     granted_us = request.steps[0].at_us if not request.requirements else None
     ended_us = None
     for step in request.steps:
@@ -109,8 +109,8 @@ def standing(request: Request, at_us: int) -> Standing:
         if step.what is What.ENDED:
             ended_us = step.at_us
         if step.what is What.APPROVED:
-            approved[step.by] = step.roles
-            if granted_us is None and not open_places(request.requirements, approved):
+            approved[person(step.by)] = step
+            if granted_us is None and not _left(request, approved):
                 granted_us = step.at_us
     if granted_us is not None:
         found = _stands(request, State.GRANTED, granted_us, approved)
@@ -131,9 +131,13 @@ def has_approved(request: Request, who: str) -> bool:
     return any(step.what is What.APPROVED and person(step.by) == person(who) for step in request.steps)
 
 
-def _stands(request: Request, state: State, since_us: int, approved: dict[str, tuple[str, ...]]) -> Standing:
-    needs = open_places(request.requirements, approved) if state is State.WAITING else ()
-    return Standing(state, since_us, tuple(approved), needs, None)
+def _stands(request: Request, state: State, since_us: int, approved: dict[str, Step]) -> Standing:
+    needs = _left(request, approved) if state is State.WAITING else ()
+    return Standing(state, since_us, tuple(step.by for step in approved.values()), needs, None)
+
+
+def _left(request: Request, approved: dict[str, Step]) -> tuple[Requirement, ...]:
+    return open_places(request.requirements, {who: step.roles for who, step in approved.items()})
 
 
 def _effect(request: Request, granted_us: int, ended_us: int | None) -> Interval | None:

@@ -25,7 +25,7 @@ def chargeback(*rows: dict[str, Any], **changes: Any) -> dict[str, Any]:
         for name, found in each["states"].items():
             states[name] = states.get(name, 0.0) + found
     fields = {
-        "currency": "EUR", "period": {"label": "2026-10", "to": "2026-11-01T00:00:00Z"}, "rows": list(rows), "total": row("", "100.00", "total", **states),
+        "currency": "EUR", "period": {"label": "2026-10", "to": "2026-11-01T00:00:00Z", "zone": "UTC"}, "rows": list(rows), "total": row("", "100.00", "total", **states),
         "unpriced_gpu_hours": 0.0, "pending_hours": 0, "as_of": "2026-11-01T00:00:00Z", "final": True,
     }  # fmt: skip
     return {**fields, **changes}
@@ -45,6 +45,15 @@ def test_what_is_to_know_comes_first() -> None:
     assert "100.00&nbsp;EUR" in page
     assert "75.00 of it for what 2 teams held; 27 % of that time without work" in page
     assert "<dt>Observed</dt><dd>95 %</dd>" in page
+
+
+def test_nearly_all_is_not_all_and_a_month_is_somebodys() -> None:
+    """A minute that nobody watched keeps a page from saying 100 %; whose month it is stands beside it, where not of UTC."""
+    period = {"label": "2026-10", "to": "2026-10-31T23:00:00Z", "zone": "Europe/Berlin"}
+    page = bill_html(chargeback(row("speech", "75.00", active=999.0, held_unobserved=0.01), period=period), [], [])
+    assert "<dt>Observed</dt><dd>&gt;99 %</dd>" in page
+    assert "by the days of Europe/Berlin" in page
+    assert "by the days of" not in bill_html(BILL, [], [])
 
 
 def test_unknown_is_a_dash_and_names_are_text() -> None:

@@ -14,7 +14,9 @@ import pytest
 
 from analytics.reports.files import Sheet, Workbook
 from collector.queries.billing import invoices
+from collector.queries.charge_id import parse_charge_id
 from collector.queries.chargeback import chargeback
+from collector.queries.explain import explain
 from gpuledger.accounting.periods import parse_period
 from tests.analytics.focus_checks import read
 from tests.analytics.ledgers import billed_ledger, export, hours
@@ -89,6 +91,20 @@ def test_csv_is_the_same_in_text_and_runs_nothing(
     unseen = [row for row in charges if row["state"] == "unobserved"]
     assert {(row["active_gpu_hours"], row["active_cost"], row["holder"]) for row in unseen} == {("", "", "")}
     assert {row["cost"][0] for row in read(tmp_path / "corrections.csv")} == {"-", "0"}
+
+
+def test_each_charge_has_the_name_by_which_it_is_explained(
+    ledger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No two have the same, and `explain` finds what the line says; a correction has that of what it corrects."""
+    written(ledger, tmp_path, "csv", capsys)
+    charges = read(tmp_path / "charges.csv")
+    assert len({row["charge"] for row in charges}) == len(charges)
+    with open_ledger(ledger) as opened:
+        for row in charges[:: len(charges) // 5]:
+            found = explain(opened, charge=parse_charge_id(row["charge"]))
+            assert (Decimal(found.cost or 0), found.team or "") == (Decimal(row["cost"]), row["team"])
+    assert {row["charge"].partition("@")[0] for row in read(tmp_path / "corrections.csv")} == {hours(1, 2).label[:13]}
 
 
 def test_a_workbook_has_a_sheet_for_each_table(

@@ -52,7 +52,12 @@ BOOK = 'currency = "EUR"\n[[price]]\nmodel = "{model}"\nrate = "{rate}"\n'
 TEAMS = ("vision", "speech")
 OWNERS = "".join('[[owner]]\nteam = "{}"\nproject = "p"\nmatch.namespace = "team-{}"\n'.format("{}", n) for n in (1, 2))
 STEPS = ("corrections_insert", "insert_adjustments", "period_insert", "insert_invoices", "insert_invoice_lines")
-POLICIES = ('basis = "usage"', 'basis = "max"\nidle = "even"', 'idle = "proportional"\nfree = { gpu_hours = "5" }')
+POLICIES = (
+    'basis = "usage"',
+    'basis = "max"\nidle = "even"',
+    'idle = "proportional"\nfree = { gpu_hours = "5" }',
+    'basis = "usage"\nidle = { team = "speech" }\nunobserved = { team = "vision" }',
+)
 LEASE = (
     '[[price]]\nmodel = "*"\ncontract = "lease"\nrate = "0.500000009"\n[[contract]]\nname = "lease"\ncluster = "c1"\n'
     'model = "*"\ngpus = 2\nrate = "0.7"\nfrom = {turn}\n'

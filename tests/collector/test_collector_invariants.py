@@ -20,6 +20,7 @@ from collector.pricing.carbon import import_carbon
 from collector.pricing.imports import import_owners, import_prices
 from collector.pricing.shares import import_shares
 from collector.queries.adjustments import adjustments
+from collector.queries.audit import audit
 from collector.queries.bill import bill
 from collector.queries.billing import invoice, invoices, periods
 from collector.queries.chargeback import chargeback
@@ -30,6 +31,7 @@ from collector.rating import rate_dirty
 from gpuledger.accounting.adjustments import LOAN
 from gpuledger.accounting.money import cost_quanta
 from gpuledger.accounting.periods import Period, iso, parse_period
+from gpuledger.accounting.rating import METHOD
 from gpuledger.accounting.units import GPU_PARTS, US_PER_HOUR
 from gpuledger.clock import VirtualClock
 from gpuledger.errors import ConfigError, PriceBookError
@@ -224,9 +226,11 @@ def test_i5_a_closed_bill_is_rebuilt_from_raw(ledger: Ledger) -> None:
 
 
 def test_i5_every_line_pins_what_it_was_made_from(ledger: Ledger, tmp_path: Path) -> None:
-    """Versions of prices and owners stand on each charge; the same inputs again make the same bill, byte for byte."""
+    """Versions of prices and owners stand on each charge, that of the rules on the close; the same inputs make the same bill."""
     assert {(row["price_version"], row["price_entry"], row["owner_version"]) for row in charges(ledger)} == {(1, 0, 1)}
     close(ledger, BOTH)
+    [sealed] = audit(ledger, None, act="period.close", actor="", limit=9).rows
+    assert sealed.details["method"] == METHOD
     with open_ledger(tmp_path / "again") as again:
         close(fill(again), BOTH)
         assert [row.digest for row in periods(again).rows][:1] == [row.digest for row in periods(ledger).rows][:1]

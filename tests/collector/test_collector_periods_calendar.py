@@ -111,6 +111,18 @@ def test_another_zone_moves_no_closed_period(
             close(ledger, "2026-10")
 
 
+def test_the_same_words_in_another_zone_name_one_bill_only(ledger: Ledger) -> None:
+    """An hour of Berlin and the hour that New York calls so are two; the second to close is called by its time in UTC."""
+    hour = "2026-09-30T22:00..2026-09-30T23:00"
+    close(ledger, hour)
+    ledger.change_calendar(CalendarChange(zone="America/New_York"))
+    close(ledger, "2026-09-30T21:00Z..2026-10-01T02:00Z")
+    with pytest.raises(PeriodError, match=r"20:00:00Z\.\.2026-09-30T21:00:00Z was closed as") as raised:
+        close(ledger, hour)
+    assert "2026-10-01T02:00:00Z..2026-10-01T03:00:00Z" in raised.value.hint
+    close(ledger, raised.value.hint.rpartition(" ")[2])
+
+
 def test_late_data_is_waited_for(ledger: Ledger, clock: VirtualClock) -> None:
     """Until the grace is over a period closes with an exception only, which says so; then it is clean."""
     ledger.change_calendar(CalendarChange(grace_hours=72))

@@ -419,6 +419,17 @@ def test_an_invoice_that_is_changed_behind_the_ledgers_back_is_found(ledger: Led
     assert "vision" in " ".join(violation.detail for violation in found)
 
 
+def test_a_bill_in_yen_has_whole_yen(tmp_path: Path) -> None:
+    """Nobody can pay a hundredth of one; the proof and the verification hold such a bill to itself too."""
+    with open_ledger(tmp_path) as ledger:
+        assert ledger.ingest([frame(0, records("GPU-0001", START_US, FIRST.end_us, WHO))])[0].taken
+        prices(ledger, 'currency = "JPY"\n[[price]]\nmodel = "*"\nrate = "412.7"\n')
+        report = close(ledger, FIRST)
+        assert (report.cost, report.payable) == ("825.40", "825.00")
+        assert reconcile(ledger, FIRST).ok
+        assert verify_period(ledger, FIRST).ok
+
+
 def test_an_invoice_that_is_not_there(ledger: Ledger) -> None:
     """Asking for it says where the others are."""
     with pytest.raises(ConfigError, match="no invoice 7"):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.periods.invoicing import QUANTA_PER_CENT, Billed, make_invoices, split_cents
+from gpuledger.accounting.currencies import smallest_cents
 from gpuledger.errors import ConservationError
 from gpuledger.model import State
 
@@ -38,6 +39,22 @@ def test_a_total_that_is_not_theirs_is_refused(total: int) -> None:
 def test_a_half_cent_goes_to_the_even_one() -> None:
     """Rounding is half to even, as everywhere else."""
     assert [split_cents([CENT // 2]), split_cents([3 * CENT // 2]), split_cents([-CENT // 2])] == [[0], [2], [0]]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(-(10**12), 10**12)), max_size=12))
+def test_a_currency_without_cents_is_payable_in_whole_units(rows: list[tuple[str, int]]) -> None:
+    """A yen has no hundredths: total, invoices and lines are whole ones, and each is within a yen of its own."""
+    found = make_invoices([billed(team, cost) for team, cost in sorted(rows)], 1, smallest_cents("JPY"))
+    total = sum(cost for _, cost in rows)
+    assert 2 * abs(sum(one.payable_cents for one in found) * CENT - total) <= 100 * CENT
+    for one in found:
+        assert sum(line.payable_cents for line in one.lines) == one.payable_cents
+        for payable, exact in [
+            (one.payable_cents, one.cost_quanta),
+            *((each.payable_cents, each.billed.cost_quanta) for each in one.lines),
+        ]:
+            assert payable % 100 == 0
+            assert abs(payable * CENT - exact) < 100 * CENT
 
 
 def test_each_owner_has_one_invoice_and_numbers_have_no_gap() -> None:

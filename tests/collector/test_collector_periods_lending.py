@@ -202,13 +202,15 @@ def test_the_owner_of_a_share_pays_for_what_nobody_held_of_it(small: Ledger) -> 
 
 
 def test_idle_time_is_paid_for_once(small: Ledger) -> None:
-    """Where it was moved already, the owners of shares pay nothing on top."""
+    """Where it was moved already, the owners of shares pay nothing on top; what was unavailable is another matter."""
     give(small, 'idle = "owner"\n[[share]]\nteam = "vision"\ngpus = 4\nlends = false\n')
     hour = Period(START_US, START_US + US_PER_HOUR, "one hour")
-    moved = Adjustment("idle_share", "spread", "policy 1", hour.start_us, hour.end_us, 0)
+    moved = Adjustment("idle_share", "spread", "policy 1", hour.start_us, hour.end_us, 0, state=State.IDLE)
+    down = moved._replace(state=State.UNAVAILABLE)
     with small.snapshot() as session:
-        assert [line.team for line in idle_of(session, hour, ())] == ["vision", ""]
-        assert idle_of(session, hour, [moved]) == []
+        for before in ((), [down]):
+            assert [line.team for line in idle_of(session, hour, before)] == ["vision", ""]
+        assert idle_of(session, hour, [down, moved]) == []
 
 
 def test_broken_and_unseen_gpus_are_no_capacity(tmp_path: Path) -> None:

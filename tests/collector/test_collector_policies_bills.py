@@ -98,6 +98,8 @@ def bills(ledger: Ledger) -> dict[str, Decimal]:
         ('idle = "even"', ("9.00", "13.50", "1.50")),
         ('idle = "proportional"\nunavailable = "proportional"', ("8.727272727", "15.272727273", None)),
         ('unavailable = "even"', ("6.75", "11.25", "6.00")),
+        ('idle = { organisation = "acme", team = "team-2" }', ("6.00", "16.50", "1.50")),
+        ('basis = "usage"\nidle = { organisation = "acme", team = "team-2" }', ("2.00", "20.50", "1.50")),
         ('basis = "usage"\nidle = "even"', ("8.50", "14.00", "1.50")),
         ('free = { gpu_hours = "372" }\nteam = "team-1"', ("3.00", "10.50", "10.50")),
         ('free = { amount = "2604.00" }', (None, "3.50", "20.50")),
@@ -112,6 +114,15 @@ def test_each_policy_on_the_bill(ledger: Ledger, text: str, expected: tuple[str 
     assert [found.get(team, Decimal(0)) for team in ("team-1", "team-2", "")] == [
         Decimal(each or 0) for each in expected
     ]
+
+
+def test_a_payer_whom_nobody_knows_is_told(ledger: Ledger) -> None:
+    """Without its organisation it is another owner, with an invoice of its own: the import says so; the list names both."""
+    text = '[[policy]]\nidle = { team = "team-2" }\nstranded = { organisation = "acme", team = "team-1" }\n'
+    assert policy(ledger, text).warnings == [
+        "policy entry 1: nothing was charged to team-2, who is to pay for idle: did you mean acme > team-2?"
+    ]
+    assert policies(ledger).rows[0].settings == {"idle": "team-2", "stranded": "acme > team-1"}
 
 
 def test_a_closed_period_pins_its_policies(ledger: Ledger) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from collector.policies.files import parse_policy_book
-from gpuledger.accounting.policies import FaultCredit, FreeTier, Settings
+from gpuledger.accounting.policies import FaultCredit, FreeTier, Payer, Settings
 from gpuledger.accounting.policybook import PolicyBook, PolicyEntry
 from gpuledger.accounting.units import GPU_PARTS, US_PER_HOUR
 from gpuledger.errors import PolicyBookError
@@ -42,6 +42,9 @@ def test_a_file_says_all_that_a_policy_may() -> None:
         fault_credit = false
         [[policy]]
         fault_credit = true
+        [[policy]]
+        pool = "vision"
+        idle = { organisation = "acme", team = "vision" }
         """
     )
     assert book.entries == (
@@ -61,6 +64,7 @@ def test_a_file_says_all_that_a_policy_may() -> None:
         ),
         PolicyEntry(Settings(free=FreeTier(), fault_credit=FaultCredit(minutes=0)), team="speech"),
         PolicyEntry(Settings(fault_credit=FaultCredit(minutes=60))),
+        PolicyEntry(Settings(idle=Payer("vision", organisation="acme")), pool="vision"),
     )
 
 
@@ -76,6 +80,8 @@ def test_the_example_can_be_imported() -> None:
         ('polcy = "x"\n[[policy]]\nidle = "even"', 'unknown key "polcy"', "policy"),
         ('[[policy]]\nbasis = "usgae"', "entry 1: basis 'usgae' is not known", 'did you mean "usage"'),
         ('[[policy]]\nidle = "share"', "entry 1: idle 'share' is not known", "platform, proportional, even"),
+        ('[[policy]]\nidle = { department = "a" }', "idle: team is missing", ""),
+        ('[[policy]]\nidle = { user = "a" }', 'unknown key "user"', "organisation, department, team"),
         ("[[policy]]\nidle = 3", "entry 1: idle 3 is not known", "one of"),
         ('[[policy]]\nbases = "max"', 'entry 1: unknown key "bases"', 'did you mean "basis"'),
         ('[[policy]]\nteam = "a"', "entry 1: it says nothing", "basis"),

@@ -83,6 +83,14 @@ def test_an_entry_for_a_card_that_nobody_has_is_told(ledger: Ledger) -> None:
     ]
 
 
+def test_a_rate_of_zero_is_told(ledger: Ledger) -> None:
+    """Nothing is silently free: a rate of zero, or a discount of all of it, is imported and said."""
+    book = 'currency = "EUR"\n[[price]]\nmodel = "*"\nrate = "{}"\n{}'
+    for text in (book.format("0.0", ""), book.format("2.49", 'discount_percent = "100"\n')):
+        report = import_prices(ledger, text.encode(), "toml", source="prices.toml", imported_us=NOW_US)
+        assert report.warnings == ['price entry 1 (model "*") has a rate of zero: what it prices costs nothing']
+
+
 def test_capital_cost_that_goes_on_after_its_months_is_told(ledger: Ledger) -> None:
     """An entry that is open after 48 months, or ends long after; one that ends on the day is as it should be."""
 

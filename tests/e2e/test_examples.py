@@ -9,6 +9,10 @@ import pytest
 from collector.pricing.files import parse_owner_map, parse_price_book
 from gpuledger.accounting.ownership import Owner
 from gpuledger.accounting.pricebook import Priced
+from gpuledger.rules.book import Action, RuleBook
+from gpuledger.rules.facts import make_facts
+from gpuledger.rules.fields import FIELDS
+from gpuledger.rules.files import parse_rule_book, warnings_of
 from tests.e2e.processes import gpuledger
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
@@ -72,3 +76,35 @@ def test_the_example_owner_mapping_says_what_its_comments_say() -> None:
     assert team(user="ana", at_us=JULY_US + 70 * 86_400_000_000) is None
     assert team(user="zoe", team_claim="robotics") == "robotics"
     assert team(user="zoe") is None
+
+
+def rule_books() -> list[RuleBook]:
+    demo = EXAMPLES.parents[1] / "gpuledger" / "cli" / "demo_books" / "rules.toml"
+    return [parse_rule_book(path.read_bytes(), path.name) for path in (EXAMPLES / "rules.toml", demo)]
+
+
+def test_the_example_rules_say_what_their_comments_say() -> None:
+    """Large amounts need three people, short quotas none, large jobs by day only in shadow anything."""
+    book, demo = rule_books()
+    assert warnings_of(book) == warnings_of(demo) == []
+
+    def action(**facts: str | int) -> tuple[Action, Action, int]:
+        found = book.decide(make_facts(facts), JULY_US)
+        return found.outcome.action, found.shadow.action, sum(each.count for each in found.outcome.approvals)
+
+    owner = "acme/research/vision"
+    assert action(kind="budget", owner=owner, amount="1000.01 EUR") == (Action.APPROVAL, Action.APPROVAL, 3)
+    assert action(kind="budget", owner=owner, amount="1000 EUR") == (Action.APPROVAL, Action.APPROVAL, 1)
+    assert action(kind="quota", owner=owner, gpus=8, days=3) == (Action.ALLOW, Action.ALLOW, 0)
+    assert action(kind="quota", owner="acme/ops/x", gpus=8, days=3) == (Action.APPROVAL, Action.APPROVAL, 1)
+    by_day = {"kind": "workload", "owner": owner, "gpus": 17, "hour": 8, "weekday": "mon"}
+    assert action(**by_day) == (Action.ALLOW, Action.HOLD, 0)
+    assert action(**{**by_day, "weekday": "sun"}) == (Action.ALLOW, Action.ALLOW, 0)
+    assert action(**by_day, priority_class="deadline-1") == (Action.ALLOW, Action.ALLOW, 0)
+
+
+def test_every_fact_is_in_the_reference() -> None:
+    """The table of facts is the one that rules are read with."""
+    text = (EXAMPLES.parent / "reference" / "rules.md").read_text("utf-8")
+    for name, field in FIELDS.items():
+        assert f"| `{name}` | {field.kind} | {field.means}" in text

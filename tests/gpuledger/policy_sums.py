@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hypothesis import strategies as st
 
 from gpuledger.accounting.held import Sums
-from gpuledger.accounting.policies import BASES, FaultCredit, FreeTier, Settings
+from gpuledger.accounting.policies import BASES, FaultCredit, FreeTier, Payer, Settings
 from gpuledger.accounting.policybook import PolicyBook, PolicyEntry
 from gpuledger.accounting.units import GPU_PARTS, US_PER_HOUR
 from gpuledger.errors import PolicyBookError
@@ -17,7 +17,7 @@ HOUR = GPU_PARTS * US_PER_HOUR  # one GPU-hour
 TEAMS = ("", "vision", "language", "speech")
 MODELS = ("H100", "T4")
 POOLS = ("", "shared", "own")
-PAYERS = ("platform", "proportional", "even")
+PAYERS = ("platform", "proportional", "even", Payer("speech", organisation="acme"))
 
 
 def sums(team: str = "vision", state: State = State.ACTIVE, **changes: object) -> Sums:

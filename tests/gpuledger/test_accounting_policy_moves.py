@@ -15,7 +15,7 @@ from gpuledger.accounting.held import Sums, Team
 from gpuledger.accounting.idle_share import share_moves
 from gpuledger.accounting.moves import lines_of
 from gpuledger.accounting.periods import Period, parse_period
-from gpuledger.accounting.policies import FreeTier, Settings
+from gpuledger.accounting.policies import FreeTier, Payer, Settings
 from gpuledger.accounting.policybook import PolicyBook, PolicyEntry
 from gpuledger.accounting.units import US_PER_DAY
 from gpuledger.accounting.validity import Validity
@@ -158,6 +158,25 @@ def test_time_that_nobody_held_is_shared_by_who_held_such_devices() -> None:
     }
     assert by_team([line for line in lines if line.state == State.UNAVAILABLE])[""] == -2 * UNIT
     assert bill([idle], book_of(Settings(idle="even"))) == [], "where no team held anything the platform pays"
+
+
+def test_the_owner_of_a_queue_pays_for_it_alone() -> None:
+    """Whoever held devices of it; of other queues, and of other kinds of time, it pays nothing."""
+    rows = [
+        sums("language", pool="own"),
+        *(sums("", State.IDLE, pool=pool) for pool in ("own", "shared")),
+        sums("", State.UNAVAILABLE, pool="own"),
+    ]
+    lines = bill(rows, book_of(Settings(idle=Payer("vision", organisation="acme")), pool="own"))
+    assert [(line.owner, line.cost_quanta, line.because) for line in lines] == [
+        (("acme", "", "vision"), 2 * UNIT, "idle capacity of its own (1.0 GPU-hours)"),
+        (("", "", ""), -2 * UNIT, "idle capacity (1.0 GPU-hours) paid by vision, whose it is"),
+    ]
+    nobody_else = [row for row in rows if not row.held]
+    assert by_team(bill(nobody_else, book_of(Settings(unavailable=Payer("vision")), pool="own"))) == {
+        "vision": 2 * UNIT,
+        "": -2 * UNIT,
+    }
 
 
 def test_what_usage_left_goes_the_way_of_idle_capacity() -> None:

@@ -9,18 +9,21 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from analytics.bill_lines import read_charges
 from collector.app import running
 from collector.config import CollectorSettings, LedgerSettings, ServerSettings
+from collector.ledger.calendar import CalendarChange
+from collector.periods.closing import close_period
 from gpuledger.accounting.periods import parse_period
 from gpuledger.accounting.units import US_PER_HOUR
 from gpuledger.cli.export_files import all_or_none
 from gpuledger.cli.export_focus import ChangedError, export_focus
-from gpuledger.cli.export_lines import read_charges
 from gpuledger.cli.local import LocalSource
 from gpuledger.cli.main import build_parser, main
 from gpuledger.errors import GpuLedgerError
-from tests.analytics.ledgers import billed_ledger, export, hours
+from tests.analytics.ledgers import billed_ledger, export, fill, hours
 from tests.collector.batches import START_US
+from tests.collector.fleet import open_ledger
 
 ALL = hours(0, 6).label
 
@@ -134,3 +137,45 @@ def test_the_day_that_a_period_ends_off_the_hour_is_refused(
     period = "2026-05-28T20:30..2026-05-28T22:00"
     assert main(["export", "focus", "--ledger", str(ledger), "--period", period, "--out", str(tmp_path)]) == 2
     assert "ask for 2026-05-28T20:00:00Z..2026-05-28T22:00:00Z" in capsys.readouterr().err
+
+
+def test_the_page_of_a_month_is_by_the_days_of_the_billing_zone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A month of Berlin holds Berlin's bill and its invoices, and this month is asked for where none is named."""
+    with open_ledger(tmp_path / "ledger") as ledger:
+        ledger.change_calendar(CalendarChange("Europe/Berlin", None))
+        fill(ledger)
+        month = parse_period("2026-05", ledger.calendar.days)
+        close_period(ledger, month, closed_by="ann", exception="the fleet was new")
+    where = ["--ledger", str(tmp_path / "ledger"), "--out", str(tmp_path)]
+    found = export(capsys, "html", "--period", "2026-05", *where)
+    assert {row["table"]: row["rows"] for row in found["rows"]} == {"teams": 2, "billing periods": 1, "invoices": 3}
+    assert export(capsys, "html", *where)["rows"][1]["rows"] == 0
+
+
+def test_a_bill_of_another_zone_is_exported_by_its_time_in_utc(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A month that was closed by the days of UTC is not the one that Berlin calls so: the hint says how to ask for it."""
+    with open_ledger(tmp_path / "ledger") as ledger:
+        fill(ledger)
+        close_period(ledger, parse_period("2026-05"), closed_by="ann", exception="the fleet was new")
+        ledger.change_calendar(CalendarChange("Europe/Berlin", None))
+    where = ["--ledger", str(tmp_path / "ledger"), "--out", str(tmp_path)]
+    assert main(["export", "focus", "--period", "2026-05", *where]) == 2
+    asked = capsys.readouterr().err.partition("ask for ")[2].partition(",")[0]
+    [row] = export(capsys, "focus", "--period", asked, *where)["rows"]
+    assert (row["label"], row["status"]) == ("2026-05", "closed")
+
+
+def test_which_end_of_a_period_is_earlier_the_billing_zone_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """05:00Z is before 03:00 in New York, so a period between them is one, though its figures read backwards."""
+    with open_ledger(tmp_path / "ledger") as ledger:
+        ledger.change_calendar(CalendarChange("America/New_York", None))
+        fill(ledger)
+    where = ["--ledger", str(tmp_path / "ledger"), "--out", str(tmp_path)]
+    found = export(capsys, "html", "--period", "2026-05-29T05:00Z..2026-05-29T03:00", *where)
+    assert found["period"] == "2026-05-29T05:00Z..2026-05-29T03:00"

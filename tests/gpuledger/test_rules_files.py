@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gpuledger.accounting.money import Money
 from gpuledger.accounting.periods import parse_instant
@@ -12,6 +14,8 @@ from gpuledger.errors import RuleBookError
 from gpuledger.rules.approving import Requirement
 from gpuledger.rules.book import Action, Mode
 from gpuledger.rules.conditions import All, Any, Bounds, Has, Not, OneOf, Under
+from gpuledger.rules.describing import in_words
+from gpuledger.rules.facts import make_facts
 from gpuledger.rules.files import parse_rule_book, warnings_of
 
 FULL = """
@@ -149,6 +153,18 @@ def test_what_is_wrong_is_named(text: str, words: str, hint: str) -> None:
         assert 'rule 1 "r"' in caught.value.message
 
 
+@pytest.mark.parametrize(
+    "key", ["mode", "because", "when.user", "when.user.is", "when.not", "from", "filter.labels", "x"]
+)
+@pytest.mark.parametrize(
+    "deep", [".a" * 2_000 + " = 1", " = " + "[" * 200 + "]" * 200, " = " + "[" * 2_000 + "]" * 2_000]
+)
+def test_what_is_nested_without_end_is_refused(key: str, deep: str) -> None:
+    """Wherever it stands, as any other value that is none."""
+    with pytest.raises(RuleBookError):
+        parse(one(key + deep))
+
+
 def test_bytes_that_are_no_text_are_refused() -> None:
     """Neither other encodings nor a file that nobody wrote by hand."""
     with pytest.raises(RuleBookError, match="line 2: not UTF-8"):
@@ -166,3 +182,22 @@ def test_what_can_hardly_be_meant_is_a_warning() -> None:
     assert warned[0] == 'rule 2 "s" is never reached: rule 1 "r" decides everything'
     assert any('asks for the role "team lead", which nobody here has' in each for each in warned)
     assert not any('"finance"' in each for each in warned)
+
+
+@given(
+    st.integers(0, len(FULL)),
+    st.integers(0, 40),
+    st.text(max_size=20) | st.sampled_from(["1e9999", "inf", "''", "{}", "[]", "\n[[rule]]\n", "not.", '"' * 3]),
+)
+@settings(max_examples=300, deadline=None)
+def test_any_file_is_read_or_refused(start: int, length: int, instead: str) -> None:
+    """Whatever somebody does to a file, it is a book that decides, or an error that says what is wrong."""
+    text = FULL[:start] + instead + FULL[start + length :]
+    try:
+        book = parse_rule_book(text.encode("utf-8", "surrogatepass"), "rules.toml")
+    except RuleBookError:
+        return
+    decision = book.decide(make_facts({"kind": "budget", "amount": "5000 EUR", "gpus": 8}), 0)
+    assert len(decision.trials) == len(book.rules)
+    assert all(isinstance(in_words(rule.when), str) for rule in book.rules)
+    warnings_of(book)

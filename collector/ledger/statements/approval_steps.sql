@@ -1,4 +1,4 @@
--- What was done about requests, in order: about one, or all (approval_id 0).
+-- What was done, in order, about the requests that approval_requests returns for the same parameters.
 SELECT
     s.approval_id,
     s.step,
@@ -9,5 +9,9 @@ SELECT
     s.roles,
     s.made
 FROM approval_steps AS s
-WHERE $approval_id IN (0, s.approval_id)
+INNER JOIN approval_requests AS a ON s.approval_id = a.approval_id
+WHERE
+    $approval_id IN (0, a.approval_id)
+    AND ($ending_us = 0 OR a.to_us > $ending_us)
+    AND a.expires_us >= $from_us AND a.expires_us < $to_us
 ORDER BY s.approval_id, s.step;

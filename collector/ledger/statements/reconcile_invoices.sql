@@ -107,7 +107,7 @@ uneven AS (
     HAVING
         sum(l.payable_cents) <> any_value(i.payable_cents)
         OR sum(l.cost_quanta) <> any_value(i.cost_quanta)
-        OR abs(any_value(i.cost_quanta) - any_value(i.payable_cents) * 10000000) >= 10000000
+        OR abs(any_value(i.cost_quanta) - any_value(i.payable_cents) * 10000000) >= 10000000 * $smallest
 )
 
 SELECT

@@ -1,0 +1,77 @@
+"""Acts that somebody does directly: where rules want an approval for them, they go by request or not at all."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from collector.audit.actor import actor
+from collector.audit.canonical import Value
+from collector.audit.log import record
+from collector.governance.deciding import record_decision
+from collector.governance.questions import Proposal, Tried, facts_of, try_request
+from collector.governance.requests import ApprovalError
+from collector.governance.rulebooks import newest_rules
+from collector.governance.wanted import Asked, Terms, Wanted, read_wanted
+from collector.ledger.store import Ledger
+from collector.pricing.imports import ImportReport, import_prices
+from collector.pricing.records import FileFormat
+from gpuledger.rules.approving import in_words
+from gpuledger.rules.book import Action, Outcome
+
+_TIMELESS: Final = Terms(by="", why="", expires_us=0, from_us=None, to_us=None)
+
+
+def guard(ledger: Ledger, asked: Asked) -> None:
+    """Raise ApprovalError where rules do not simply allow what is about to be done; that is recorded, with an event.
+
+    Without a rule book everything is as it is without rules. Raises ConfigError where the act is unclear.
+    """
+    with ledger.snapshot() as session:
+        if not newest_rules(session).version.number:
+            return
+        wanted = read_wanted(session, asked, ledger.calendar.days)
+    proposal = Proposal(asked.kind, wanted, _TIMELESS._replace(by=asked.by, why=asked.why))
+    _decide(ledger, proposal, try_request(ledger, proposal) if asked.kind == "dispute" else Tried())
+
+
+def import_prices_by_rule(
+    ledger: Ledger, content: bytes, as_format: FileFormat, *, source: str, imported_us: int
+) -> ImportReport:
+    """Import a price book, where rules allow whoever acts to do so without asking. Raises ApprovalError otherwise."""
+    with ledger.snapshot() as session:
+        asks = bool(newest_rules(session).version.number)
+    if asks:
+        _decide(ledger, Proposal("price", Wanted(source=source), _TIMELESS._replace(by=actor())), Tried())
+    return import_prices(ledger, content, as_format, source=source, imported_us=imported_us)
+
+
+def _decide(ledger: Ledger, proposal: Proposal, tried: Tried) -> None:
+    subject = f"{proposal.kind} by {proposal.terms.by}"
+    with ledger.transaction() as session:
+        rules = newest_rules(session)
+        now_us = ledger.now_us()
+        facts = facts_of(session, proposal, tried, now_us, rules.clock(ledger.calendar.days))
+        decision = rules.book.decide(facts, now_us)
+        record_decision(session, rules, facts, decision, at_us=now_us, subject=subject)
+        outcome = decision.outcome
+        if outcome.action is not Action.ALLOW:
+            said: dict[str, Value] = {
+                "action": outcome.action.value,
+                "rule": outcome.rule,
+                "rules": rules.version.number,
+            }
+            record(session, now_us, "rules.refuse", subject, said)
+    if outcome.action is not Action.ALLOW:
+        raise _refusal(proposal.kind, outcome)
+
+
+def _refusal(kind: str, outcome: Outcome) -> ApprovalError:
+    rule = f'rule "{outcome.rule}"' if outcome.place else "no rule allows this: the book's default"
+    because = f": {outcome.because}" if outcome.because else ""
+    if outcome.action is Action.REFUSE:
+        return ApprovalError(f"{rule} refuses it{because}", hint="gpuledger rules list shows the rules")
+    needs = f" of {in_words(outcome.approvals)}" if outcome.approvals else ""
+    return ApprovalError(
+        f"{rule} wants approval{needs} before this is done{because}",
+        hint=f"ask for it: gpuledger approval request {kind}",
+    )
