@@ -12,6 +12,8 @@ from agent.dcgm_fields import LABELS as DCGM_LABELS
 from agent.metrics.family import Family
 from agent.metrics.labels import DEVICE_LABELS, HOLDER_LABELS, MAX_LENGTH
 from collector.api.metrics import (
+    AdmissionCollector,
+    AdmissionState,
     CollectorMetrics,
     DriftFigures,
     FiguresCollector,
@@ -115,6 +117,7 @@ def _collector_rows() -> Iterator[tuple[str, ...]]:
     share = ShareFigures("vision", "default", "train", "*", 4.0, 5.0, 1.0)
     drift = DriftFigures("team:vision", "power_w", 0.4)
     of_all = LedgerFigures("EUR", (team,), 1.0, 1.0, {"default": 0}, (share,), (drift,), {"team": 1})
+    figures.register(AdmissionCollector(AdmissionState("shadow", 1.0, 1.0)))
     figures.register(FiguresCollector(of_all, 1))
     for text in (generate_latest(metrics.registry), generate_latest(figures)):
         for family in text_string_to_metric_families(text.decode()):
