@@ -27,6 +27,7 @@ STAYS_DAYS: Final = 3  # from then on what goes on is a new level
 OUT_RATIO: Final = 0.05  # of what was expected: less is nothing
 NOT_LEARNT: Final = 0.001  # a step less likely than this is not learnt from once it is over
 MOST_FREEDOM: Final = 8.0  # of the tail beyond what was seen: heavier than a normal one's however long the past
+ALWAYS: Final = 0.98  # of the days before, those with something: of such a team nothing is no chance
 LEAST_OFTEN: Final = 1 / 3  # of the days before, those with anything at all: of rarer use nothing is expected
 
 
@@ -44,8 +45,9 @@ class Anomaly(NamedTuple):
     """A stretch `[start_us, end_us)`: what came, what was expected, and where 95 of 100 such sums would lie.
 
     `excess` is what came beyond what was expected; `money` the same in the currency, None where it has no price. `q` is
-    the share of false alarms among what is at least as clear; None where nothing was tested: who appears has no past,
-    and a series that never varied has no chance. `known_ratio` is the share of the steps that is known.
+    the share of false alarms among what is at least as clear; None where no test told it: who appears has no past, who
+    always had something and vanishes needs no test, and a series that never varied has no chance. `known_ratio` is the
+    share of the steps that is known.
     """
 
     name: str
@@ -112,7 +114,8 @@ def find_anomalies(
     at = 0
     for each, own in weeks:
         count = sum(len(week.p) + 1 for week in own)
-        found += _stretches(each, own, told[at : at + count], prices, level)
+        stretches = _stretches(each, own, told[at : at + count], prices, level)
+        found += _with_vanished(stretches, _vanished(each, from_us, prices))
         at += count
     found.sort(key=lambda one: (-abs(one.money or 0.0), -abs(one.excess), one.name, one.start_us))
     return Anomalies(level, int(tested.sum()), found, skipped)
@@ -263,7 +266,7 @@ def _anomaly(
     price = 1.0 if prices is None else prices.get(series.name)
     return Anomaly(
         series.name,
-        _kind(series, run, excess, seen, awaited),
+        _kind(series, run, excess, awaited),
         int(series.edges[run[0]]),
         int(series.edges[run[-1] + 1]),
         seen,
@@ -277,9 +280,10 @@ def _anomaly(
     )
 
 
-def _kind(series: Series, run: Integers, excess: float, seen: float, awaited: float) -> Kind:
+def _kind(series: Series, run: Integers, excess: float, awaited: float) -> Kind:
     """Return what a run is: whether it lasts is told by what came after it, nearer to it or to what was expected."""
-    before, now = awaited / len(run), seen / len(run)
+    known = series.values[run][np.isfinite(series.values[run])]
+    before, now = awaited / len(run), float(np.median(known))
     after = series.values[run[-1] + 1 :]
     after = after[np.isfinite(after)]
     lasts = not len(after) or abs(float(np.median(after)) - now) < abs(float(np.median(after)) - before)
@@ -289,6 +293,35 @@ def _kind(series: Series, run: Integers, excess: float, seen: float, awaited: fl
     if (lasts and days >= STAYS_DAYS) or days >= 7:
         return Kind.LEVEL_SHIFT
     return Kind.SPIKE if excess > 0 else Kind.DIP
+
+
+def _vanished(series: Series, from_us: int, prices: Mapping[str, float] | None) -> Anomaly | None:
+    """Return who had something almost always and has had nothing for STAYS_DAYS at least, up to the end."""
+    known = np.flatnonzero(np.isfinite(series.values))
+    there = known[series.values[known] != 0]
+    gone = known[known > there[-1]] if len(there) else known[:0]
+    if len(gone) < STAYS_DAYS * series.grain.per_day or series.edges[gone[0]] < from_us:
+        return None
+    past = series._replace(edges=series.edges[: gone[0] + 1], values=series.values[: gone[0]])
+    outcome = forecast(past, series.end_us)
+    before = past.values[np.isfinite(past.values)]
+    if isinstance(outcome, NoForecast) or (before != 0).mean() < ALWAYS:
+        return None
+    run = np.arange(gone[0], len(series.values))
+    expected = np.full(len(series.values), np.nan)
+    expected[run] = outcome.frame["expected"].to_numpy()[: len(run)]
+    found = _anomaly(series, run, expected, _Week(int(gone[0]), outcome, run * 0.0, run * 0.0, 1.0), prices)
+    return found and found._replace(kind=Kind.DROP_OUT)
+
+
+def _with_vanished(stretches: list[Anomaly], vanished: Anomaly | None) -> list[Anomaly]:
+    """Return the stretches with who vanished as one of them, in the place of those that tell a part of it."""
+    if vanished is None:
+        return stretches
+    parts = [one for one in stretches if one.excess < 0 and one.end_us > vanished.start_us]
+    known = [one.q for one in parts if one.q is not None]
+    whole = vanished._replace(q=min(known) if known else None)
+    return [*(one for one in stretches if one not in parts), whole]
 
 
 def _appeared(series: Series, from_us: int, prices: Mapping[str, float] | None) -> Anomaly | None:

@@ -10,15 +10,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from collector.access.gate import Handler, identity_of
-from collector.access.identity import Identity, show_nodes
+from collector.access.identity import EVERYTHING, Identity, show_nodes
 from collector.access.roles import GRANTS
 from collector.access.tokens import Token, TokenBook, Wanted, wanted
 from collector.api.answers import JSON
 from collector.api.bodies import MAX_REQUEST_BYTES, body_of, parse_request
 from collector.api.parameters import bounded
 from collector.api.services import Services
+from collector.governance.owners import LEVELS, find_node, known_nodes
+from collector.ledger.database import Session
 from collector.ledger.store import Ledger
-from collector.periods.entries import find_node
 from gpuledger.accounting.periods import iso, parse_instant
 from gpuledger.errors import ConfigError
 
@@ -171,8 +172,16 @@ def wanted_by(ledger: Ledger, asked: TokenRequest) -> Wanted:
     if expires_us is not None and expires_us <= now_us:
         raise ConfigError(f"{asked.expires} has passed", hint="name an instant to come, or none")
     with ledger.snapshot() as session:
-        teams = [find_node(session, team) for team in asked.teams]
+        teams = [_node(session, team) for team in asked.teams]
     return wanted(asked.role, teams, asked.name, expires_us, asked.uses)
+
+
+def _node(session: Session, text: str) -> str:
+    """Return a node with all its levels, those that are not known empty: the team `vision` alone is `//vision`."""
+    if text.strip() == EVERYTHING:
+        return EVERYTHING
+    levels = known_nodes(session)[find_node(session, text)]
+    return "/".join(levels.get(level, "") for level in LEVELS).rstrip("/")
 
 
 def listed(book: TokenBook, now_us: int) -> Tokens:

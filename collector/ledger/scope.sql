@@ -444,6 +444,27 @@ CREATE TEMP VIEW audit_events AS SELECT a.* FROM ledger.main.audit_events AS a
 WHERE FALSE;
 CREATE TEMP VIEW audit_checkpoints AS SELECT a.* FROM ledger.main.audit_checkpoints AS a
 WHERE FALSE;
+CREATE TEMP VIEW approval_requests AS
+SELECT h.* FROM ledger.main.approval_requests AS h
+WHERE FALSE;
+CREATE TEMP VIEW approval_steps AS
+SELECT h.* FROM ledger.main.approval_steps AS h
+WHERE FALSE;
+CREATE TEMP VIEW rule_books AS
+SELECT h.* FROM ledger.main.rule_books AS h
+WHERE FALSE;
+CREATE TEMP VIEW rule_decisions AS
+SELECT h.* FROM ledger.main.rule_decisions AS h
+WHERE FALSE;
+CREATE TEMP VIEW admissions AS
+SELECT h.* FROM ledger.main.admissions AS h
+WHERE FALSE;
+CREATE TEMP VIEW drift_runs AS
+SELECT h.* FROM ledger.main.drift_runs AS h
+WHERE FALSE;
+CREATE TEMP VIEW drift_results AS
+SELECT h.* FROM ledger.main.drift_results AS h
+WHERE FALSE;
 CREATE TEMP VIEW access_tokens AS SELECT a.* FROM ledger.main.access_tokens AS a
 WHERE FALSE;
 CREATE TEMP VIEW access_revocations AS SELECT a.* FROM ledger.main.access_revocations AS a

@@ -89,18 +89,6 @@ def bills_of(session: Session, period: Period) -> Bills:
     return Bills(period, closed_periods(session), earliest is None or earliest >= period.start_us)
 
 
-def find_node(session: Session, text: str) -> str:
-    """Return the owner, or what owners lie under (`acme/research`), that `text` names; `*` stays what it is.
-
-    Raises ConfigError where there is none of that name, or there are several.
-    """
-    wanted = text.strip()
-    known = {Payer(**row) for row in session.execute("entry_owners").to_pylist()}
-    if wanted == "*" or any(tuple(each)[: len(parts := tuple(wanted.split("/")))] == parts for each in known):
-        return wanted
-    return "/".join(find_owner(session, wanted))
-
-
 def find_owner(session: Session, text: str) -> Payer:
     """Return the owner that `text` names: `platform`, a team, or `organisation/department/team`.
 

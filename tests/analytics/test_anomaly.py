@@ -79,6 +79,19 @@ def test_a_team_that_vanishes_drops_out() -> None:
     assert find(fleet(values)) == []
 
 
+def test_who_always_held_something_and_vanishes_is_told_however_it_varied() -> None:
+    """A team whose days differ by half goes to nothing for five days: told, with what was expected; four weekends are not."""
+    rng = np.random.default_rng(9)
+    values = 400 * np.exp(0.5 * rng.standard_normal(DAYS))
+    values[-5:] = 0.0
+    [found] = find(fleet(values))
+    assert (found.kind, found.seen) == (Kind.DROP_OUT, 0.0)
+    assert found.end_us - found.start_us == 5 * US_PER_DAY
+    assert found.expected == pytest.approx(5 * 400 * np.exp(0.125), rel=0.4)
+    sometimes = np.where(np.arange(DAYS) % 7 >= 5, 0.0, values)
+    assert all(one.q is not None for one in find(fleet(sometimes)))
+
+
 def test_a_dip_that_is_over_is_told_as_one() -> None:
     """Two working days of nothing in the middle of a window."""
     values = team()

@@ -16,7 +16,7 @@ import pytest
 
 from collector import cut_usage, rated_prices, rating
 from collector.audit import log
-from collector.ledger import migrate
+from collector.ledger import migrate, scope
 from collector.ledger.database import connect
 from collector.ledger.migrate import Migration
 from collector.ledger.scope import limit
@@ -175,6 +175,7 @@ RATING_STAGES: dict[str, pa.Schema] = {
     "new_shares": shares.SHARE_SCHEMA,
     "loan_scopes": lending.SCOPE_SCHEMA,
     "new_events": log._SCHEMA,
+    "new_nodes": scope._SCHEMA,
     "new_policies": policies.SCHEMA,
     "new_drift": drift.RESULTS,
     "policy_spells": adjusters.SPELLS,

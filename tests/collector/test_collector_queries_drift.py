@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from collector.api.changes import find_change, parse_request
+from collector.api.bodies import parse_request
+from collector.api.changes import find_change
 from collector.api.metrics import FiguresCollector
 from collector.api.services import ledger_figures
 from collector.ledger.store import Ledger

@@ -169,6 +169,10 @@ def test_reports_reach_the_collector_and_write_where_they_are_kept() -> None:
     kept = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
     [claimed] = [each for each in pod["volumes"] if "persistentVolumeClaim" in each]
     assert kept[claimed["name"]] == str(args.out)
+    [token] = [each["value"] for each in container["env"] if each["name"] == "GPULEDGER_TOKEN_FILE"]
+    [secret] = [each for each in pod["volumes"] if "secret" in each]
+    assert f"{kept[secret['name']]}/{secret['secret']['items'][0]['path']}" == token
+    assert secret["secret"]["items"] == [{"key": "viewer.token", "path": "viewer.token"}], "and no other token"
     claims = [each["metadata"]["name"] for each in documents if each["kind"] == "PersistentVolumeClaim"]
     assert claims == [claimed["persistentVolumeClaim"]["claimName"]]
     policies = {each["metadata"]["name"]: each["spec"] for each in documents if each["kind"] == "NetworkPolicy"}

@@ -6,7 +6,7 @@ WITH held AS (
         u.memory_max_bytes,
         u.hour_us // 86400000000 * 86400000000 AS day_us,
         CASE
-            WHEN $by IN ('team', 'project', 'department') THEN c.owner_id
+            WHEN $by IN ('team', 'project', 'department', 'organisation') THEN c.owner_id
             WHEN $by IN ('model', 'node', 'device', 'cluster') THEN u.device_id
             ELSE u.holder_id
         END AS key_id
@@ -41,7 +41,9 @@ keyed AS (
             WHEN 'team' THEN o.team
             WHEN 'project' THEN o.project
             WHEN 'department' THEN o.department
+            WHEN 'organisation' THEN o.organisation
             WHEN 'user' THEN w.user_name
+            WHEN 'system' THEN trim(w.workload_system || ' ' || w.workload_scope)
             WHEN 'namespace' THEN w.namespace
             WHEN 'slurm_account' THEN w.slurm_account
             WHEN 'model' THEN d.model || CASE WHEN d.mig_profile = '' THEN '' ELSE ' ' || d.mig_profile END

@@ -22,7 +22,7 @@ chosen AS (
         c.price_entry IS NULL AS unpriced,
         c.hour_us = b.first_us AND c.state IN (1, 2, 6, 7) AS is_first,
         CASE
-            WHEN $by IN ('team', 'project', 'department') THEN c.owner_id
+            WHEN $by IN ('team', 'project', 'department', 'organisation') THEN c.owner_id
             WHEN $by IN ('model', 'node', 'device', 'cluster') THEN c.device_id
             ELSE c.holder_id
         END AS key_id
@@ -64,7 +64,9 @@ keyed AS (
             WHEN 'team' THEN o.team
             WHEN 'project' THEN o.project
             WHEN 'department' THEN o.department
+            WHEN 'organisation' THEN o.organisation
             WHEN 'user' THEN h.user_name
+            WHEN 'system' THEN trim(h.workload_system || ' ' || h.workload_scope)
             WHEN 'namespace' THEN h.namespace
             WHEN 'slurm_account' THEN h.slurm_account
             WHEN 'workload'
