@@ -58,6 +58,14 @@ DELETE FROM approval_steps
 WHERE at_us > (SELECT k.at_us FROM known AS k);
 DELETE FROM approval_requests
 WHERE approval_id NOT IN (SELECT s.approval_id FROM approval_steps AS s);
+DELETE FROM admissions
+WHERE at_us > (SELECT k.at_us FROM known AS k);
+
+-- Comparisons that were kept.
+DELETE FROM drift_runs
+WHERE found_us > (SELECT k.at_us FROM known AS k);
+DELETE FROM drift_results
+WHERE run_id NOT IN (SELECT r.run_id FROM drift_runs AS r);
 
 -- What people did about bills, and the log of what was done.
 DELETE FROM dispute_events

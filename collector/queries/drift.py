@@ -9,6 +9,8 @@ from typing import Any, Final
 import msgspec
 import pyarrow as pa
 
+from collector.audit.canonical import Value
+from collector.audit.log import record
 from collector.ledger.store import Ledger
 from collector.queries.figures import Span, span
 from collector.queries.grouping import BY, choice
@@ -106,6 +108,8 @@ def keep_drift(ledger: Ledger, asked: DriftRequest) -> KeptDrift:
         session.execute("drift_insert_run", run)
         table = pa.Table.from_pylist([msgspec.structs.asdict(each) for each in asked.results], schema=RESULTS)
         session.execute("drift_insert_results", {"run_id": run_id}, {"new_drift": table})
+        said: dict[str, Value] = {"by": asked.by, "tested": asked.tested, "drifted": len(asked.results)}
+        record(session, ledger.now_us(), "drift.keep", f"comparison {run_id}", said)
     return drift(ledger)
 
 

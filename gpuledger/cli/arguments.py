@@ -93,9 +93,13 @@ def period_text(text: str) -> str:
     """
     words = text.strip()
     start, ends, end = words.partition("..")
-    if ends:
+    if ends and _in_utc(start) != _in_utc(end):
         parse_instant(start)
         parse_instant(end)
     elif words:
         parse_period(words)
     return words
+
+
+def _in_utc(instant: str) -> bool:
+    return instant.strip().upper().endswith("Z")

@@ -164,16 +164,18 @@ def test_an_approved_exception_lets_work_start_until_it_ends(tmp_path: Path) -> 
         post(site, f"/v1/approvals/{number}/approval", {"by": "eve", "why": "agreed"})
         response = first(site, "x", lambda found: found["allowed"])
         assert "warnings" not in response
-        row = allowed_record(site, "x")
-        assert row["rule"] == f"approval {number}"
+        assert allowed(site, "x")["rule"] == f"approval {number}"
         assert not told(site, large("more"))["allowed"], "8 GPUs were allowed already, and the exception is for 8"
         clock.advance_to(START_US + DAY_US + 1)
         assert not told(site, large("late"))["allowed"]
 
 
-def allowed_record(site: Site, uid: str) -> Object:
-    """Return the record of an ask that was allowed, once it is there."""
-    return until(lambda: next((row for row in kept(site, result="allow") if row["uid"].startswith(uid)), None), uid)
+def allowed(site: Site, uid: str) -> Object:
+    """Return the record of an ask of that kind that was allowed, once it is kept."""
+    mine: list[Object] = until(
+        lambda: [each for each in kept(site, result="allow") if each["uid"].startswith(uid)], "the record"
+    )
+    return mine[0]
 
 
 def post(site: Site, path: str, body: Object) -> Object:

@@ -16,6 +16,7 @@ import pytest
 
 from collector import cut_usage, rated_prices, rating
 from collector.audit import log
+from collector.enforcement import records
 from collector.ledger import migrate, scope
 from collector.ledger.database import connect
 from collector.ledger.migrate import Migration
@@ -178,6 +179,7 @@ RATING_STAGES: dict[str, pa.Schema] = {
     "new_nodes": scope._SCHEMA,
     "new_policies": policies.SCHEMA,
     "new_drift": drift.RESULTS,
+    "new_admissions": records._SCHEMA,
     "policy_spells": adjusters.SPELLS,
     "fault_spans": adjusters.SPANS,
 }

@@ -23,5 +23,5 @@ WHERE
     a.at_us >= $from_us
     AND a.at_us < $to_us
     AND ($result IN ('', a.result) OR ($result = 'not_allowed' AND a.result != 'allow'))
-ORDER BY a.at_us DESC, a.uid
-LIMIT $max_rows;
+ORDER BY a.at_us DESC, a.uid ASC
+LIMIT $max_rows
