@@ -25,7 +25,10 @@ from collector.audit.heads import make_checkpoint
 from collector.audit.keys import load_private
 from collector.commit import GroupCommit
 from collector.config import CollectorSettings
-from collector.governance.watching import watch_requests
+from collector.governance.addresses import read_addresses, send
+from collector.governance.budgets import BudgetWatch
+from collector.governance.telling import Teller
+from collector.governance.watching import watch_budgets, watch_requests
 from collector.ledger.calendar import CalendarChange
 from collector.ledger.store import Ledger, LedgerOptions
 from gpuledger.clock import Clock, WallClock
@@ -146,13 +149,16 @@ def _application(settings: CollectorSettings, ledger: Ledger, clock: Clock) -> S
     rater = Rater(ledger)
     commit = GroupCommit(ledger, settings.ingest, metrics.committed)
     signing = _signing(settings, ledger)
-    services = Services(ledger, commit, rater, Figures(ledger, rater, clock), metrics, clock)
+    budgets = BudgetWatch(ledger)
+    teller = Teller(ledger, read_addresses(settings.notify.addresses), send)
+    services = Services(ledger, commit, rater, Figures(ledger, rater, clock), metrics, clock, budgets)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         commit.start()
         tasks = [asyncio.create_task(checkpoint_when_idle(ledger, settings.ledger.checkpoint_idle_s))]
         tasks.append(asyncio.create_task(watch_requests(ledger)))
+        tasks.append(asyncio.create_task(watch_budgets(ledger, rater.rate, budgets, teller)))
         if signing:
             tasks.append(asyncio.create_task(sign_heads(signing, settings.audit.every_s)))
         try:

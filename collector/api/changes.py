@@ -19,6 +19,7 @@ from collector.periods.disputes import open_dispute, resolve_dispute, withdraw_d
 from collector.periods.late_prices import price_closed
 from collector.periods.manual import add_adjustment, withdraw_adjustment
 from collector.queries.approvals import Approval, approval
+from collector.queries.budgets import Evaluation, EvaluationRequest, evaluate_budgets
 from collector.queries.disputes import Dispute, dispute
 from collector.queries.entered import Entered, entered
 from collector.queries.rules import Explained, RuleQuestion, explain_rules
@@ -149,6 +150,10 @@ def _explain_rules(ledger: Ledger, _number: int, asked: RuleQuestion) -> Explain
     return explain_rules(ledger, asked)
 
 
+def _evaluate_budgets(ledger: Ledger, _number: int, _asked: EvaluationRequest) -> Evaluation:
+    return evaluate_budgets(ledger)
+
+
 CHANGES: Final[tuple[Change, ...]] = (
     Change(
         "/v1/disputes", "dispute a charge, an invoice or a line of one", DisputeRequest, Dispute, _open,
@@ -191,6 +196,10 @@ CHANGES: Final[tuple[Change, ...]] = (
     Change(
         "/v1/approvals/{number}/withdrawal", "take a request back, or end what it was granted before its time",
         WithdrawalRequest, Approval, _take_back_request, '{"by":"ann","why":"it was not needed"}',
+    ),
+    Change(
+        "/v1/budgets/evaluation", "record which stages budgets reached, each once a period, and who is to be told",
+        EvaluationRequest, Evaluation, _evaluate_budgets, "{}",
     ),
     Change(
         "/v1/rules/explain", "what the rules would decide about facts that are made up; stores nothing", RuleQuestion,

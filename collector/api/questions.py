@@ -23,6 +23,7 @@ from collector.queries.audit import audit, audit_checkpoints, audit_entries
 from collector.queries.bill import KINDS, bill, bill_table
 from collector.queries.billing import invoice, invoices, periods
 from collector.queries.books import carbon, directory, owners, prices
+from collector.queries.budgets import budget_book, budgets, notices
 from collector.queries.charge_id import parse_charge_id
 from collector.queries.chargeback import chargeback
 from collector.queries.contracts import contracts
@@ -166,6 +167,9 @@ QUESTIONS: Final[tuple[Question, ...]] = (
     Question("shares", "the newest share book", shares),
     Question("loans", "what teams had of the idle shares of others, and what that cost", loans, (PERIOD,), rated=True),
     Question("quotas", "use against shares: borrowed, lent, idle", quotas, (PERIOD,), rated=True),
+    Question("budgets", "where each budget stands: spent, committed, forecast", budgets, rated=True),
+    Question("budgets/book", "the newest budget book", budget_book),
+    Question("budgets/notices", "who was told of which stage of a budget, the newest first", notices),
     Question("directory", "the newest directory of people", directory),
     Question("carbon", "regions whose carbon intensity is known by the hour", carbon),
     Question("approvals", "all approval requests", approvals, (STATE,)),

@@ -6,12 +6,15 @@ import threading
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from collector.api.metrics import CollectorMetrics, LedgerFigures, ShareFigures, TeamFigures
+from collector.api.metrics import BudgetFigures, CollectorMetrics, LedgerFigures, ShareFigures, TeamFigures
 from collector.commit import GroupCommit
+from collector.governance.budget_positions import placed_budgets
+from collector.governance.budgets import BudgetWatch
 from collector.ledger.store import Ledger
 from collector.queries.chargeback import ChargebackRow, chargeback
 from collector.queries.quotas import quotas
 from collector.rating import rate_dirty
+from gpuledger.accounting.money import QUANTA_PER_UNIT
 from gpuledger.accounting.periods import Period
 from gpuledger.accounting.units import US_PER_HOUR
 from gpuledger.clock import Clock
@@ -73,6 +76,7 @@ class Services(NamedTuple):
     figures: Figures
     metrics: CollectorMetrics
     clock: Clock
+    budgets: BudgetWatch
 
 
 def ledger_figures(ledger: Ledger) -> LedgerFigures:
@@ -93,7 +97,30 @@ def ledger_figures(ledger: Ledger) -> LedgerFigures:
         unobserved_gpu_seconds=whole.unobserved_gpu_hours * _SECONDS_PER_HOUR,
         watermarks_us=watermarks_us,
         shares=_shares(ledger, max(watermarks_us.values()) // US_PER_HOUR * US_PER_HOUR),
+        budgets=_budgets(ledger),
     )
+
+
+def _budgets(ledger: Ledger) -> tuple[BudgetFigures, ...]:
+    """Return where budgets stand in the period that is now."""
+    with ledger.snapshot() as session:
+        placed = placed_budgets(session, ledger.calendar, ledger.now_us())
+    return tuple(
+        BudgetFigures(
+            each.budget.owner,
+            each.budget.period,
+            each.budget.currency,
+            each.position.whole_quanta / QUANTA_PER_UNIT,
+            _units(each.position.actual_quanta),
+            _units(each.position.forecast_quanta),
+        )
+        for each in placed
+        if each.current
+    )
+
+
+def _units(amount_quanta: int | None) -> float | None:
+    return None if amount_quanta is None else amount_quanta / QUANTA_PER_UNIT
 
 
 def _shares(ledger: Ledger, until_us: int) -> tuple[ShareFigures, ...]:
