@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -16,6 +17,7 @@ from agent.devices.base import DeviceSource
 from agent.devices.child_early import EarlyReader
 from agent.devices.child_frames import Wanted
 from agent.devices.idle_power import IdlePower
+from agent.enrolment import EnrolledCollector, join_token
 from agent.exporter import Exporter, MetricsServer, Vitals
 from agent.health.driver_state import DriverState
 from agent.health.source import HealthSource, kernel_log_at
@@ -38,7 +40,6 @@ from agent.shipper import Shipper
 from agent.spool import Spool
 from gpuledger import __version__
 from gpuledger.accounting.units import US_PER_HOUR
-from gpuledger.client import CollectorClient
 from gpuledger.clock import Clock, WallClock
 from gpuledger.model import Event
 
@@ -73,9 +74,9 @@ def run(settings: AgentSettings, *, stop: threading.Event | None = None, reader:
     stop = stop or _stop_on_signals()
     with ExitStack() as closing:
         spool = closing.enter_context(Spool(settings.spool.directory, max_bytes=settings.spool.max_bytes))
-        client = CollectorClient(settings.collector.url, token=settings.token(), timeout_s=settings.collector.timeout_s)
-        closing.callback(client.close)
-        shipper = Shipper(spool, client)
+        collector = EnrolledCollector(settings, partial(join_token, settings))
+        closing.callback(collector.close)
+        shipper = Shipper(spool, collector)
         if settings.simulation.scenario:
             sealed = _replay(settings, spool, shipper, stop, closing)
         else:

@@ -15,6 +15,7 @@ from agent.spool import DEFAULT_MAX_BYTES
 from gpuledger.accounting.units import US_PER_MINUTE, US_PER_SECOND
 from gpuledger.client import DEFAULT_URL
 from gpuledger.errors import ConfigError
+from gpuledger.tokens import read_token
 
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
 _Seconds = Annotated[float, msgspec.Meta(gt=0, le=3_600)]
@@ -52,10 +53,17 @@ class SpoolSection(msgspec.Struct, frozen=True):
 
 
 class CollectorSection(msgspec.Struct, frozen=True):
-    """[collector]: where batches go. The token is read from a file, so that it stands in no settings."""
+    """[collector]: where batches go. Tokens are read from files, so that they stand in no settings.
+
+    With a join token the agent makes a token of its own, has it registered, and keeps it beside the spool.
+    """
 
     url: str = DEFAULT_URL
     token_file: Path | None = None
+    join_token_file: Path | None = None  # default: that of a collector that the same user runs on this machine
+    ca_file: Path | None = None  # whose certificates are trusted; by default as the system has it
+    certificate_file: Path | None = None  # of this agent, for collectors that ask for one
+    key_file: Path | None = None
     timeout_s: _Seconds = 10.0
 
 
@@ -238,18 +246,7 @@ class AgentSettings(msgspec.Struct, frozen=True):
 
     def token(self) -> str | None:
         """Read the bearer token, if a file is named. Raises ConfigError where that file cannot be read or is empty."""
-        path = self.collector.token_file
-        if path is None:
-            return None
-        try:
-            token = path.read_text(encoding="ascii").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(
-                f"[collector] token_file: {path} cannot be read: {error}", hint="make it readable for the agent's user"
-            ) from error
-        if not token:
-            raise ConfigError(f"[collector] token_file: {path} is empty", hint="put the token of this agent into it")
-        return token
+        return read_token(self.collector.token_file) if self.collector.token_file else None
 
 
 def _check_interval(config: AgentSettings) -> None:

@@ -6,19 +6,19 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-from analytics.figures import UNKNOWN, amount, hours, month, percent
+from analytics.figures import UNKNOWN, amount, hours, month, percent, share
 from analytics.invoices import templates
 from analytics.words import PLATFORM, title
 from gpuledger.model import HELD_STATES, UNWATCHED_STATES, State
 
 Document = Mapping[str, Any]
-_KINDS: Final = {
+KINDS: Final = {
     "idle": "Idle capacity",
     "unavailable": "Unavailable",
     "unobserved": "Not observed",
     "unattributed": "Unattributed",
 }
-_STATES: Final = {
+STATES: Final = {
     State.ACTIVE: "Held, at work",
     State.HELD_IDLE: "Held, without work",
     State.HELD_UNOBSERVED: "Held, activity not observed",
@@ -149,14 +149,14 @@ def _team(row: Document, whole: Decimal, most: Decimal) -> TeamLine:
     watched = row["gpu_hours"] - _hours_in(row["states"], _UNWATCHED)
     held = row["active_gpu_hours"] is not None and row["kind"] in ("owner", "unattributed", "total")
     return TeamLine(
-        name=title(row["key"]) if row["kind"] == "owner" else _KINDS.get(row["kind"], ""),
+        name=title(row["key"]) if row["kind"] == "owner" else KINDS.get(row["kind"], ""),
         aside=row["kind"] != "owner",
         gpu_hours=hours(row["gpu_hours"]),
         active=percent(_part(row["active_gpu_hours"], watched)) if held else UNKNOWN,
         energy=_figure(row["energy_kwh"]),
         carbon=_figure(row["carbon_kg"]),
         cost=_cost(row["cost"]),
-        share=percent(float(cost / whole)) if whole and row["cost"] is not None else UNKNOWN,
+        share=share(float(cost / whole)) if whole and row["cost"] is not None else UNKNOWN,
         bar=_bar(float(cost / most) if most > 0 else 0),
     )
 
@@ -164,8 +164,8 @@ def _team(row: Document, whole: Decimal, most: Decimal) -> TeamLine:
 def _states(states: Mapping[str, float]) -> list[StateLine]:
     whole = sum(states.values())
     return [
-        StateLine(name, hours(found), percent(_part(found, whole)), _bar(found / whole if whole else 0))
-        for state, name in _STATES.items()
+        StateLine(name, hours(found), share(_part(found, whole)), _bar(found / whole if whole else 0))
+        for state, name in STATES.items()
         if (found := states.get(state.label, 0.0))
     ]
 

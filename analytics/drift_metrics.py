@@ -20,7 +20,7 @@ METRICS: Final = {
     for metric in (
         Metric("active_ratio", "utilisation (active ÷ held)", "", least=0.05),
         Metric("busy_ratio", "utilisation (active ÷ observed)", "", least=0.05),
-        Metric("memory_bytes", "memory in use", "B", least_ratio=0.05),
+        Metric("memory_bytes", "most memory in use", "B", least_ratio=0.05),
         Metric("power_w", "power", "W", least=5.0, least_ratio=0.05),
         Metric("temperature_c", "temperature", "°C", least=3.0),
         Metric("sm_clock_mhz", "clock of the multiprocessors", "MHz", least_ratio=0.03),

@@ -17,7 +17,8 @@ def hours(value: float) -> str:
 
 def amount(value: str | Decimal | int) -> str:
     """Return money to the cent."""
-    return f"{Decimal(value):,.2f}".replace("-", MINUS)
+    text = f"{Decimal(value):,.2f}"
+    return "0.00" if text == "-0.00" else text.replace("-", MINUS)
 
 
 def percent(ratio: float | None) -> str:
@@ -27,6 +28,11 @@ def percent(ratio: float | None) -> str:
     if 0 < ratio < 0.01:
         return "<1 %"
     return ">99 %" if 0.99 < ratio < 1 else f"{ratio * 100:.0f} %"
+
+
+def share(ratio: float | None) -> str:
+    """Return a share in whole percent; what is there but rounds to nothing is less than one."""
+    return "<1 %" if ratio is not None and 0 < ratio < 0.01 else percent(ratio)
 
 
 def month(label: str) -> str:

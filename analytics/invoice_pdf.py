@@ -1,7 +1,7 @@
-"""An invoice as PDF: the page of `analytics.invoices`, set on A4 without a browser.
+"""Invoices and reports as PDF: their pages, set on A4 without a browser.
 
 A reprint is the same file to the byte where the same fonts and versions set it: dates and identity in it are the
-invoice's own, and nothing is fetched.
+document's own, and nothing is fetched.
 """
 
 from __future__ import annotations
@@ -15,7 +15,12 @@ LIBRARIES: Final = "libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-d
 
 
 def invoice_pdf(answer: Document) -> bytes:
-    """Return the PDF of an invoice; `answer` is the collector's `/v1/invoice`.
+    """Return the PDF of an invoice; `answer` is the collector's `/v1/invoice`. Raises as `page_pdf` does."""
+    return page_pdf(invoice_html(answer), f"{answer['period_digest']}-{answer['invoice']['number']}")
+
+
+def page_pdf(html: str, identity: str) -> bytes:
+    """Return the PDF of a page, which bears this identity.
 
     Raises ConfigError where the libraries that set text are not installed.
     """
@@ -26,11 +31,10 @@ def invoice_pdf(answer: Document) -> bytes:
             f"a PDF needs libraries of the system: {str(error).splitlines()[0]}",
             hint=f"apt-get install {LIBRARIES}   (or print the page of --format html with a browser)",
         ) from error
-    page = weasyprint.HTML(string=invoice_html(answer), url_fetcher=_refuse)
-    identity = f"{answer['period_digest']}-{answer['invoice']['number']}".encode()
-    data: bytes = page.write_pdf(pdf_identifier=identity, pdf_variant="pdf/a-3u")
+    page = weasyprint.HTML(string=html, url_fetcher=_refuse)
+    data: bytes = page.write_pdf(pdf_identifier=identity.encode(), pdf_variant="pdf/a-3u")
     return data
 
 
 def _refuse(url: str, *_: object, **__: object) -> None:
-    raise GpuLedgerError(f"an invoice fetches nothing, and {url} was asked for")
+    raise GpuLedgerError(f"a document fetches nothing, and {url} was asked for")

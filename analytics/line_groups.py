@@ -17,7 +17,7 @@ PART: Final = pl.Int128()  # microseconds x parts of a GPU: a year of a thousand
 UNKNOWN: Final = "unknown"
 UNATTRIBUTED: Final = "unattributed"
 NOBODYS: Final = {State.IDLE: "idle", State.UNAVAILABLE: "unavailable", State.UNOBSERVED: "unobserved"}
-_COLUMNS: Final = {"user": "user_name"}
+_COLUMNS: Final = {"user": "user_name", "system": "workload_system"}
 
 
 def require(lines: pl.LazyFrame, columns: Iterable[str]) -> None:
@@ -39,8 +39,12 @@ def choose(name: str, value: str, known: Iterable[str]) -> str:
 def columns_of(by: str) -> tuple[str, ...]:
     """Return the columns of bill lines that a dimension is made of. Raises AnalysisError where it is not known."""
     choose("by", by, BY)
+    if by == "organisation":
+        return ("organisation", "team")  # the team tells an owner without an organisation from nobody
     if by == "workload":
         return ("workload_name", "workload_id", "pod", "slurm_job", "container", "holder")
+    if by == "system":
+        return ("workload_system", "workload_scope")
     return (_COLUMNS.get(by, by),)
 
 
@@ -48,24 +52,44 @@ def key_of(by: str) -> pl.Expr:
     """Return what the group of a line is called, as column `key`."""
     if by in BY_DEVICE:
         return _filled(by).fill_null(UNKNOWN).alias("key")
-    name = workload() if by == "workload" else _filled(columns_of(by)[0])
+    name = _name(by)
     nobodys = pl.col("state").replace_strict(
         {int(state): word for state, word in NOBODYS.items()}, default=None, return_dtype=pl.String
     )
     named = {"idle": "idle capacity"}
-    return pl.when(IS_HELD).then(name.fill_null(UNATTRIBUTED)).otherwise(nobodys.replace(named)).alias("key")
+    held = name.fill_null(pl.when(_unnamed(by)).then(pl.lit("")).otherwise(pl.lit(UNATTRIBUTED)))
+    return pl.when(IS_HELD).then(held).otherwise(nobodys.replace(named)).alias("key")
 
 
 def kind_of(by: str) -> pl.Expr:
     """Return the kind of a line's group, as column `kind`: device, owner, unattributed, or a state."""
     if by in BY_DEVICE:
         return pl.lit("device").alias("kind")
-    name = workload() if by == "workload" else _filled(columns_of(by)[0])
+    name = _name(by)
     nobodys = pl.col("state").replace_strict(
         {int(state): word for state, word in NOBODYS.items()}, default=None, return_dtype=pl.String
     )
-    held = pl.when(name.is_not_null()).then(pl.lit("owner")).otherwise(pl.lit(UNATTRIBUTED))
+    unnamed = pl.when(_unnamed(by)).then(pl.lit("unnamed")).otherwise(pl.lit(UNATTRIBUTED))
+    held = pl.when(name.is_not_null()).then(pl.lit("owner")).otherwise(unnamed)
     return pl.when(IS_HELD).then(held).otherwise(nobodys).alias("kind")
+
+
+def _unnamed(by: str) -> pl.Expr:
+    """Return where time without a name at `by` is an owner's all the same."""
+    return _filled("team").is_not_null() if by == "organisation" else pl.lit(value=False)
+
+
+def _name(by: str) -> pl.Expr:
+    """Return who or what a holder is by a dimension; null where nobody knows."""
+    if by == "workload":
+        return workload()
+    return system() if by == "system" else _filled(columns_of(by)[0])
+
+
+def system() -> pl.Expr:
+    """Return which MLOps system a holder's work is of, and what it is there: `mlflow run`, `jupyter kernel`."""
+    named = pl.format("{} {}", pl.col("workload_system"), pl.col("workload_scope").fill_null("")).str.strip_chars_end()
+    return pl.when(named.str.strip_chars() != "").then(named)
 
 
 def workload() -> pl.Expr:

@@ -19,13 +19,20 @@ from gpuledger.accounting.units import GPU_PARTS, US_PER_DAY, US_PER_HOUR
 from gpuledger.errors import AnalysisError
 from gpuledger.model import HELD_STATES, State
 
-BY_HOLDER: Final = ("team", "user", "project", "department", "workload", "namespace", "slurm_account")
+BY_HOLDER: Final = (
+    "team", "user", "project", "department", "organisation", "workload", "system", "namespace", "slurm_account",
+)  # fmt: skip
 BY_DEVICE: Final = ("model", "node", "device", "cluster")
 BY: Final = (*BY_HOLDER, *BY_DEVICE)
 FIGURES: Final = (
     "hour_us", "state", "parts", "held_us", "active_us", "active_unknown_us", "energy_mj", "energy_unknown_us",
     "cost_quanta",
 )  # fmt: skip
+NARROWED: Final = (
+    *FIGURES, "team", "project", "department", "organisation", "namespace", "slurm_account", "user_name",
+    "workload_system", "workload_scope", "workload_name", "pod", "slurm_job", "model", "mig_profile", "node", "device",
+    "cluster", "holder",
+)  # fmt: skip  # the columns of bill lines that `narrow` reads
 LOOKBACK_DAYS: Final = 7  # before a window, where the starts of its jobs are found; longer jobs count as this long
 LEAST_HELD_US: Final = US_PER_HOUR  # of a device's day, to say how it was used
 LEAST_OBSERVED_US: Final = US_PER_DAY // 2  # of a device's day, to say how it was
@@ -71,6 +78,17 @@ def observe(reference: pl.DataFrame, current: pl.DataFrame, spans: tuple[Span, S
     return found
 
 
+def observe_memory(reference: pl.DataFrame, current: pl.DataFrame, by: str) -> Observations:
+    """Return the most memory in use on days of devices, from rows of `/v1/memory`; days not read are not there."""
+    frames = [
+        rows.select(
+            _at("day_us"), _or_null("key").alias(by), *_device(by), pl.col("memory_max_bytes").alias("memory_bytes")
+        )
+        for rows in (reference, current)
+    ]
+    return Observations("device-day", frames[0], frames[1], ("memory_bytes",))
+
+
 def same_work(reference: pl.DataFrame, current: pl.DataFrame, spans: tuple[Span, Span]) -> Observations:
     """Return days of devices on one workload each, with `workload` and `model`: what tells a card from its work."""
     frames = []
@@ -92,10 +110,13 @@ def narrow(lines: pl.DataFrame) -> pl.DataFrame:
     pod = pl.when(pl.col("pod") != "").then(pl.format("{}/{}", "namespace", pl.col("pod").str.replace(RUN_NUMBER, "")))
     batch = pl.when(pl.col("slurm_job") != "").then(pl.format("{}/{}", "slurm_account", "user_name"))
     profile = pl.when(pl.col("mig_profile") == "").then(pl.lit("")).otherwise(" " + pl.col("mig_profile"))
-    plain = ("team", "project", "department", "namespace", "slurm_account")
+    plain = ("team", "project", "department", "organisation", "namespace", "slurm_account")
     names = lines.select(
         *map(_or_null, plain),
         _or_null("user_name").alias("user"),
+        pl.when(pl.col("workload_system") != "")
+        .then(pl.format("{} {}", "workload_system", "workload_scope").str.strip_chars_end())
+        .alias("system"),
         pl.coalesce(tool, pod, batch, _or_null("user_name")).alias("workload"),
         (pl.col("model") + profile).alias("model"),
         "node",
@@ -201,6 +222,10 @@ def _use(lines: pl.DataFrame, keys: list[str], ratio: str) -> pl.DataFrame:
         pl.col("held_us").sum().alias("known_us"),
     )
     return used.select(_at("day_us"), *keys, ratio, "power_w", "known_us")
+
+
+def _device(by: str) -> list[pl.Expr]:
+    return [] if by == "device" else [pl.col("device")]
 
 
 def _known(least_us: int) -> pl.Expr:

@@ -17,6 +17,11 @@ ADJUSTMENT_WORDS: Final = {
 }
 
 
+def printable(text: str) -> str:
+    """Return text in which whatever has no shape of its own is seen: controls, and marks that turn the text around."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
 def title(key: str) -> str:
     """Return a team's or namespace's identifier as a heading: `vision-research` becomes `Vision research`."""
     words = key.replace("-", " ").replace("_", " ").strip()

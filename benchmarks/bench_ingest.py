@@ -26,6 +26,7 @@ from gpuledger import wire
 from gpuledger.accounting.intervals import cut
 from gpuledger.accounting.units import US_PER_MINUTE
 from gpuledger.model import Confidence, Device, Evidence, Holder, State, UsageRecord
+from gpuledger.tokens import read_token
 
 GPUS: Final = 8
 START_US: Final = 1_767_225_600_000_000  # 2026-01-01
@@ -100,19 +101,21 @@ def serve(frames: Sequence[bytes], senders: int) -> float:
         process = subprocess.Popen(command, cwd=Path(__file__).parents[1], stderr=subprocess.DEVNULL)
         try:
             netloc = _address(process, Path(directory) / "ready")
+            token = read_token(Path(directory) / "ledger" / "access" / "admin.token")
             with ThreadPoolExecutor(senders) as pool:
                 started_s = time.perf_counter()
-                list(pool.map(lambda part: _send(netloc, part), [frames[i::senders] for i in range(senders)]))
+                list(pool.map(lambda part: _send(netloc, token, part), [frames[i::senders] for i in range(senders)]))
                 return time.perf_counter() - started_s
         finally:
             process.kill()
             process.wait()
 
 
-def _send(netloc: str, frames: Sequence[bytes]) -> None:
+def _send(netloc: str, token: str, frames: Sequence[bytes]) -> None:
     connection = http.client.HTTPConnection(netloc, timeout=120)
+    headers = {"Content-Type": wire.MEDIA_TYPE, "Authorization": f"Bearer {token}"}
     for frame in frames:
-        connection.request("POST", "/v1/batches", frame, {"Content-Type": wire.MEDIA_TYPE})
+        connection.request("POST", "/v1/batches", frame, headers)
         response = connection.getresponse()
         answer = response.read()
         assert response.status == 200, answer

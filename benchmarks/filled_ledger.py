@@ -6,8 +6,10 @@ from pathlib import Path
 
 from collector.ledger.store import Ledger
 from gpuledger.accounting.periods import parse_period
+from gpuledger.accounting.units import US_PER_HOUR
 
 MONTH = "2026-10"
+HOURS = 744  # of it
 FILL = """
 INSERT INTO devices
     SELECT
@@ -29,6 +31,8 @@ INSERT INTO price_entries BY NAME
     SELECT
         1 AS price_version, 0 AS entry, '' AS cluster, '' AS pool, '*' AS model, '' AS mig_profile,
         2490000000 AS rate_quanta, 118 AS carbon_g_per_kwh;
+INSERT INTO device_lives SELECT i, {start}, NULL FROM range({gpus}) t(i);
+INSERT INTO rated_lives SELECT i, {start}, {end} FROM range({gpus}) t(i);
 INSERT INTO batches VALUES (1, 'a', 'b', 0, 'c', 'n', 'x', 1, {start}, {end}, 0, 0, '');
 INSERT INTO charges BY NAME
     WITH hours AS (
@@ -36,7 +40,7 @@ INSERT INTO charges BY NAME
             {start} + h * 3600000000 AS hour_us, d AS device_id,
             CASE WHEN (d + h) % 3 = 0 THEN 600000000 + (hash(d, h) % 2400000000)::BIGINT ELSE 3600000000 END AS used_us,
             (d + h // 24) % {holders} AS who, (d + h // 24) % 9 AS team, (hash(h, d) % 1800000)::BIGINT AS energy_mj
-        FROM range(744) t(h), range({gpus}) u(d)
+        FROM range({hours}) t(h), range({gpus}) u(d)
     ),
     parts AS (
         SELECT *, part, CASE WHEN part = 0 THEN used_us ELSE 3600000000 - used_us END AS held_us
@@ -55,13 +59,18 @@ INSERT INTO charges BY NAME
 """
 
 
-def fill(directory: Path, *, gpus: int, holders: int) -> int:
-    """Write a month of charges of so many GPUs and holders; return how many charges that are."""
+def fill(directory: Path, *, gpus: int, holders: int, months: int = 1) -> int:
+    """Write charges of so many GPUs and holders, up to the end of MONTH; return how many charges that month has.
+
+    Months before it are as long as it is.
+    """
     month = parse_period(MONTH)
     with Ledger.open(directory) as ledger:
         with ledger.transaction() as session:
+            hours = months * HOURS
+            start_us = month.end_us - hours * US_PER_HOUR
             session.script(
-                FILL.format(start=month.start_us, end=month.end_us, gpus=gpus, holders=holders), label="fill"
+                FILL.format(start=start_us, end=month.end_us, hours=hours, gpus=gpus, holders=holders), label="fill"
             )
         totals = ledger.execute("period_totals", {"from_us": month.start_us, "to_us": month.end_us}).to_pylist()
     return int(totals[0]["charge_count"])

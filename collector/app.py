@@ -7,24 +7,33 @@ import contextlib
 import logging
 import signal
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import uvicorn
 from starlette.applications import Starlette
 
+from collector.access.certificates import CertifiedProtocol
+from collector.access.gate import Gate, is_loopback
+from collector.access.oidc import Oidc
+from collector.access.start import take_over
+from collector.access.tokens import TokenBook
 from collector.api.application import build
 from collector.api.metrics import CollectorMetrics
+from collector.api.schedulers import Listener
 from collector.api.services import Figures, Rater, Services
 from collector.audit.heads import make_checkpoint
 from collector.audit.keys import load_private
 from collector.commit import GroupCommit
-from collector.config import CollectorSettings
+from collector.config import CollectorSettings, TlsSettings
+from collector.enforcement.by_budgets import limits_of
+from collector.enforcement.service import Admission
 from collector.governance.addresses import read_addresses, send
 from collector.governance.budgets import BudgetWatch
 from collector.governance.telling import Teller
@@ -32,9 +41,11 @@ from collector.governance.watching import watch_budgets, watch_requests
 from collector.ledger.calendar import CalendarChange
 from collector.ledger.store import Ledger, LedgerOptions
 from gpuledger.clock import Clock, WallClock
-from gpuledger.errors import AuditError, LedgerError
+from gpuledger.errors import AuditError, ConfigError, LedgerError
+from gpuledger.tokens import noted
 
 GRACE_S: Final = 20
+TELL_S: Final = 300.0
 OnReady = Callable[[str], None]
 _log: Final = logging.getLogger(__name__)
 
@@ -43,14 +54,17 @@ def run(settings: CollectorSettings, *, on_ready: OnReady | None = None, ready_f
     """Serve until SIGTERM or SIGINT; return the exit code. The address goes to `on_ready` and into `ready_file`."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
 
+    noting = ExitStack()
+
     def ready(url: str) -> None:
+        noting.enter_context(noted(url, token_folder(settings)))
         _log.info("the collector listens on %s, its ledger is %s", url, settings.ledger.directory)
         if ready_file:
             ready_file.write_text(url, encoding="utf-8")
         if on_ready:
             on_ready(url)
 
-    with _open(settings, WallClock()) as ledger:
+    with noting, _open(settings, WallClock()) as ledger:
         server = _server(settings, ledger, WallClock(), ready)
         try:
             server.run()
@@ -78,7 +92,8 @@ def running(settings: CollectorSettings, *, clock: Clock | None = None) -> Itera
             while not ready.wait(0.05):
                 if not thread.is_alive():
                     raise _cannot_listen(settings)
-            yield found[0]
+            with noted(found[0], token_folder(settings)):
+                yield found[0]
         finally:
             server.should_exit = True
             thread.join()
@@ -116,7 +131,8 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         for server in self.servers:
             host, port = server.sockets[0].getsockname()[:2]
-            self._on_ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+            scheme = "https" if self.config.is_ssl else "http"
+            self._on_ready(f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}")
             return
 
 
@@ -131,6 +147,7 @@ def _open(settings: CollectorSettings, clock: Clock) -> Iterator[Ledger]:
 def _server(settings: CollectorSettings, ledger: Ledger, clock: Clock, on_ready: OnReady) -> _Server:
     config = uvicorn.Config(
         _application(settings, ledger, clock),
+        **_tls(settings.tls),
         host=settings.server.host,
         port=settings.server.port,
         timeout_keep_alive=settings.server.keep_alive_s,
@@ -140,8 +157,26 @@ def _server(settings: CollectorSettings, ledger: Ledger, clock: Clock, on_ready:
         lifespan="on",
         ws="none",
         server_header=False,
+        proxy_headers=False,  # who asks is who is connected, whatever a header says
     )
+    try:
+        config.load()
+    except (OSError, ValueError) as error:  # ssl's errors are OSErrors
+        raise ConfigError(
+            f"[tls] the certificate, the key or the client CA cannot be used: {error}", hint="give PEM files that match"
+        ) from error
     return _Server(config, on_ready)
+
+
+def _tls(tls: TlsSettings) -> dict[str, Any]:
+    """Return how uvicorn serves TLS; nothing where there is no certificate."""
+    if tls.certificate is None:
+        return {}
+    served: dict[str, Any] = {"ssl_certfile": str(tls.certificate), "ssl_keyfile": str(tls.key)}
+    if tls.client_ca is None:
+        return served
+    mutual = {"ssl_ca_certs": str(tls.client_ca), "ssl_cert_reqs": ssl.CERT_REQUIRED, "http": CertifiedProtocol}
+    return served | mutual
 
 
 def _application(settings: CollectorSettings, ledger: Ledger, clock: Clock) -> Starlette:
@@ -151,14 +186,23 @@ def _application(settings: CollectorSettings, ledger: Ledger, clock: Clock) -> S
     signing = _signing(settings, ledger)
     budgets = BudgetWatch(ledger)
     teller = Teller(ledger, read_addresses(settings.notify.addresses), send)
-    services = Services(ledger, commit, rater, Figures(ledger, rater, clock), metrics, clock, budgets)
+    gate = _gate(settings, ledger, clock)
+    admission = Admission(ledger, settings.admission, clock, metrics, lambda: limits_of(budgets.standing))
+    listener = Listener(settings.admission) if settings.admission.port is not None else None
+    services = Services(ledger, commit, rater, Figures(ledger, rater, clock), metrics, clock, gate, admission, budgets)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         commit.start()
-        tasks = [asyncio.create_task(checkpoint_when_idle(ledger, settings.ledger.checkpoint_idle_s))]
-        tasks.append(asyncio.create_task(watch_requests(ledger)))
-        tasks.append(asyncio.create_task(watch_budgets(ledger, rater.rate, budgets, teller)))
+        tasks = [
+            asyncio.create_task(checkpoint_when_idle(ledger, settings.ledger.checkpoint_idle_s)),
+            asyncio.create_task(tell_refusals(gate.flush)),
+            asyncio.create_task(watch_requests(ledger)),
+            asyncio.create_task(admission.work()),
+            asyncio.create_task(watch_budgets(ledger, rater.rate, budgets, teller)),
+        ]
+        if listener:
+            tasks.append(asyncio.create_task(listener.serve(services)))
         if signing:
             tasks.append(asyncio.create_task(sign_heads(signing, settings.audit.every_s)))
         try:
@@ -169,8 +213,24 @@ def _application(settings: CollectorSettings, ledger: Ledger, clock: Clock) -> S
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
             await commit.stop()
+            await asyncio.to_thread(gate.flush)
+            await asyncio.to_thread(admission.records.write)
 
     return build(services, lifespan)
+
+
+def _gate(settings: CollectorSettings, ledger: Ledger, clock: Clock) -> Gate:
+    book = TokenBook(ledger)
+    take_over(book, token_folder(settings), ledger.now_us())
+    other = Oidc(settings.oidc) if settings.oidc.issuer else None
+    loopback = is_loopback(settings.server.host)
+    bind = settings.tls.bind_agents
+    return Gate(ledger, book, clock, settings.access, settings.limits, loopback=loopback, other=other, bind_agents=bind)
+
+
+def token_folder(settings: CollectorSettings) -> Path:
+    """Return where the collector's token files are."""
+    return settings.access.directory or settings.ledger.directory / "access"
 
 
 def _signing(settings: CollectorSettings, ledger: Ledger) -> Callable[[], object] | None:
@@ -190,6 +250,16 @@ async def sign_heads(sign: Callable[[], object], every_s: float) -> None:
         except (AuditError, LedgerError) as error:
             _log.error("the audit log has no new checkpoint: %s", error)
         await asyncio.sleep(every_s)
+
+
+async def tell_refusals(flush: Callable[[], object]) -> None:
+    """Record now and then what was refused again and again."""
+    while True:
+        await asyncio.sleep(TELL_S)
+        try:
+            await asyncio.to_thread(flush)
+        except LedgerError as error:
+            _log.error("refusals could not be recorded: %s", error)
 
 
 class Folding(Protocol):

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple, Protocol, TypeVar
 
+from collector.access.refusals import NotAllowedError
 from collector.config import IngestSettings
 from collector.ledger.intake import BatchResult, Intake
 from gpuledger.errors import LedgerError, Terminal, Transient, WireError
@@ -49,6 +50,7 @@ class Waiting(NamedTuple):
 
     frame: bytes
     answer: asyncio.Future[BatchResult]
+    sender: str = ""  # the only agent whose batch it may be; empty: any
 
 
 class GroupCommit:
@@ -105,12 +107,15 @@ class GroupCommit:
         self._reader.shutdown()
         self._writer.shutdown()
 
-    async def submit(self, frame: bytes) -> BatchResult:
-        """Return what became of `frame` once it is durable. Raises OverloadError where too much is in hand."""
+    async def submit(self, frame: bytes, sender: str = "") -> BatchResult:
+        """Return what became of `frame` once it is durable. Raises OverloadError where too much is in hand.
+
+        Raises NotAllowedError where it is a batch of another agent than `sender`: nothing of it is kept.
+        """
         self._admit(len(frame))
         answer: asyncio.Future[BatchResult] = asyncio.get_running_loop().create_future()
         answer.add_done_callback(lambda _: self._release(len(frame)))
-        self._waiting.append(Waiting(frame, answer))
+        self._waiting.append(Waiting(frame, answer, sender))
         self._waiting_bytes += len(frame)
         self._arrived.set()
         if self._waiting_bytes >= self._settings.enough_bytes or len(self._waiting) >= self._settings.group_frames:
@@ -145,7 +150,7 @@ class GroupCommit:
     async def _read_group(self, group: list[Waiting]) -> None:
         read = await _outcome(self._reader, self._read_all, [waiting.frame for waiting in group])
         if not isinstance(read, BaseException):
-            await self._read.put((group, read))
+            await self._read.put(_honest(group, read))
         elif len(group) > 1:  # a fault of ours: let it hit no more than the frame that brings it out
             for waiting in group:
                 await self._read_group([waiting])
@@ -200,6 +205,22 @@ class GroupCommit:
             hint = "the batch is kept in quarantine: report it with the collector's log"
             fault = WireError("malformed", f"the ledger cannot hold this batch: {stored}", hint=hint)
             await self._store_group(group, [intakes[0]._replace(error=fault)])
+
+
+def _honest(group: list[Waiting], read: list[Intake]) -> tuple[list[Waiting], list[Intake]]:
+    """Answer those that send in the name of another agent; return the rest."""
+    kept: list[tuple[Waiting, Intake]] = []
+    for waiting, intake in zip(group, read, strict=True):
+        if waiting.sender and intake.batch and intake.batch.agent != waiting.sender:
+            waiting.answer.set_exception(
+                NotAllowedError(
+                    f"this token is that of agent {waiting.sender}, and the batch is not",
+                    hint="give each agent a token of its own: delete its token file and let it enrol",
+                )
+            )
+        else:
+            kept.append((waiting, intake))
+    return [waiting for waiting, _ in kept], [intake for _, intake in kept]
 
 
 async def _outcome(pool: ThreadPoolExecutor, work: Callable[[_A], _T], argument: _A) -> _T | BaseException:

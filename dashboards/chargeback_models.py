@@ -19,6 +19,7 @@ _CAUSES: Final = {
     "beyond_share": "Beyond its share",
 }
 MAX_ADJUSTMENTS: Final = 20
+MAX_TEAMS: Final = 25
 UNATTRIBUTED: Final = wording.KIND_WORDS["unattributed"]
 
 
@@ -45,10 +46,11 @@ def gap_table(gap: Document) -> Table:
     """Return why what was held costs more than what was used, by team and cause; the causes sum to the gap."""
     total = gap["total"]
     causes = list(total["parts"])
-    lines = [_gap_line("owner", wording.title(row["team"]) or UNATTRIBUTED, row, causes) for row in gap["rows"]]
+    shown = gap["rows"][:MAX_TEAMS]
+    lines = [_gap_line("owner", wording.title(row["team"]) or UNATTRIBUTED, row, causes) for row in shown]
     lines.append(_gap_line("total", "Total", total, causes))
     headers = ("Team", f"Held, {gap['currency']}", "Used", "Gap", *map(_cause, causes))
-    return Table(headers, tuple(lines))
+    return Table(headers, tuple(lines), left_out=max(0, len(gap["rows"]) - MAX_TEAMS))
 
 
 def adjustment_table(adjustments: Document) -> Table:

@@ -1,4 +1,7 @@
-"""What the pages read: the collector's API, each answer kept for as long as the ledger does not move on."""
+"""What the pages read: the collector's API, each answer kept for as long as the ledger does not move on.
+
+Answers are kept by the token that they were given to: no reader sees what was read for another.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from typing import Any, Final
 
 import streamlit as st
 
-from gpuledger.client import DEFAULT_URL, CollectorClient
+from dashboards.sign_in import token
+from gpuledger.client import DEFAULT_URL, ClientTls, CollectorClient
 
 Document = dict[str, Any]
 STATUS_TTL_S: Final = 5
@@ -22,30 +26,41 @@ def collector_url() -> str:
     return os.environ.get("GPULEDGER_URL") or DEFAULT_URL
 
 
+def client(url: str, bearer: str | None) -> CollectorClient:
+    """Return a client of the collector with somebody's token: the one place where pages get theirs."""
+    return CollectorClient(url, token=bearer, timeout_s=TIMEOUT_S, tls=ClientTls.of_environment(os.environ))
+
+
 def status() -> Document:
     """Return the collector's status, at most a few seconds old."""
-    return _status(collector_url())
+    return _status(collector_url(), token())
 
 
 def answer(name: str, params: Mapping[str, str], as_of: str) -> Document:
     """Return the answer called `name`; `as_of` names the state of the ledger that it was read from."""
-    return _answer(collector_url(), name, tuple(sorted(params.items())), as_of)
+    return _answer(collector_url(), token(), name, tuple(sorted(params.items())), as_of)
 
 
-@st.cache_data(ttl=STATUS_TTL_S, show_spinner=False, max_entries=4)
-def _status(url: str) -> Document:
-    return _get(url, "status", {})
+@st.cache_data(ttl=STATUS_TTL_S, show_spinner=False, max_entries=64)
+def _status(url: str, bearer: str | None) -> Document:
+    return _get(url, bearer, "status", {})
 
 
 @st.cache_data(ttl=ANSWER_TTL_S, show_spinner="Reading the ledger …", max_entries=KEPT_ANSWERS)
-def _answer(url: str, name: str, params: tuple[tuple[str, str], ...], as_of: str) -> Document:  # noqa: ARG001 - a cache key
-    return _get(url, name, dict(params))
+def _answer(
+    url: str,
+    bearer: str | None,
+    name: str,
+    params: tuple[tuple[str, str], ...],
+    as_of: str,  # noqa: ARG001 - a cache key
+) -> Document:
+    return _get(url, bearer, name, dict(params))
 
 
-def _get(url: str, name: str, params: Mapping[str, str]) -> Document:
-    client = CollectorClient(url, timeout_s=TIMEOUT_S)
+def _get(url: str, bearer: str | None, name: str, params: Mapping[str, str]) -> Document:
+    reader = client(url, bearer)
     try:
-        document: Document = client.get_json(f"/v1/{name}", params)
+        document: Document = reader.get_json(f"/v1/{name}", params)
     finally:
-        client.close()
+        reader.close()
     return document

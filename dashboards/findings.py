@@ -75,7 +75,7 @@ def bars_finding(frame: pl.DataFrame, currency: str) -> str:
     if not total:
         return "Nothing has a price yet"
     count = frame.filter(pl.col("kind") == OWNER).height
-    teams = "1 team accounts" if count == 1 else f"{count} teams account"
+    teams = "1 team accounts" if count == 1 else f"{count:,} teams account"
     return f"{teams} for {wording.money_short(owned, currency)}, {wording.share(owned, total)} of the cost"
 
 

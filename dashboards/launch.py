@@ -9,7 +9,7 @@ from typing import Final
 from dashboards.theme import streamlit_flags
 
 DEFAULT_PORT: Final = 8501
-_APP: Final = Path(__file__).with_name("app.py")
+_APP: Final = Path(__file__).parent / "entry" / "app.py"
 
 
 def command(port: int = DEFAULT_PORT, address: str = "127.0.0.1") -> list[str]:

@@ -7,7 +7,19 @@ from typing import Final, NamedTuple
 
 import streamlit as st
 
-from dashboards.pages import audit, chargeback, invoices, overview, quality, utilisation, waste
+from dashboards.pages import (
+    audit,
+    chargeback,
+    drift,
+    fleet,
+    invoices,
+    overview,
+    quality,
+    team,
+    utilisation,
+    waste,
+    workloads,
+)
 
 
 class Entry(NamedTuple):
@@ -20,9 +32,13 @@ class Entry(NamedTuple):
 
 PAGES: Final = (
     Entry("Overview", "", overview.render),
+    Entry("My team", "team", team.render),
     Entry("Chargeback", "chargeback", chargeback.render),
     Entry("Utilisation", "utilisation", utilisation.render),
     Entry("Waste", "waste", waste.render),
+    Entry("Workloads", "workloads", workloads.render),
+    Entry("Drift & forecast", "drift", drift.render),
+    Entry("Fleet health", "fleet", fleet.render),
     Entry("Invoices", "invoices", invoices.render),
     Entry("Audit", "audit", audit.render),
     Entry("Data quality", "quality", quality.render),

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
+from typing import Final
 
 from dashboards.notes import Note
 from dashboards.theme import Shade
-from dashboards.view_models import Kpi, Overview, Table
+from dashboards.view_models import Kpi, Line, Overview, Table
+
+LONGEST_NAME: Final = 96
 
 
-def brand(until: str) -> str:
-    """Return the line above the page: whose page this is, and how fresh."""
-    return f'<div class="gl-brand"><i></i><b>gpuledger</b> &nbsp;·&nbsp; data until {escape(until)}</div>'
+def brand(until: str, zone: str) -> str:
+    """Return the line above the page: whose page this is, how fresh, and whose days its periods mean."""
+    days = "" if zone == "UTC" else f" &nbsp;·&nbsp; days of {escape(zone)}"
+    return f'<div class="gl-brand"><i></i><b>gpuledger</b> &nbsp;·&nbsp; data until {escape(until)}{days}</div>'
 
 
 def headline(model: Overview) -> str:
     """Return the finding, the sentence below it, and the strip of figures."""
-    kpis = "".join(_kpi(kpi) for kpi in model.kpis)
-    return f'{title(model.finding, model.lead)}<div class="gl-kpis">{kpis}</div>'
+    return title(model.finding, model.lead) + kpis(model.kpis)
 
 
 def title(text: str, lead: str = "") -> str:
     """Return a page's finding and the sentence below it."""
-    return f'<h1 class="gl-finding">{escape(text)}</h1><p class="gl-lead">{escape(lead)}</p>'
+    return f'<h1 class="gl-finding"><bdi>{escape(text)}</bdi></h1><p class="gl-lead">{escape(lead)}</p>'
 
 
 def heading(text: str, sub: str = "") -> str:
@@ -43,7 +46,7 @@ def table(model: Table) -> str:
     head = "".join(f"<th{_left(i, model)}>{escape(name)}</th>" for i, name in enumerate(model.headers))
     body = "".join(
         f'<tr class="{line.kind}">'
-        + "".join(f"<td{_left(i, model)}>{_cell(i, text, line.small)}</td>" for i, text in enumerate(line.cells))
+        + "".join(f"<td{_left(i, model)}>{_cell(i, text, line)}</td>" for i, text in enumerate(line.cells))
         + "</tr>"
         for line in model.lines
     )
@@ -62,6 +65,39 @@ def empty(title: str, *paragraphs: str, command: str = "") -> str:
     text = "".join(f"<p>{escape(paragraph)}</p>" for paragraph in paragraphs if paragraph)
     todo = f"<p><code>{escape(command)}</code></p>" if command else ""
     return f'<div class="gl-empty"><h1>{escape(title)}</h1>{text}{todo}</div>'
+
+
+def crumbs(steps: Iterable[tuple[str, str]]) -> str:
+    """Return the way from everything down to what is shown: each step's name and address; the last has none."""
+    shown = (
+        f'<a href="{escape(href)}">{_named(name)}</a>' if href else f'<b aria-current="page">{_named(name)}</b>'
+        for name, href in steps
+    )
+    return f'<nav class="gl-crumbs" aria-label="Where this is">{"<i>/</i>".join(shown)}</nav>'
+
+
+def pager(words: str, before: str, after: str) -> str:
+    """Return which rows of how many are shown, with the addresses of those before and after; empty: there are none."""
+    parts = [
+        f'<a href="{escape(href)}" rel="{rel}">{name}</a>' if href else f"<span>{name}</span>"
+        for name, href, rel in (("Previous", before, "prev"), ("Next", after, "next"))
+    ]
+    return f'<nav class="gl-pager" aria-label="Rows">{escape(words)} {" ".join(parts)}</nav>'
+
+
+def more(words: str, href: str) -> str:
+    """Return the way to all of what is shown in part."""
+    return f'<nav class="gl-pager"><a class="first" href="{escape(href)}">{escape(words)}</a></nav>'
+
+
+def steps(sentences: Iterable[str]) -> str:
+    """Return sentences that follow from one another."""
+    return f'<ol class="gl-steps">{"".join(f"<li><bdi>{escape(each)}</bdi></li>" for each in sentences)}</ol>'
+
+
+def kpis(figures: Iterable[Kpi]) -> str:
+    """Return a strip of figures."""
+    return f'<div class="gl-kpis">{"".join(_kpi(kpi) for kpi in figures)}</div>'
 
 
 def foot(text: str) -> str:
@@ -87,6 +123,18 @@ def _left(column: int, model: Table) -> str:
     return ' class="l"' if column < model.words else ""
 
 
-def _cell(column: int, text: str, small: str) -> str:
-    below = f"<small>{escape(small)}</small>" if small and column == 0 else ""
-    return f"{escape(text)}{below}"
+def _cell(column: int, text: str, line: Line) -> str:
+    """Return a cell; `bdi` keeps a name written from right to left from turning the figures around it."""
+    if column:
+        return f"<bdi>{escape(text)}</bdi>"
+    below = f"<small>{_named(line.small)}</small>" if line.small else ""
+    name = f'<a href="{escape(line.href)}">{_named(text)}</a>' if line.href else _named(text)
+    return f"{name}{below}"
+
+
+def _named(text: str) -> str:
+    """Return a name from outside; a very long one by its ends, whole where the pointer rests on it."""
+    if len(text) <= LONGEST_NAME:
+        return f"<bdi>{escape(text)}</bdi>"
+    ends = f"{text[: LONGEST_NAME - 21]}…{text[-20:]}"
+    return f'<bdi title="{escape(text)}">{escape(ends)}</bdi>'

@@ -5,6 +5,7 @@ Every colour is a pair (light, dark). States differ in lightness as well as hue,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
 Mode = Literal["light", "dark"]
@@ -47,7 +48,7 @@ STATE_COLOURS: Final[dict[str, Shade]] = {
 }
 STATE_ORDER: Final = tuple(STATE_COLOURS)
 
-# After Okabe and Ito, deepened for white paper; a team keeps its colour through a whole page.
+# After Okabe and Ito, deepened for white paper.
 TEAM_COLOURS: Final[tuple[Shade, ...]] = (
     Shade("#0B5CAD", "#5AA7F0"),
     Shade("#D98A1F", "#F0B04F"),
@@ -64,9 +65,22 @@ NOT_A_TEAM: Final = Shade("#CFD6DE", "#465464")
 FONT: Final = "'Source Sans', 'Source Sans 3', 'Source Sans Pro', 'Helvetica Neue', Arial, sans-serif"
 
 
-def team_colours(teams: list[str]) -> dict[str, Shade]:
-    """Give each team, in the order given, its own colour; past the palette all are one grey."""
-    return {team: TEAM_COLOURS[i] if i < len(TEAM_COLOURS) else OTHERS for i, team in enumerate(teams)}
+def team_colours(shown: Sequence[str], known: Sequence[str] = ()) -> dict[str, Shade]:
+    """Give each team that is shown a colour of its own; past the palette all are one grey.
+
+    A team has the colour of its place in the alphabet of all that are `known`, whatever it cost: the same on each page
+    and in each period, as long as there are no more teams than colours. Past that, a colour that is taken goes to who
+    comes first, and the next takes the next one that is free.
+    """
+    places = {team: at for at, team in enumerate(sorted({*known, *shown}))}
+    found: dict[str, Shade] = {}
+    free = list(range(len(TEAM_COLOURS)))
+    for team in sorted(shown[: len(TEAM_COLOURS)], key=places.__getitem__):
+        wanted = places[team] % len(TEAM_COLOURS)
+        place = min(free, key=lambda each: (each - wanted) % len(TEAM_COLOURS))
+        free.remove(place)
+        found[team] = TEAM_COLOURS[place]
+    return {team: found.get(team, OTHERS) for team in shown}
 
 
 def streamlit_flags() -> list[str]:
@@ -106,7 +120,7 @@ _CSS: Final = """<style>
 .gl-brand i { display: inline-block; width: .62rem; height: .62rem; border-radius: 2px; background: {accent};
   margin-right: .5rem; }
 h1.gl-finding { font-size: 2.05rem; line-height: 1.18; font-weight: 650; letter-spacing: -.018em; color: {text};
-  margin: .35rem 0 .55rem; padding: 0; max-width: 54rem; text-wrap: balance; }
+  margin: .35rem 0 .55rem; padding: 0; max-width: 54rem; text-wrap: balance; overflow-wrap: anywhere; }
 .gl-lead { font-size: 1.06rem; line-height: 1.5; color: {muted}; max-width: 50rem; margin: 0 0 .2rem; }
 .gl-lead b { color: {text}; font-weight: 600; }
 .gl-kpis { display: grid; grid-template-columns: repeat(4, 1fr); gap: 0; border-top: 1px solid {rule};
@@ -124,7 +138,7 @@ h2.gl-h { font-size: 1.18rem; font-weight: 640; letter-spacing: -.008em; line-he
 .gl-keys { display: flex; flex-wrap: wrap; gap: .2rem .85rem; font-size: .83rem;
   color: {muted}; margin: .1rem 0 .2rem; }
 @media (min-width: 761px) { .gl-keys.tall { min-height: 2.7rem; align-content: flex-start; } }
-.gl-keys span { white-space: nowrap; }
+.gl-keys span { white-space: nowrap; max-width: 100%; overflow: hidden; text-overflow: ellipsis; }
 .gl-keys i { display: inline-block; width: .68rem; height: .68rem; border-radius: 2px; margin-right: .4rem; }
 .gl-scroll { overflow-x: auto; }
 table.gl-t { width: 100%; border-collapse: collapse; font-size: .93rem; color: {text};
@@ -136,6 +150,21 @@ table.gl-t td { text-align: right; padding: .46rem .7rem; border: none; border-b
 table.gl-t th:first-child, table.gl-t td:first-child { text-align: left; padding-left: 0; white-space: normal; }
 table.gl-t th:last-child, table.gl-t td:last-child { padding-right: 0; }
 table.gl-t .l { text-align: left; }
+table.gl-t td:first-child { overflow-wrap: anywhere; min-width: 7rem; max-width: 32rem; }
+table.gl-t td.l:not(:first-child) { white-space: normal; overflow-wrap: anywhere; }
+table.gl-t a, .gl-crumbs a, .gl-pager a { color: {accent}; text-decoration: underline;
+  text-decoration-color: {rule}; text-underline-offset: .18em; }
+table.gl-t a:hover, .gl-crumbs a:hover, .gl-pager a:hover { text-decoration-color: currentColor; }
+.gl-crumbs { font-size: .92rem; color: {muted}; margin: .1rem 0 .3rem; overflow-wrap: anywhere; }
+.gl-crumbs i { font-style: normal; color: {faint}; margin: 0 .45rem; }
+.gl-crumbs b { color: {text}; font-weight: 600; }
+.gl-pager { font-size: .88rem; color: {muted}; margin: .2rem 0 .6rem; }
+.gl-pager a, .gl-pager span { margin-left: .8rem; }
+.gl-pager a.first { margin-left: 0; }
+.gl-pager span { color: {faint}; }
+.gl-steps { font-size: .95rem; color: {text}; line-height: 1.5; margin: .2rem 0 .6rem; padding-left: 1.3rem;
+  max-width: 54rem; overflow-wrap: anywhere; }
+.gl-steps li { margin: .15rem 0; }
 table.gl-t tr.aside td { color: {muted}; }
 table.gl-t tr.total td { font-weight: 640; border-bottom: none; border-top: 1.5px solid {muted}; }
 table.gl-t small { color: {muted}; display: block; font-size: .82rem; }
@@ -153,7 +182,7 @@ table.gl-t small { color: {muted}; display: block; font-size: .82rem; }
 .gl-empty code { color: {text}; }
 .gl-foot { color: {faint}; font-size: .84rem; margin-top: 1.6rem; }
 @media (max-width: 760px) {
-  .block-container { padding-left: 1.1rem; padding-right: 1.1rem; padding-top: 1.4rem; }
+  .block-container { padding-left: 1.1rem; padding-right: 1.1rem; padding-top: 3.2rem; }
   h1.gl-finding { font-size: 1.55rem; }
   .gl-kpis { grid-template-columns: 1fr 1fr; }
   .gl-kpi, .gl-kpi:first-child { padding: .8rem .9rem .85rem 0; border-left: none; }

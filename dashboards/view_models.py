@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import polars as pl
@@ -43,11 +44,12 @@ class Kpi(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One line of a table, ready to show; `kind` is owner, aside, or total."""
+    """One line of a table, ready to show; `kind` is owner, aside, or total. `href` is where its name leads."""
 
     kind: str
     cells: tuple[str, ...]
     small: str = ""
+    href: str = ""
 
 
 class Table(NamedTuple):
@@ -184,7 +186,7 @@ def _with_others(frame: pl.DataFrame) -> list[dict[str, Any]]:
     rest = owners[TOP_TEAMS:]
     if rest:
         cost = sum_money(row["cost"] for row in rest)
-        label = f"{len(rest)} others"
+        label = f"{len(rest):,} others"
         rows.append({"kind": OWNER, "cost": cost, "label": label, "keys": [row["key"] for row in rest]})
     asides = frame.filter((pl.col("kind") != OWNER) & (pl.col("gpu_hours") > 0)).to_dicts()
     return [*rows, *({**row, "label": row_label(row), "keys": []} for row in asides)]
@@ -194,7 +196,8 @@ def row_label(row: Mapping[str, Any], by: str = "team") -> str:
     """Return how a chargeback row is called: a team as a heading, any other owner as it is, the rest by its kind."""
     if row["kind"] not in BILLED:
         return wording.KIND_WORDS.get(row["kind"], wording.title(row["key"]))
-    return wording.title(row["key"]) if by == "team" else row["key"] or "Not known"
+    titled = by in ("team", "department", "organisation")
+    return wording.title(row["key"]) if titled else row["key"] or "Not known"
 
 
 def idle_table(idle: Document, currency: str) -> Table:
@@ -235,22 +238,28 @@ def cost_series(costs: pl.DataFrame, frame: pl.DataFrame) -> tuple[pl.DataFrame,
 NOT_BILLED: Final = "No team"
 
 
-def breakdown(answer: Document, by: str) -> Table:
-    """Return a chargeback answer as a table: owners by cost, what nobody is billed for, the total."""
+def breakdown(answer: Document, by: str, leads: Mapping[tuple[str, str], str] = MappingProxyType({})) -> Table:
+    """Return a chargeback answer as a table: owners by cost, what nobody is billed for, the total.
+
+    `leads` says where the names of rows lead, by kind and key.
+    """
     frame = chargeback_frame(answer)
     total = total_cost(frame)
     billed = pl.col("kind").is_in(BILLED)
     owners = frame.filter(billed)
     shown = pl.concat([owners.head(TOP_ROWS), frame.filter(~billed & (pl.col("gpu_hours") > 0))])
-    rows = [_breakdown_line(row, by, answer["currency"] or "", total) for row in shown.iter_rows(named=True)]
+    currency = answer["currency"] or ""
+    rows = [_breakdown_line(row, by, currency, total, leads) for row in shown.iter_rows(named=True)]
     known = [sum_or_null(name) for name in ("active_gpu_hours", "energy_kwh", "cost")]
     whole = frame.select(pl.col("gpu_hours", "unwatched_gpu_hours").sum(), *known).row(0, named=True)
-    rows.append(_breakdown_line({**whole, "key": "Total", "kind": "total"}, by, answer["currency"] or "", total))
+    rows.append(_breakdown_line({**whole, "key": "Total", "kind": "total"}, by, currency, total, {}))
     headers = (wording.DIMENSION_WORDS[by][0], "Cost", "Share", "GPU-hours", "Active", "Energy, kWh")
     return Table(headers, tuple(rows), left_out=max(0, owners.height - TOP_ROWS))
 
 
-def _breakdown_line(row: Mapping[str, Any], by: str, currency: str, total: Decimal) -> Line:
+def _breakdown_line(
+    row: Mapping[str, Any], by: str, currency: str, total: Decimal, leads: Mapping[tuple[str, str], str]
+) -> Line:
     kind = row["kind"]
     held = kind in {*BILLED, "unattributed", "total"} and row["active_gpu_hours"] is not None
     energy = wording.UNKNOWN if row["energy_kwh"] is None else f"{row['energy_kwh']:,.1f}"
@@ -263,4 +272,5 @@ def _breakdown_line(row: Mapping[str, Any], by: str, currency: str, total: Decim
         wording.share(row["active_gpu_hours"], watched_hours) if held else wording.UNKNOWN,
         energy,
     )
-    return Line("total" if kind == "total" else OWNER if kind in BILLED else "aside", cells)
+    href = leads.get((kind, row["key"]), "")
+    return Line("total" if kind == "total" else OWNER if kind in BILLED else "aside", cells, "", href)

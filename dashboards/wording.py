@@ -46,22 +46,51 @@ KIND_WORDS: Final = {
     "idle": "Idle capacity",
     "unavailable": "Unavailable",
     "unobserved": "Unobserved",
+    "unnamed": "Without a name",
     "unattributed": "Unattributed",
     "held_not_used": "Held, not used",
 }
 
 DIMENSION_WORDS: Final = {
+    "organisation": ("Organisation", "Organisations"),
     "team": ("Team", "Teams"),
     "user": ("User", "Users"),
     "project": ("Project", "Projects"),
     "department": ("Department", "Departments"),
     "workload": ("Workload", "Workloads"),
+    "system": ("MLOps system", "MLOps systems"),
     "namespace": ("Namespace", "Namespaces"),
     "slurm_account": ("Slurm account", "Slurm accounts"),
     "model": ("GPU model", "GPU models"),
     "node": ("Node", "Nodes"),
     "device": ("Device", "Devices"),
     "cluster": ("Cluster", "Clusters"),
+}
+
+SYSTEM_WORDS: Final = {
+    "": "Not recognised",
+    "argo": "Argo Workflows",
+    "bentoml": "BentoML",
+    "deepspeed": "DeepSpeed",
+    "dvc": "DVC",
+    "ecs": "Amazon ECS",
+    "jobset": "JobSet",
+    "jupyterhub": "JupyterHub",
+    "kfp": "Kubeflow Pipelines",
+    "kserve": "KServe",
+    "lws": "LeaderWorkerSet",
+    "mlflow": "MLflow",
+    "runai": "Run:ai",
+    "tgi": "Text Generation Inference",
+    "torchrun": "torchrun",
+    "vllm": "vLLM",
+    "wandb": "Weights & Biases",
+}
+HOLDER_WORDS: Final = {
+    "pod": "Kubernetes",
+    "slurm_job": "Slurm",
+    "container": "Container",
+    "user": "Processes of a user",
 }
 
 _SYMBOLS: Final = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "CHF": "CHF "}
@@ -86,6 +115,13 @@ def money_short(amount: Decimal, currency: str) -> str:
     if abs(amount) >= 10_000_000:
         return f"{money(amount / 1_000_000, currency)} M"
     return money(amount, currency, 2 if abs(amount) < 100 else 0)
+
+
+def amount(text: str | None, places: int = 2) -> str:
+    """Return an exact amount for a column whose heading names the currency: `1,234.50`."""
+    if text is None:
+        return UNKNOWN
+    return f"{Decimal(text).quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN):,}"
 
 
 def hours(value: float | None) -> str:
@@ -139,6 +175,11 @@ def month_name(period: str) -> str:
     if len(period) == 7 and year.isdigit() and month.isdigit():
         return f"{calendar.month_name[int(month)]} {year}"
     return period
+
+
+def system(name: str) -> str:
+    """Return what the tool is called that started a workload."""
+    return SYSTEM_WORDS.get(name) or title(name)
 
 
 def state(name: str) -> str:

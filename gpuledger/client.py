@@ -8,7 +8,8 @@ from __future__ import annotations
 import http.client
 import ssl
 from collections.abc import Mapping
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
@@ -42,6 +43,33 @@ class Problem(msgspec.Struct, frozen=True):
     code: str = ""
 
 
+class ClientTls(NamedTuple):
+    """What a client trusts, and what it shows of itself (PEM files); by default what the system trusts, and nothing."""
+
+    ca_file: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    @classmethod
+    def of_environment(cls, env: Mapping[str, str]) -> Self:
+        """Return what GPULEDGER_CA_FILE, GPULEDGER_CERTIFICATE_FILE and GPULEDGER_KEY_FILE name."""
+        names = ("GPULEDGER_CA_FILE", "GPULEDGER_CERTIFICATE_FILE", "GPULEDGER_KEY_FILE")
+        return cls(*(Path(env[name]) if env.get(name) else None for name in names))
+
+    def context(self) -> ssl.SSLContext:
+        """Return the settings of a connection. Raises ConfigError where a file cannot be used."""
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file)
+            if self.certificate:
+                context.load_cert_chain(self.certificate, self.key)
+        except OSError as error:  # ssl's own errors are such
+            raise ConfigError(
+                f"a certificate or key for the collector cannot be used: {error}", hint="give PEM files that match"
+            ) from error
+        return context
+
+
+_SYSTEM: Final = ClientTls()
 _receipts: Final = msgspec.json.Decoder(BatchReceipt)
 _problems: Final = msgspec.json.Decoder(Problem)
 
@@ -53,7 +81,9 @@ class CollectorClient:
     `retry_after_s` as the collector asked) and TerminalDeliveryError where it will not.
     """
 
-    def __init__(self, url: str = DEFAULT_URL, *, token: str | None = None, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self, url: str = DEFAULT_URL, *, token: str | None = None, timeout_s: float = 10.0, tls: ClientTls = _SYSTEM
+    ) -> None:
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -70,7 +100,7 @@ class CollectorClient:
         self.url = url.rstrip("/")
         self._prefix = parts.path.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._connection = _connection(parts.scheme, parts.hostname, port, timeout_s)
+        self._connection = _connection(parts.scheme, parts.hostname, port, timeout_s, tls)
 
     def post_batch(self, frame: bytes) -> BatchReceipt:
         """Deliver one frame; when this returns, the collector has committed it."""
@@ -164,9 +194,11 @@ def _is_word(text: str) -> bool:
     return text.isascii() and text.isprintable() and " " not in text
 
 
-def _connection(scheme: str, host: str, port: int | None, timeout_s: float) -> http.client.HTTPConnection:
+def _connection(
+    scheme: str, host: str, port: int | None, timeout_s: float, tls: ClientTls
+) -> http.client.HTTPConnection:
     if scheme == "https":
-        return http.client.HTTPSConnection(host, port, timeout=timeout_s, context=ssl.create_default_context())
+        return http.client.HTTPSConnection(host, port, timeout=timeout_s, context=tls.context())
     return http.client.HTTPConnection(host, port, timeout=timeout_s)
 
 

@@ -18,7 +18,9 @@ GpuLedgerError
 ├── ShareBookError         a share file, or what shares are made from
 ├── ImportFileError        a job log that cannot be read at all
 ├── OutsideError           a bill or a job log that the ledger cannot be held against
-└── AuditError             an audit log, checkpoint or key that cannot be used
+├── AdmissionError         a scheduler's request that cannot be read
+├── AuditError             an audit log, checkpoint or key that cannot be used
+└── AccessError            whoever asks is not known, or may not
 
 `Transient` marks what may succeed when tried again, `Terminal` what will not.
 """
@@ -148,5 +150,13 @@ class OutsideError(GpuLedgerError, Terminal):
     """A bill or a job log of somebody else that the ledger cannot be held against."""
 
 
+class AdmissionError(GpuLedgerError, Terminal):
+    """What a scheduler asks before it starts work cannot be read."""
+
+
 class AuditError(GpuLedgerError, Terminal):
     """An audit log, a checkpoint, a proof or a key that is not what it should be."""
+
+
+class AccessError(GpuLedgerError, Terminal):
+    """Whoever asks is not known to the collector, or may not do what they ask."""

@@ -9,14 +9,17 @@ from importlib.metadata import version
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as HttpRoute
 
+from collector.access.gate import Asked, Handler
 from collector.api.answers import JSON
 from collector.api.openapi import PATH, document
 from collector.api.problems import on_fault, on_http_error, on_ledger_error
-from collector.api.routes import routes
+from collector.api.routes import Route, routes
+from collector.api.safe_headers import SafeHeaders
 from collector.api.services import Services
 from gpuledger.errors import GpuLedgerError
 
@@ -31,9 +34,12 @@ def build(services: Services, lifespan: Lifespan) -> Starlette:
     async def openapi(_request: Request) -> Response:
         return Response(described, media_type=JSON)
 
+    def guarded(route: Route) -> Handler:
+        return services.gate.guard(Asked(route.method, route.path, route.needs), route.make(services))
+
     return Starlette(
         routes=[
-            *(HttpRoute(route.path, route.make(services), methods=[route.method]) for route in table),
+            *(HttpRoute(each.path, guarded(each), methods=[each.method]) for each in table),
             HttpRoute(PATH, openapi, methods=["GET"]),
         ],
         exception_handlers={
@@ -41,5 +47,6 @@ def build(services: Services, lifespan: Lifespan) -> Starlette:
             HTTPException: on_http_error,
             Exception: on_fault,
         },
+        middleware=[Middleware(SafeHeaders)],
         lifespan=lifespan,
     )

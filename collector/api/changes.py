@@ -1,33 +1,32 @@
-"""What people change about bills over HTTP, in a line each: the path, what it takes, and what is done and answered."""
+"""What people change or keep over HTTP, in a line each: the path, what it takes, and what is done and answered."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from collector.access.roles import Right
 from collector.api.parameters import bounded
 from collector.governance.guarding import guard
 from collector.governance.requests import approve, deny, request_approval, withdraw
 from collector.governance.wanted import Asked as ApprovalRequest
 from collector.ledger.store import Ledger
-from collector.periods.disputes import open_dispute, resolve_dispute, withdraw_dispute
+from collector.periods.disputes import open_dispute, require_subject, resolve_dispute, withdraw_dispute
 from collector.periods.late_prices import price_closed
 from collector.periods.manual import add_adjustment, withdraw_adjustment
 from collector.queries.approvals import Approval, approval
 from collector.queries.budgets import Evaluation, EvaluationRequest, evaluate_budgets
 from collector.queries.disputes import Dispute, dispute
+from collector.queries.drift import DriftRequest, KeptDrift, keep_drift
 from collector.queries.entered import Entered, entered
 from collector.queries.rules import Explained, RuleQuestion, explain_rules
 from gpuledger.accounting.periods import parse_period
 from gpuledger.errors import ConfigError
 
 read_number: Final = bounded(1, 2**31 - 1)
-Asked = TypeVar("Asked", bound=msgspec.Struct)
 
 
 class DisputeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,8 +84,22 @@ class LatePriceRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     why: str
 
 
+class Own(NamedTuple):
+    """How those change something who see the rows of some owners only.
+
+    `sees(their ledger, number, body)` raises where what is changed does not exist for them, as it does where there is
+    no such thing at all; `show(their ledger, answer)` answers with what they see of it.
+    """
+
+    sees: Callable[[Ledger, int, Any], object]
+    show: Callable[[Ledger, Any], msgspec.Struct]
+
+
 class Change(NamedTuple):
-    """`POST path` with a body such as `example`: `do(ledger, number in the path or 0, body)` answers."""
+    """`POST path` with a body such as `example`: `do(ledger, number in the path or 0, body)` answers.
+
+    `needs` is the right that it takes. Without `own` it is not for those who are bound to owners.
+    """
 
     path: str
     means: str
@@ -94,6 +107,8 @@ class Change(NamedTuple):
     answer: type[msgspec.Struct]
     do: Callable[[Ledger, int, Any], msgspec.Struct]
     example: str
+    needs: Right = Right.ADMINISTER
+    own: Own | None = None
 
 
 def _open(ledger: Ledger, _number: int, asked: DisputeRequest) -> Dispute:
@@ -120,6 +135,10 @@ def _add(ledger: Ledger, _number: int, asked: AdjustmentRequest) -> Entered:
 def _price(ledger: Ledger, _number: int, asked: LatePriceRequest) -> Entered:
     period = parse_period(asked.period, ledger.calendar.days)
     return entered(ledger, number=price_closed(ledger, period, by=asked.by, why=asked.why))
+
+
+def _keep_drift(ledger: Ledger, _number: int, asked: DriftRequest) -> KeptDrift:
+    return keep_drift(ledger, asked)
 
 
 def _take_back(ledger: Ledger, number: int, asked: WithdrawalRequest) -> Entered:
@@ -154,56 +173,74 @@ def _evaluate_budgets(ledger: Ledger, _number: int, _asked: EvaluationRequest) -
     return evaluate_budgets(ledger)
 
 
+def _sees_subject(ledger: Ledger, _number: int, asked: DisputeRequest) -> None:
+    require_subject(ledger, on=asked.on, owner=asked.owner)
+
+
+def _sees_dispute(ledger: Ledger, number: int, _asked: WithdrawalRequest) -> None:
+    dispute(ledger, id=number)
+
+
+def _dispute_again(ledger: Ledger, answer: Dispute) -> Dispute:
+    return dispute(ledger, id=answer.dispute.dispute)
+
+
 CHANGES: Final[tuple[Change, ...]] = (
     Change(
         "/v1/disputes", "dispute a charge, an invoice or a line of one", DisputeRequest, Dispute, _open,
-        '{"on":"7-2","by":"ann","why":"not our job"}',
+        '{"on":"7-2","by":"ann","why":"not our job"}', Right.DISPUTE, Own(_sees_subject, _dispute_again),
     ),
     Change(
         "/v1/disputes/{number}/resolution", "decide a dispute, once", ResolutionRequest, Dispute, _resolve,
-        '{"decision":"partly","percent":"50","by":"bob","why":"half of it was ours"}',
+        '{"decision":"partly","percent":"50","by":"bob","why":"half of it was ours"}', Right.DECIDE,
     ),
     Change(
         "/v1/disputes/{number}/withdrawal", "end a dispute without a decision", WithdrawalRequest, Dispute, _withdraw,
-        '{"by":"ann","why":"it was ours after all"}',
+        '{"by":"ann","why":"it was ours after all"}', Right.DISPUTE, Own(_sees_dispute, _dispute_again),
     ),
     Change(
         "/v1/adjustments", "add an amount to the bill of an owner", AdjustmentRequest, Entered, _add,
         '{"owner":"acme/research/vision","amount":"-12.50","currency":"EUR","by":"ann","why":"agreed in OPS-7"}',
+        Right.BILL,
     ),
     Change(
         "/v1/adjustments/price", "price what was closed without a price", LatePriceRequest, Entered, _price,
-        '{"period":"2026-10","by":"ann","why":"the contract came late"}',
+        '{"period":"2026-10","by":"ann","why":"the contract came late"}', Right.BILL,
     ),
     Change(
         "/v1/adjustments/{number}/withdrawal", "take back an adjustment that is on no bill yet", WithdrawalRequest,
-        Entered, _take_back, '{"by":"ann","why":"entered twice"}',
+        Entered, _take_back, '{"by":"ann","why":"entered twice"}', Right.BILL,
+    ),
+    Change(
+        "/v1/drift", "keep a comparison of two periods", DriftRequest, KeptDrift, _keep_drift,
+        '{"by":"team","level":0.05,"reference":["2026-10-01","2026-10-29"],"current":["2026-10-29","2026-11-05"],"tested":40,'
+        '"results":[{"scope":"team:vision","metric":"power_w","verdict":"drift","score":0.4}]}', Right.BOOKS,
     ),
     Change(
         "/v1/approvals", "ask for approval: of a budget, a quota, an exception, a price, a dispute, an adjustment",
         ApprovalRequest, Approval, _request,
         '{"kind":"budget","owner":"acme/research","amount":"500","currency":"EUR","to":"2026-12-01",'
-        '"by":"ann","why":"the deadline"}',
+        '"by":"ann","why":"the deadline"}', Right.REQUEST,
     ),
     Change(
         "/v1/approvals/{number}/approval", "approve a request; the last approval that it needs grants it",
-        ApprovalDecision, Approval, _approve, '{"by":"bob","why":"it fits"}',
+        ApprovalDecision, Approval, _approve, '{"by":"bob","why":"it fits"}', Right.DECIDE,
     ),
     Change(
         "/v1/approvals/{number}/denial", "deny a request: that ends it", WithdrawalRequest, Approval, _deny,
-        '{"by":"bob","why":"not this month"}',
+        '{"by":"bob","why":"not this month"}', Right.DECIDE,
     ),
     Change(
         "/v1/approvals/{number}/withdrawal", "take a request back, or end what it was granted before its time",
-        WithdrawalRequest, Approval, _take_back_request, '{"by":"ann","why":"it was not needed"}',
+        WithdrawalRequest, Approval, _take_back_request, '{"by":"ann","why":"it was not needed"}', Right.REQUEST,
     ),
     Change(
         "/v1/budgets/evaluation", "record which stages budgets reached, each once a period, and who is to be told",
-        EvaluationRequest, Evaluation, _evaluate_budgets, "{}",
+        EvaluationRequest, Evaluation, _evaluate_budgets, "{}", Right.BOOKS,
     ),
     Change(
         "/v1/rules/explain", "what the rules would decide about facts that are made up; stores nothing", RuleQuestion,
-        Explained, _explain_rules, '{"facts":{"kind":"workload","owner":"acme/research","gpus":"8"}}',
+        Explained, _explain_rules, '{"facts":{"kind":"workload","owner":"acme/research","gpus":"8"}}', Right.READ_ALL,
     ),
 )  # fmt: skip
 
@@ -215,21 +252,3 @@ def find_change(path: str) -> tuple[Change, int]:
         if found:
             return change, read_number(found[1]) if found.groups() else 0
     raise ConfigError(f"there is nothing to change at {path}", hint="see /openapi.json for what there is")
-
-
-def parse_request(body: bytes, takes: type[Asked], example: str) -> Asked:
-    """Return what a body asks for. Raises ConfigError where that is unclear: it stands in the history for ever."""
-    hint = f"send {example}"
-    try:
-        asked = msgspec.json.decode(body, type=takes)
-        json.loads(body, object_pairs_hook=_once)
-    except ValueError as error:  # msgspec's errors and those of text that is no Unicode are such
-        raise ConfigError(f"this is not what is asked for here: {error}", hint=hint) from error
-    return asked
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
-    if twice:
-        raise ConfigError(f'"{twice[0]}" is given twice', hint="say it once: which was meant is unknown")
-    return dict(pairs)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
+from urllib.parse import parse_qsl
 
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -12,15 +13,23 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from collector.access.gate import Handler, identity_of
+from collector.access.identity import Identity
+from collector.access.refusals import NotAllowedError
+from collector.access.roles import Role
 from collector.api.answers import ARROW, JSON, negotiate, offered_for, render, render_table
-from collector.api.asking import ask
-from collector.api.changes import Change, parse_request, read_number
-from collector.api.metrics import FiguresCollector
+from collector.api.asking import ask, ask_table, seen_by
+from collector.api.bodies import MAX_REQUEST_BYTES, body_of, parse_request
+from collector.api.changes import Change, read_number
+from collector.api.metrics import AdmissionCollector, AdmissionState, FiguresCollector
 from collector.api.parameters import Parameter, each_once, read_parameters
 from collector.api.problems import problem, refusal, respond
 from collector.api.questions import RULES_CHECK, Question
 from collector.api.services import Services
 from collector.commit import OverloadError
+from collector.enforcement.gate import Mode
+from collector.enforcement.reviews import MAX_BYTES as MAX_REVIEW_BYTES
+from collector.enforcement.slurm_jobs import job_ask
 from collector.governance.budget_books import import_budgets
 from collector.governance.guarding import guard, import_prices_by_rule
 from collector.governance.rulebooks import import_rules, read_rules
@@ -39,7 +48,7 @@ from collector.queries.book_trials import try_book
 from collector.queries.budgets import try_budgets
 from gpuledger.accounting.periods import parse_period
 from gpuledger.client import BatchReceipt
-from gpuledger.errors import LedgerError, WireError
+from gpuledger.errors import AdmissionError, LedgerError, WireError
 from gpuledger.wire import MAX_FRAME_BYTES
 
 
@@ -51,9 +60,8 @@ class CloseRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     exception: str = ""
 
 
-Handler = Callable[[Request], Awaitable[Response]]
+_Body = TypeVar("_Body", bound=msgspec.Struct)
 MAX_DOCUMENT_BYTES: Final = 64 * 1024 * 1024
-MAX_REQUEST_BYTES: Final = 64 * 1024
 BOOKS: Final[dict[str, Callable[..., ImportReport]]] = {
     "prices": import_prices,
     "owners": import_owners,
@@ -61,6 +69,9 @@ BOOKS: Final[dict[str, Callable[..., ImportReport]]] = {
     "policies": import_policies,
     "shares": import_shares,
 }
+CLUSTER: Final = Parameter(
+    "cluster", "the cluster that asks, as agents name it; absent: the one of the settings", default=""
+)
 SOURCE: Final = Parameter("source", "the name of the file, for messages and the history", default="")
 
 
@@ -69,7 +80,8 @@ def batches(services: Services) -> Handler:
 
     async def handle(request: Request) -> Response:
         try:
-            result = await services.commit.submit(await _body(request, MAX_FRAME_BYTES))
+            frame = await body_of(request, MAX_FRAME_BYTES)
+            result = await services.commit.submit(frame, identity_of(request).agent)
         except WireError as error:
             services.metrics.refused(error.code)
             raise
@@ -93,12 +105,12 @@ def question(services: Services, asked: Question) -> Handler:
         media_type = negotiate(request.headers.get("accept", "*/*"), offered)
         given = each_once(request.query_params.multi_items())
         values = read_parameters(asked.parameters, given, services.ledger.calendar.days)
+        nodes = identity_of(request).nodes
 
         def answer() -> Response:
             if asked.table and media_type == ARROW:
-                services.rater.rate()
-                return render_table(asked.table(services.ledger, **values))
-            return render(ask(services.ledger, asked, values, services.rater.rate), media_type)
+                return render_table(ask_table(services.ledger, asked, values, services.rater.rate, nodes))
+            return render(ask(services.ledger, asked, values, services.rater.rate, nodes), media_type)
 
         return await run_in_threadpool(answer)
 
@@ -152,7 +164,7 @@ def try_rules(services: Services) -> Handler:
         given = each_once(request.query_params.multi_items())
         values = read_parameters((SOURCE, *RULES_CHECK.parameters), given, services.ledger.calendar.days)
         as_format = file_format(request.headers.get("content-type", ""))
-        content = await _body(request, MAX_DOCUMENT_BYTES)
+        content = await body_of(request, MAX_DOCUMENT_BYTES)
         book = read_rules(content, as_format, values.pop("source") or f"upload.{as_format}")
         answer = await run_in_threadpool(RULES_CHECK.ask, services.ledger, book, **values)
         return Response(msgspec.json.encode(answer), media_type=JSON)
@@ -172,7 +184,7 @@ def try_mapping(services: Services, asked: Question) -> Handler:
         given = each_once(request.query_params.multi_items())
         values = read_parameters((SOURCE, *asked.parameters), given, services.ledger.calendar.days)
         as_format = file_format(request.headers.get("content-type", ""))
-        content = await _body(request, MAX_DOCUMENT_BYTES)
+        content = await body_of(request, MAX_DOCUMENT_BYTES)
         source = values.pop("source") or f"upload.{as_format}"
 
         def answer() -> msgspec.Struct:
@@ -194,7 +206,7 @@ def _trial(services: Services, trying: Callable[..., msgspec.Struct]) -> Handler
     async def handle(request: Request) -> Response:
         source = read_parameters((SOURCE,), each_once(request.query_params.multi_items()))["source"]
         as_format = file_format(request.headers.get("content-type", ""))
-        content = await _body(request, MAX_DOCUMENT_BYTES)
+        content = await body_of(request, MAX_DOCUMENT_BYTES)
         report = await run_in_threadpool(
             trying, services.ledger, content=content, as_format=as_format, source=source or f"upload.{as_format}"
         )
@@ -207,7 +219,7 @@ def jobs(services: Services) -> Handler:
     """Book a part of a job log."""
 
     async def handle(request: Request) -> Response:
-        chunk = decode_import(await _body(request, MAX_DOCUMENT_BYTES))
+        chunk = decode_import(await body_of(request, MAX_DOCUMENT_BYTES))
         applied = await run_in_threadpool(apply_import, services.ledger, chunk)
         return Response(msgspec.json.encode(applied), media_type=JSON)
 
@@ -218,7 +230,7 @@ def close(services: Services) -> Handler:
     """Close a billing period."""
 
     async def handle(request: Request) -> Response:
-        asked = parse_close_request(await _body(request, MAX_REQUEST_BYTES))
+        asked = signed(identity_of(request), parse_close_request(await body_of(request, MAX_REQUEST_BYTES)))
         period = parse_period(asked.period, services.ledger.calendar.days)
         if asked.exception:
             wanted = Asked(kind="exception", by=asked.by, why=asked.exception, period=asked.period)
@@ -237,17 +249,85 @@ def parse_close_request(body: bytes) -> CloseRequest:
     return parse_request(body, CloseRequest, '{"period":"2026-11","by":"ann"}')
 
 
+def signed(identity: Identity, body: _Body) -> _Body:
+    """Return a body with who says it: whoever asks. Only an administrator may name another, and the audit log has both.
+
+    Raises NotAllowedError where somebody else names another: who decides must be who asked.
+    """
+    by = getattr(body, "by", None)
+    if by is None or identity.role is Role.ADMIN or by.strip() == identity.name:
+        return body
+    if by.strip():
+        raise NotAllowedError(f'"by" is {by}, and the token is that of {identity.name}', hint='leave "by" empty')
+    return msgspec.structs.replace(body, by=identity.name)
+
+
 def change(services: Services, asked: Change) -> Handler:
     """Do what somebody decided about bills."""
 
     async def handle(request: Request) -> Response:
         number = read_number(request.path_params["number"]) if request.path_params else 0
-        body = parse_request(await _body(request, MAX_REQUEST_BYTES), asked.takes, asked.example)
-        report = await run_in_threadpool(asked.do, services.ledger, number, body)
+        body = parse_request(await body_of(request, MAX_REQUEST_BYTES), asked.takes, asked.example)
+        identity = identity_of(request)
+        by = signed(identity, body)
+
+        def change_it() -> msgspec.Struct:
+            if not identity.bound:
+                return asked.do(services.ledger, number, by)
+            assert asked.own, "the table of routes lets nobody through who is bound"
+            theirs = seen_by(services.ledger, identity.nodes)
+            asked.own.sees(theirs, number, by)
+            return asked.own.show(theirs, asked.do(services.ledger, number, by))
+
+        report = await run_in_threadpool(change_it)
         services.rater.books_changed()  # an approval may import prices
         return Response(msgspec.json.encode(report), media_type=JSON)
 
     return handle
+
+
+def admission(services: Services) -> Handler:
+    """Answer kube-apiserver, from memory and on the event loop: a thread would take longer to begin."""
+
+    async def handle(request: Request) -> Response:
+        cluster = read_parameters((CLUSTER,), each_once(_known(request)))["cluster"]
+        try:
+            reviewed = services.admission.gatekeeper.review(await body_of(request, MAX_REVIEW_BYTES), cluster)
+        except (AdmissionError, WireError):
+            services.metrics.admission_malformed.inc()
+            raise
+        return Response(reviewed, media_type=JSON)
+
+    return handle
+
+
+def job_admission(services: Services) -> Handler:
+    """Answer Slurm's job_submit in lines that Lua reads: the result, then the message."""
+
+    async def handle(request: Request) -> Response:
+        try:
+            fields = _form(await body_of(request, MAX_REQUEST_BYTES))
+            ask = job_ask(fields, services.admission.settings.cluster)
+        except (AdmissionError, WireError):
+            services.metrics.admission_malformed.inc()
+            raise
+        told = services.admission.gatekeeper.job(ask)
+        return Response("\n".join((told.result, told.message, *told.warnings)), media_type="text/plain")
+
+    return handle
+
+
+def _known(request: Request) -> list[tuple[str, str]]:
+    """Return the parameters of a webhook's URL but `timeout`, which kube-apiserver adds to it."""
+    return [pair for pair in request.query_params.multi_items() if pair[0] != "timeout"]
+
+
+def _form(body: bytes) -> dict[str, str]:
+    try:
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=100)
+    except ValueError as error:  # text that is no Unicode is such as well
+        raise AdmissionError(f"this is no form: {error}", hint="send name=value&name=value") from error
+    return each_once(pairs)
 
 
 def health(_services: Services) -> Handler:
@@ -276,6 +356,7 @@ def metrics(services: Services) -> Handler:
 
     def expose() -> bytes:
         figures = CollectorRegistry()
+        figures.register(AdmissionCollector(_admission_state(services)))
         figures.register(FiguresCollector(services.figures.current(), services.clock.now_us()))
         services.metrics.queued.set(services.commit.queued)
         return bytes(generate_latest(services.metrics.registry)) + bytes(generate_latest(figures))
@@ -286,11 +367,17 @@ def metrics(services: Services) -> Handler:
     return handle
 
 
+def _admission_state(services: Services) -> AdmissionState:
+    found = services.admission
+    mode = "" if found.gatekeeper.mode is Mode.OFF else found.gatekeeper.mode.value
+    return AdmissionState(mode, found.age_s, found.settings.stale_after_s, found.records.waiting, found.records.lost)
+
+
 def _book(services: Services, take: Callable[..., msgspec.Struct]) -> Handler:
     async def handle(request: Request) -> Response:
         source = read_parameters((SOURCE,), each_once(request.query_params.multi_items()))["source"]
         as_format = file_format(request.headers.get("content-type", ""))
-        content = await _body(request, MAX_DOCUMENT_BYTES)
+        content = await body_of(request, MAX_DOCUMENT_BYTES)
         now_us = services.clock.now_us()
         report = await run_in_threadpool(
             take, services.ledger, content, as_format, source=source or f"upload.{as_format}", imported_us=now_us
@@ -299,25 +386,6 @@ def _book(services: Services, take: Callable[..., msgspec.Struct]) -> Handler:
         return Response(msgspec.json.encode(report), media_type=JSON)
 
     return handle
-
-
-async def _body(request: Request, limit_bytes: int) -> bytes:
-    """Return the body; raises WireError (`too_large`) before more than `limit_bytes` are held."""
-    stated = request.headers.get("content-length", "0")
-    if stated.isdecimal() and int(stated) > limit_bytes:
-        raise _too_large(limit_bytes)
-    parts: list[bytes] = []
-    size_bytes = 0
-    async for part in request.stream():
-        size_bytes += len(part)
-        if size_bytes > limit_bytes:
-            raise _too_large(limit_bytes)
-        parts.append(part)
-    return b"".join(parts)
-
-
-def _too_large(limit_bytes: int) -> WireError:
-    return WireError("too_large", f"the body is over the limit of {limit_bytes} bytes", hint="send it in smaller parts")
 
 
 def _receipt(result: BatchResult) -> bytes:

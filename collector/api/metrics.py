@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from collector.ledger.intake import BatchResult
 
 COMMIT_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+ADMISSION_BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1)
 GROUP_BUCKETS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000)
 
 
@@ -46,6 +47,14 @@ class BudgetFigures(NamedTuple):
     forecast: float | None
 
 
+class DriftFigures(NamedTuple):
+    """One figure that drifted, in the newest comparison that was kept."""
+
+    scope: str
+    metric: str
+    score: float
+
+
 class LedgerFigures(NamedTuple):
     """What the ledger holds, as metrics show it."""
 
@@ -55,7 +64,19 @@ class LedgerFigures(NamedTuple):
     unobserved_gpu_seconds: float = 0.0
     watermarks_us: dict[str, int] = {}  # by cluster  # noqa: RUF012 - never changed
     shares: tuple[ShareFigures, ...] = ()
+    drift: tuple[DriftFigures, ...] = ()
+    drift_found_us: dict[str, int] = {}  # by dimension  # noqa: RUF012 - never changed
     budgets: tuple[BudgetFigures, ...] = ()
+
+
+class AdmissionState(NamedTuple):
+    """How answers to schedulers stand at a moment; an empty mode: nobody is answered. `age_s` None: no figures yet."""
+
+    mode: str = ""
+    age_s: float | None = None
+    stale_s: float = 0.0
+    waiting: int = 0
+    lost: int = 0
 
 
 class CollectorMetrics:
@@ -83,6 +104,21 @@ class CollectorMetrics:
             buckets=GROUP_BUCKETS,
             registry=self.registry,
         )
+        self.admissions = Counter(
+            "gpuledger_admission_answers",
+            "Answers to schedulers by what was decided",
+            ["source", "result"],
+            registry=self.registry,
+        )
+        self.admission_seconds = Histogram(
+            "gpuledger_admission_duration_seconds",
+            "Time in which a scheduler was answered",
+            buckets=ADMISSION_BUCKETS_S,
+            registry=self.registry,
+        )
+        self.admission_malformed = Counter(
+            "gpuledger_admission_malformed_requests", "Requests of schedulers without an answer", registry=self.registry
+        )
         for result in ("taken", "duplicate", "refused", "overload", "failed"):
             self.batches.labels(result)
 
@@ -96,6 +132,11 @@ class CollectorMetrics:
             self.batches.labels("taken").inc()
             self.rows.inc(result.rows)
 
+    def admission_answered(self, source: str, result: str, duration_s: float) -> None:
+        """Count what a scheduler was told."""
+        self.admissions.labels(source, result).inc()
+        self.admission_seconds.observe(duration_s)
+
     def refused(self, code: str) -> None:
         """Count a batch that broke a promise."""
         self.batches.labels("refused").inc()
@@ -105,6 +146,37 @@ class CollectorMetrics:
         """Observe one group."""
         self.group_batches.observe(batches)
         self.commit_seconds.observe(duration_s)
+
+
+class AdmissionCollector(Collector):
+    """How fresh the figures are that schedulers are answered from, and what waits for the ledger."""
+
+    def __init__(self, state: AdmissionState) -> None:
+        self._state = state
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the families; nothing where nobody is answered."""
+        state = self._state
+        if not state.mode:
+            return
+        mode = GaugeMetricFamily("gpuledger_admission_mode", "1 for the mode of answers", labels=["mode"])
+        mode.add_metric([state.mode], 1)
+        yield mode
+        if state.age_s is not None:
+            yield GaugeMetricFamily(
+                "gpuledger_admission_figures_age_seconds", "Age of the figures of answers", value=state.age_s
+            )
+        yield GaugeMetricFamily(
+            "gpuledger_admission_figures_limit_seconds",
+            "Age past which nothing is decided by them",
+            value=state.stale_s,
+        )
+        yield GaugeMetricFamily(
+            "gpuledger_admission_waiting_records", "Answers that are not in the ledger yet", value=state.waiting
+        )
+        yield CounterMetricFamily(
+            "gpuledger_admission_lost_records", "Answers for which the queue had no room", value=state.lost
+        )
 
 
 class FiguresCollector(Collector):
@@ -146,6 +218,7 @@ class FiguresCollector(Collector):
         )
         yield from _share_families(figures.shares)
         yield from _budget_families(figures.budgets)
+        yield from _drift_families(figures)
 
 
 def _share_families(shares: Iterable[ShareFigures]) -> Iterable[Metric]:
@@ -184,3 +257,21 @@ def _budget_families(budgets: Iterable[BudgetFigures]) -> Iterable[Metric]:
             if value is not None:
                 family.add_metric([each.owner, each.period, each.currency], value)
     yield from families.values()
+
+
+def _drift_families(figures: LedgerFigures) -> Iterable[Metric]:
+    """Yield what drifted, and when that was found: nothing where no comparison was kept lately."""
+    score = GaugeMetricFamily(
+        "gpuledger_drift_score",
+        "How far a figure moved in the newest comparison that was kept, by its scatter; what did not drift has none",
+        labels=["scope", "metric"],
+    )
+    for each in figures.drift:
+        score.add_metric([each.scope, each.metric], each.score)
+    found = GaugeMetricFamily(
+        "gpuledger_drift_found_timestamp_seconds", "When the newest comparison that was kept was made", labels=["by"]
+    )
+    for by, found_us in sorted(figures.drift_found_us.items()):
+        found.add_metric([by], found_us / 1e6)
+    yield score
+    yield found

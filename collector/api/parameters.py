@@ -15,7 +15,8 @@ from gpuledger.errors import ConfigError
 class Parameter(NamedTuple):
     """One parameter of a request. `parse` raises ConfigError; without a `default` it is required.
 
-    `by_days`: `parse` takes the zone whose days the text means.
+    `by_days`: `parse` takes the zone whose days the text means. `of_all`: another value than the default follows from
+    the figures of all owners, so that those who are bound to some of them cannot give it.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Parameter(NamedTuple):
     default: str | None = None
     choices: tuple[str, ...] = ()
     by_days: bool = False
+    of_all: bool = False
 
     def read(self, text: str | None, zone: tzinfo = UTC) -> Any:  # noqa: ANN401 - whatever the question takes
         """Return the value of the parameter's text, or of its default."""

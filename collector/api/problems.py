@@ -11,11 +11,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from collector.access.oidc import IssuerError
+from collector.access.refusals import EnrolmentError, NotAllowedError, NotKnownError, TooOftenError
 from collector.commit import RETRY_AFTER_S, OverloadError
 from collector.ledger.intake import BatchResult
 from collector.periods.closing import PeriodError
 from collector.periods.entries import EntryError
 from gpuledger.errors import (
+    AdmissionError,
     ConfigError,
     GpuLedgerError,
     ImportFileError,
@@ -33,10 +36,16 @@ _SEE: Final = "see /openapi.json for what there is"
 _log: Final = logging.getLogger(__name__)
 _WIRE_STATUS: Final = {"too_large": 413, "conflict": 409}  # any other code is 422
 _STATUS: Final[tuple[tuple[type[GpuLedgerError], int, str], ...]] = (
+    (NotKnownError, 401, "unauthorized"),
+    (NotAllowedError, 403, "forbidden"),
+    (IssuerError, 503, "issuer"),
+    (TooOftenError, 429, "too_often"),
+    (EnrolmentError, 409, "enrolment"),
     (OverloadError, 503, "overload"),
     (PeriodError, 409, "period"),
     (EntryError, 409, "entry"),
     (LedgerError, 503, "ledger"),
+    (AdmissionError, 400, "admission"),
     (ConfigError, 400, "parameter"),
     (PriceBookError, 422, "price_book"),
     (OwnerMappingError, 422, "owner_mapping"),
@@ -81,8 +90,11 @@ async def on_ledger_error(_request: Request, error: Exception) -> Response:
         return respond(problem(_WIRE_STATUS.get(error.code, 422), error.code, error.message, error.hint))
     for kind, status, code in _STATUS:
         if isinstance(error, kind):
-            retry = getattr(error, "retry_after_s", RETRY_AFTER_S) if status == 503 else None
-            return respond(problem(status, code, error.message, error.hint), retry)
+            retry = getattr(error, "retry_after_s", RETRY_AFTER_S) if status in (429, 503) else None
+            answer = respond(problem(status, code, error.message, error.hint), retry)
+            if status == 401:
+                answer.headers["WWW-Authenticate"] = "Bearer"  # RFC 9110, 11.6.1
+            return answer
     _log.error("a request failed", exc_info=error)
     return respond(problem(500, "fault", error.message, error.hint))
 

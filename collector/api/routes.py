@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from collector.api import handlers
+from collector.access.gate import Handler
+from collector.access.roles import Right
+from collector.api import access, handlers
 from collector.api.answers import JSON, offered_for
 from collector.api.changes import CHANGES
-from collector.api.handlers import Handler
 from collector.api.parameters import Parameter
 from collector.api.questions import OWNER_CHECKS, QUESTIONS, RULES_CHECK
 from collector.api.services import Services
@@ -25,6 +26,7 @@ from gpuledger.client import BatchReceipt
 from gpuledger.wire import MEDIA_TYPE as BATCH
 
 TEXT = "text/plain"
+FORM = "application/x-www-form-urlencoded"
 BOOKS = ("application/toml", "text/csv")
 
 
@@ -35,7 +37,7 @@ class Health(msgspec.Struct, frozen=True):
 
 
 class Route(NamedTuple):
-    """One route, as routing and the OpenAPI document need it."""
+    """One route, as routing, the gate and the OpenAPI document need it. `needs`: the right that it takes."""
 
     method: str
     path: str
@@ -46,87 +48,142 @@ class Route(NamedTuple):
     body_types: tuple[str, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     refusals: tuple[int, ...] = ()
+    needs: Right = Right.ADMINISTER
+    takes: type[msgspec.Struct] | None = None  # what a JSON body says
 
 
 def routes() -> Iterator[Route]:
     """Yield all routes but `/openapi.json`, which describes them."""
     yield Route(
         "POST", "/v1/batches", "deliver a batch of usage; answered once it is durable", handlers.batches,
-        BatchReceipt, body_types=(BATCH,), refusals=(409, 413, 422, 429, 503),
+        BatchReceipt, body_types=(BATCH,), refusals=(409, 413, 422, 429, 503), needs=Right.DELIVER,
+    )  # fmt: skip
+    yield Route(
+        "POST", "/v1/admission", "answer an AdmissionReview (admission.k8s.io/v1): may this work start",
+        handlers.admission, body_types=(JSON,), parameters=(handlers.CLUSTER,), refusals=(400, 413),
+        needs=Right.START,
+    )  # fmt: skip
+    yield Route(
+        "POST", "/v1/admission/slurm", "say whether a job may be submitted: the result and a message, in lines",
+        handlers.job_admission, media_types=(TEXT,), body_types=(FORM,), refusals=(400, 413),
+        needs=Right.START,
     )  # fmt: skip
     yield Route(
         "POST", "/v1/prices", "make this file the whole price book", handlers.prices,
-        ImportReport, body_types=BOOKS, parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
+        ImportReport, body_types=BOOKS, parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503), needs=Right.BOOKS,
     )  # fmt: skip
     yield Route(
         "POST", "/v1/owners", "make this file the whole owner mapping", handlers.owners,
-        ImportReport, body_types=BOOKS, parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
+        ImportReport, body_types=BOOKS, parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503), needs=Right.BOOKS,
     )  # fmt: skip
     yield Route(
         "POST", "/v1/directory", "make this file the whole directory of people", handlers.directory,
-        ImportReport, body_types=BOOKS, parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
+        ImportReport, body_types=BOOKS, parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503), needs=Right.BOOKS,
     )  # fmt: skip
     yield Route(
         "POST", "/v1/shares", "make this file the whole share book", handlers.shares,
-        ImportReport, body_types=BOOKS, parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
+        ImportReport, body_types=BOOKS, parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503), needs=Right.BOOKS,
     )  # fmt: skip
     yield Route(
         "POST", "/v1/policies", "make this file the whole policy book", handlers.policies,
         ImportReport, body_types=("application/toml",), parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
+        needs=Right.BOOKS,
     )  # fmt: skip
     yield Route(
         "POST", "/v1/rules", "make this file the whole rule book", handlers.rules,
         ImportReport, body_types=("application/toml",), parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
+        needs=Right.BOOKS,
     )  # fmt: skip
     yield Route(
         "POST", "/v1/budgets", "make this file the whole budget book", handlers.budgets,
         ImportReport, body_types=("application/toml",), parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
+        needs=Right.BOOKS,
     )  # fmt: skip
     yield Route(
         "POST", "/v1/budgets/trial", "where the budgets of this file would stand; stores nothing",
         handlers.budget_trial,
         BudgetTrial, body_types=("application/toml",), parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
+        needs=Right.BOOKS,
     )  # fmt: skip
     yield Route(
         "POST", RULES_CHECK.path, f"{RULES_CHECK.means}; stores nothing", handlers.try_rules,
         RULES_CHECK.answer, body_types=("application/toml",), parameters=(handlers.SOURCE, *RULES_CHECK.parameters),
-        refusals=(400, 413, 422, 503),
+        refusals=(400, 413, 422, 503), needs=RULES_CHECK.needs,
     )  # fmt: skip
     for kind in handlers.BOOKS:
         yield Route(
             "POST", f"/v1/{kind}/trial", f"what this file would change of open bills as the {kind}; stores nothing",
             partial(handlers.book_trial, kind=kind),
             BookTrial, body_types=BOOKS, parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
+            needs=Right.BOOKS,
         )  # fmt: skip
     yield Route(
         "POST", "/v1/carbon", "add hours of a region's carbon intensity", handlers.carbon,
         ImportReport, body_types=("text/csv",), parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
+        needs=Right.BOOKS,
     )  # fmt: skip
     for check in OWNER_CHECKS:
         yield Route(
             "POST", check.path, check.means,
             partial(handlers.try_mapping, asked=check),
             check.answer, body_types=BOOKS, parameters=(handlers.SOURCE, *check.parameters),
-            refusals=(400, 413, 422, 503),
+            refusals=(400, 413, 422, 503), needs=Right.BOOKS,
         )  # fmt: skip
     yield Route(
         "POST", "/v1/imports/jobs", "book jobs of a scheduler's log", handlers.jobs,
-        Applied, body_types=(JOB_IMPORT,), refusals=(413, 422, 503),
+        Applied, body_types=(JOB_IMPORT,), refusals=(413, 422, 503), needs=Right.BOOKS,
     )  # fmt: skip
     yield Route(
         "POST", "/v1/periods", "close a billing period", handlers.close,
-        CloseReport, body_types=(JSON,), refusals=(400, 409, 413, 503),
+        CloseReport, body_types=(JSON,), refusals=(400, 409, 413, 503), needs=Right.BILL, takes=handlers.CloseRequest,
     )  # fmt: skip
     for change in CHANGES:
         yield Route(
             "POST", change.path, change.means, partial(handlers.change, asked=change),
-            change.answer, body_types=(JSON,), refusals=(400, 409, 413, 422, 503),
+            change.answer, body_types=(JSON,), refusals=(400, 409, 413, 422, 503), needs=change.needs,
+            takes=change.takes,
         )  # fmt: skip
     for asked in QUESTIONS:
         yield Route(
             "GET", asked.path, asked.means, partial(handlers.question, asked=asked),
             asked.answer, offered_for(asked.answer), parameters=asked.parameters, refusals=(400, 406, 503),
+            needs=asked.needs,
         )  # fmt: skip
-    yield Route("GET", "/healthz", "whether the process is alive", handlers.health, Health)
-    yield Route("GET", "/readyz", "whether a batch would be committed", handlers.readiness, Health, refusals=(503,))
-    yield Route("GET", "/metrics", "metrics for Prometheus", handlers.metrics, media_types=(TEXT,), refusals=(503,))
+    yield Route("GET", "/v1/whoami", "who one is here", access.whoami, access.Who, needs=Right.WHO)
+    yield Route(
+        "GET", "/v1/tokens", "all tokens, without their secrets", access.tokens, access.Tokens, needs=Right.ADMINISTER
+    )
+    yield Route(
+        "POST", "/v1/tokens", "make a token", access.create,
+        access.NewToken, body_types=(JSON,), refusals=(400, 413, 503), needs=Right.ADMINISTER,
+        takes=access.TokenRequest,
+    )  # fmt: skip
+    yield Route(
+        "POST", "/v1/tokens/{number}/revocation", "end a token for ever", access.revoke,
+        access.TokenRow, body_types=(JSON,), refusals=(400, 413, 503), needs=Right.ADMINISTER,
+        takes=access.RevocationRequest,
+    )  # fmt: skip
+    yield Route(
+        "POST", "/v1/agents", "register the token that a new agent made for itself", access.enrol,
+        access.Enrolled, body_types=(JSON,), refusals=(400, 409, 413, 503), needs=Right.ENROL,
+        takes=access.EnrolmentRequest,
+    )  # fmt: skip
+    yield Route("GET", "/healthz", "whether the process is alive", handlers.health, Health, needs=Right.NOTHING)
+    yield Route(
+        "GET",
+        "/readyz",
+        "whether a batch would be committed",
+        handlers.readiness,
+        Health,
+        refusals=(503,),
+        needs=Right.NOTHING,
+    )
+    yield Route(
+        "GET",
+        "/metrics",
+        "metrics for Prometheus",
+        handlers.metrics,
+        media_types=(TEXT,),
+        refusals=(503,),
+        needs=Right.METRICS,
+    )

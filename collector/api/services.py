@@ -6,16 +6,26 @@ import threading
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from collector.api.metrics import BudgetFigures, CollectorMetrics, LedgerFigures, ShareFigures, TeamFigures
+from collector.access.gate import Gate
+from collector.api.metrics import (
+    BudgetFigures,
+    CollectorMetrics,
+    DriftFigures,
+    LedgerFigures,
+    ShareFigures,
+    TeamFigures,
+)
 from collector.commit import GroupCommit
+from collector.enforcement.service import Admission
 from collector.governance.budget_positions import placed_budgets
 from collector.governance.budgets import BudgetWatch
 from collector.ledger.store import Ledger
 from collector.queries.chargeback import ChargebackRow, chargeback
+from collector.queries.drift import drift
 from collector.queries.quotas import quotas
 from collector.rating import rate_dirty
 from gpuledger.accounting.money import QUANTA_PER_UNIT
-from gpuledger.accounting.periods import Period
+from gpuledger.accounting.periods import Period, parse_instant
 from gpuledger.accounting.units import US_PER_HOUR
 from gpuledger.clock import Clock
 
@@ -76,6 +86,8 @@ class Services(NamedTuple):
     figures: Figures
     metrics: CollectorMetrics
     clock: Clock
+    gate: Gate
+    admission: Admission
     budgets: BudgetWatch
 
 
@@ -89,6 +101,7 @@ def ledger_figures(ledger: Ledger) -> LedgerFigures:
     last_us = -(-max(watermarks_us.values()) // US_PER_HOUR) * US_PER_HOUR
     if last_us <= first_us:
         return LedgerFigures(watermarks_us=watermarks_us)
+    kept = drift(ledger)
     whole = chargeback(ledger, Period(first_us, last_us, "whole ledger"))
     return LedgerFigures(
         currency=whole.currency or "",
@@ -98,6 +111,8 @@ def ledger_figures(ledger: Ledger) -> LedgerFigures:
         watermarks_us=watermarks_us,
         shares=_shares(ledger, max(watermarks_us.values()) // US_PER_HOUR * US_PER_HOUR),
         budgets=_budgets(ledger),
+        drift=tuple(DriftFigures(row.scope, row.metric, row.score) for row in kept.rows),
+        drift_found_us={run.by: parse_instant(run.found) for run in kept.runs},
     )
 
 

@@ -70,11 +70,12 @@ class Link(NamedTuple):
 def link(acts: Sequence[Act], at_us: int, sequence: int, previous: bytes) -> list[Link]:
     """Return acts of one instant as links that follow the one whose hash is `previous`, the first being `sequence`."""
     made: list[Link] = []
+    at = iso(at_us)
     for number, each in enumerate(acts, start=sequence):
         entry = canonical({
             "act": each.act,
             "actor": each.actor,
-            "at": iso(at_us),
+            "at": at,
             "details": dict(each.details),
             "previous": previous.hex(),
             "sequence": number,

@@ -15,6 +15,7 @@ from gpuledger.accounting.periods import iso
 
 CLOCK_BACK: Final = "clock.back"
 PAGE: Final = 10_000
+_NEWEST: Final = "newest audit event"
 _SCHEMA: Final = pa.schema([
     ("sequence", pa.int64()),
     ("at_us", pa.int64()),
@@ -30,16 +31,21 @@ def record(
 
 
 def append(session: Session, at_us: int, acts: list[Act]) -> None:
-    """Add acts of one instant. A clock that went back is an event of its own; times in the log never do."""
+    """Add acts of one instant. A clock that went back is an event of its own; times in the log never do.
+
+    The writer's session remembers the newest event: nobody else writes, and what is rolled back is forgotten.
+    """
     if not acts:
         return
-    newest = last(session)
+    newest: Link | None = session.remembered.get(_NEWEST) or last(session)
     if newest and at_us < newest.at_us:
         back = Act(CLOCK_BACK, "collector", "", {"clock": iso(at_us), "log": iso(newest.at_us)})
         acts, at_us = [back, *acts], newest.at_us
     made = link(acts, at_us, newest.sequence + 1 if newest else 0, newest.hash if newest else FIRST_LINK)
-    rows = [{**each._asdict(), "entry": each.entry.decode()} for each in made]
-    session.execute("audit_insert", tables={"new_events": pa.Table.from_pylist(rows, schema=_SCHEMA)})
+    *columns, texts = zip(*made, strict=True)
+    table = pa.table([*columns, [entry.decode() for entry in texts]], schema=_SCHEMA)
+    session.execute("audit_insert", tables={"new_events": table})
+    session.remembered[_NEWEST] = made[-1]
 
 
 def last(session: Session) -> Link | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Protocol, Self
 
 import duckdb
 import pyarrow as pa
@@ -42,6 +42,18 @@ _SETTINGS: Final[dict[str, str | int | float | list[str]]] = {
 
 class UnfitError(LedgerError, Terminal):
     """Values that the ledger's columns cannot hold: the same statement will fail again."""
+
+
+class Seen(Protocol):
+    """What a session sees that does not see everything."""
+
+    def owner(self, organisation: str, department: str, team: str) -> bool:
+        """Tell whether an owner's rows are seen."""
+        ...
+
+    def told(self, words: str) -> str:
+        """Return a text, or what stands in its place where it names owners who are not seen."""
+        ...
 
 
 class DirectoryLock:
@@ -78,6 +90,9 @@ class Session:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
+        self.whole = self  # a session that sees everything: another one where this one is limited,
+        self.seen: Seen | None = None  # to this
+        self.remembered: dict[str, Any] = {}  # what this session has read or written, forgotten where a write fails
 
     def execute(self, name: str, params: Parameters | None = None, tables: Tables | None = None) -> pa.Table:
         """Run `statements/<name>.sql` with `$named` parameters and Arrow tables to read by name; return its rows.
@@ -108,9 +123,14 @@ class Session:
         try:
             yield self
         except BaseException as error:
+            self.remembered.clear()
             self._roll_back(error)
             raise
-        self._call("COMMIT")
+        try:
+            self._call("COMMIT")
+        except BaseException:
+            self.remembered.clear()
+            raise
 
     def close(self) -> None:
         """Close this connection; the database stays open for the others."""

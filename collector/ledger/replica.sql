@@ -58,6 +58,14 @@ DELETE FROM approval_steps
 WHERE at_us > (SELECT k.at_us FROM known AS k);
 DELETE FROM approval_requests
 WHERE approval_id NOT IN (SELECT s.approval_id FROM approval_steps AS s);
+DELETE FROM admissions
+WHERE at_us > (SELECT k.at_us FROM known AS k);
+
+-- Comparisons that were kept.
+DELETE FROM drift_runs
+WHERE found_us > (SELECT k.at_us FROM known AS k);
+DELETE FROM drift_results
+WHERE run_id NOT IN (SELECT r.run_id FROM drift_runs AS r);
 
 -- Budgets, the stages that they reached, and who was told.
 DELETE FROM budget_books
@@ -88,6 +96,11 @@ DELETE FROM audit_events
 WHERE at_us > (SELECT k.at_us FROM known AS k);
 DELETE FROM audit_checkpoints
 WHERE at_us > (SELECT k.at_us FROM known AS k);
+
+-- Who may ask is no part of what was known.
+DELETE FROM access_enrolments;
+DELETE FROM access_revocations;
+DELETE FROM access_tokens;
 
 -- Bills: those that were closed are facts, their charges too.
 DELETE FROM invoice_lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from collector.ledger.state import State
 from gpuledger.clock import Clock, WallClock
 from gpuledger.errors import LedgerError
 from gpuledger.wire import BatchId
+
+Limit = Callable[[Session, Session], None]  # prepares a session, given one that sees everything
 
 
 class LedgerOptions(NamedTuple):
@@ -55,6 +58,7 @@ class Ledger:
         self._opening = threading.Lock()
         self._state: State | None = None
         self._calendar = Calendar()
+        self._limit: Limit | None = None
 
     @classmethod
     def open(
@@ -105,6 +109,29 @@ class Ledger:
     @contextmanager
     def snapshot(self) -> Iterator[Session]:
         """Give a session whose statements all see the ledger as it was at the first of them."""
+        with self._opening:
+            session = self._writer.another()
+        try:
+            with session.transaction():
+                if self._limit:
+                    with self._whole() as whole:
+                        self._limit(session, whole)
+                        yield session
+                else:
+                    yield session
+        finally:
+            session.close()
+
+    def limited(self, limit: Limit) -> Self:
+        """Return this ledger as somebody sees it: `limit` prepares each session that reads. It is not to be written."""
+        seen = copy.copy(self)
+        seen.read_only = True
+        seen._limit = limit  # noqa: SLF001 - of this class
+        return seen
+
+    @contextmanager
+    def _whole(self) -> Iterator[Session]:
+        """Give a session that sees everything, beside one that does not."""
         with self._opening:
             session = self._writer.another()
         try:

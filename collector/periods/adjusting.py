@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from collector.ledger.database import Session
+from collector.ledger.database import Seen, Session
 from collector.periods.committing import commitments
 from collector.periods.lent import idle_of, loans_of
 from collector.periods.manual import manual_adjustments
@@ -50,16 +50,25 @@ def adjustments_of(
 ) -> tuple[Adjustment, ...]:
     """Return what a bill of `period` has beside its charges and corrections, as it is known now.
 
+    They follow from everybody's charges: a session that sees some owners only gets those of these owners.
     Raises ConservationError where an adjuster makes or loses money that it should move.
     """
     found: list[Adjustment] = []
     for adjuster in adjusters:
-        found += adjuster(session, period, tuple(found))
+        found += adjuster(session.whole, period, tuple(found))
     require_conserved(found)
     strange = {each.kind for each in found} - set(KINDS)
     if strange:
         raise ConservationError(f"adjustments of unknown kinds: {', '.join(sorted(strange))}")
-    return tuple(found)
+    return tuple(found) if session.seen is None else _seen(found, session.seen)
+
+
+def _seen(found: Sequence[Adjustment], by: Seen) -> tuple[Adjustment, ...]:
+    return tuple(
+        each._replace(because=by.told(each.because), reference=by.told(each.reference))
+        for each in found
+        if by.owner(each.organisation, each.department, each.team)
+    )
 
 
 def store(session: Session, period_id: int, adjustments: Sequence[Adjustment]) -> None:

@@ -98,6 +98,19 @@ def open_dispute(ledger: Ledger, *, on: str, by: str, why: str, owner: str = "")
     return dispute_id
 
 
+def require_subject(ledger: Ledger, *, on: str, owner: str = "") -> None:
+    """Raise ConfigError where `on` names nothing in this ledger, or `owner` nobody: nothing is opened."""
+    with ledger.snapshot() as session:
+        if owner:
+            find_owner(session, owner)
+        if SEPARATOR in on:
+            charge = parse_charge_id(on.strip())
+            if not session.execute("dispute_charge_owners", _named(charge)).to_pylist():
+                raise _no_charge(charge)
+        else:
+            _invoice_head(session, on.strip())
+
+
 def resolve_dispute(
     ledger: Ledger,
     dispute_id: int,
@@ -151,18 +164,10 @@ def _same(one: str, other: str) -> bool:
 
 
 def _charge(session: Session, dispute_id: int, charge: ChargeId, owner: str) -> _Subject:
-    named = {
-        "hour_us": charge.hour_us,
-        "cluster": charge.cluster,
-        "node": charge.node,
-        "device": charge.device,
-        "holder_key": charge.holder,
-        "reason_text": charge.reason,
-        "state": int(charge.state),
-    }
+    named = _named(charge)
     rows = session.execute("dispute_charge_owners", named).to_pylist()
     if not rows:
-        raise ConfigError(f"there is no charge {charge}", hint="is its hour rated, and its device spelled right?")
+        raise _no_charge(charge)
     payers = [Payer(row["organisation"], row["department"], row["team"]) for row in rows]
     payer = find_owner(session, owner) if owner else payers[0]
     if payer not in payers or (len(payers) > 1 and not owner):
@@ -174,7 +179,24 @@ def _charge(session: Session, dispute_id: int, charge: ChargeId, owner: str) -> 
     return _Subject(str(charge._replace(offset_us=0)), payer)
 
 
-def _document(session: Session, dispute_id: int, text: str) -> _Subject:
+def _named(charge: ChargeId) -> dict[str, Any]:
+    return {
+        "hour_us": charge.hour_us,
+        "cluster": charge.cluster,
+        "node": charge.node,
+        "device": charge.device,
+        "holder_key": charge.holder,
+        "reason_text": charge.reason,
+        "state": int(charge.state),
+    }
+
+
+def _no_charge(charge: ChargeId) -> ConfigError:
+    return ConfigError(f"there is no charge {charge}", hint="is its hour rated, and its device spelled right?")
+
+
+def _invoice_head(session: Session, text: str) -> tuple[dict[str, Any], int, int]:
+    """Return the invoice that a text names, its number, and the line that is meant (0: all of it)."""
     found = _DOCUMENT.fullmatch(text)
     if not found:
         raise ConfigError(f'"{text}" is neither a charge nor an invoice', hint=HINT_SUBJECT)
@@ -182,7 +204,11 @@ def _document(session: Session, dispute_id: int, text: str) -> _Subject:
     heads = session.execute("query_invoices", {"invoice_number": number}).to_pylist()
     if not heads:
         raise ConfigError(f"there is no invoice {number}", hint="gpuledger invoice list shows all of them")
-    [head] = heads
+    return heads[0], number, at
+
+
+def _document(session: Session, dispute_id: int, text: str) -> _Subject:
+    head, number, at = _invoice_head(session, text)
     payer = Payer(head["organisation"], head["department"], head["team"])
     subject = _Subject(f"invoice {number}-{at}" if at else f"invoice {number}", payer, number, at)
     lines = session.execute("query_invoice_lines", {"invoice_number": number}).to_pylist()

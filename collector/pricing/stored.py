@@ -44,6 +44,7 @@ _ENTRY_SCHEMA: Final = pa.schema(
         *((name, pa.string()) for name in (*OWNER_FIELDS, "contract")),
     ]
 )
+NOT_YOURS: Final = "(not yours)"  # the model of an entry whose place alone is seen: collector/ledger/scope.sql
 _NO_TERMS: Final = RateTerms()
 _SCOPE: Final = tuple(name for name in PriceEntry._fields if name != "terms")
 _RULE_SCHEMA: Final = pa.schema(

@@ -8,9 +8,11 @@ from collector.queries.idle import idle
 from collector.queries.job_time import job_time
 from collector.queries.node_costs import node_costs
 from collector.queries.reconcile import reconcile
+from collector.queries.series import series
 from collector.queries.status import status
 from collector.queries.timeline import timeline
 from collector.queries.utilization import utilization
+from collector.queries.workloads import workloads
 
 __all__ = [
     "bill",
@@ -25,8 +27,10 @@ __all__ = [
     "prices",
     "quarantine",
     "reconcile",
+    "series",
     "status",
     "timeline",
     "usage",
     "utilization",
+    "workloads",
 ]

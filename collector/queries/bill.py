@@ -52,6 +52,7 @@ class BillLine(msgspec.Struct, frozen=True):
     user_name: str | None
     labels: str | None
     workload_system: str | None
+    workload_scope: str | None
     workload_id: str | None
     workload_name: str | None
     state: int

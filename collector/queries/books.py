@@ -7,7 +7,7 @@ from decimal import Decimal
 import msgspec
 
 from collector.ledger.store import Ledger
-from collector.pricing.stored import Version, newest_directory, newest_owners, newest_prices
+from collector.pricing.stored import NOT_YOURS, Version, newest_directory, newest_owners, newest_prices
 from collector.queries.figures import instant, money
 from gpuledger.accounting.periods import iso
 from gpuledger.accounting.pricebook import PriceEntry
@@ -133,7 +133,8 @@ def prices(ledger: Ledger) -> Prices:
         stored = newest_prices(session)
     if stored is None:
         return Prices(None, None, None, None, [])
-    rows = [_price_row(number, entry) for number, entry in enumerate(stored.book.entries, 1)]
+    seen = [(number, entry) for number, entry in enumerate(stored.book.entries, 1) if entry.model != NOT_YOURS]
+    rows = [_price_row(number, entry) for number, entry in seen]
     version = stored.version
     return Prices(version.number, stored.book.currency, iso(version.imported_us), version.source, rows)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -34,12 +34,14 @@ from collector.queries.grouping import (
     group_of,
     named,
 )
+from collector.queries.scope import scope_params
 from collector.queries.standing import Standing, standing_in
 from gpuledger.accounting.idle_policy import PLATFORM, POLICIES, idle_shares
 from gpuledger.accounting.periods import Period, require_hours
 from gpuledger.accounting.units import MJ_PER_KWH
 from gpuledger.errors import ConfigError
 from gpuledger.model import State
+from gpuledger.within import EVERYTHING, Within
 
 
 class ChargebackRow(msgspec.Struct, frozen=True):
@@ -64,13 +66,18 @@ class ChargebackRow(msgspec.Struct, frozen=True):
 
 
 class Chargeback(msgspec.Struct, frozen=True):
-    """All time of all devices in a period, by group; the rows' costs sum to the total exactly."""
+    """All time of all devices in a period, or of a part of the ledger, by group.
+
+    The costs of all groups sum to the total exactly. `groups` counts them; `rows` are all, or some if asked for.
+    """
 
     currency: str | None
     period: Span
     view: str
     by: str
     idle_policy: str
+    within: str
+    groups: int
     rows: list[ChargebackRow]
     total: ChargebackRow
     unpriced_gpu_hours: float
@@ -141,29 +148,48 @@ _ADDED: Final = tuple(item.name for item in fields(_Sums) if item.name != "state
 _Groups = defaultdict[tuple[str, str], _Sums]
 
 
+class _Asked(NamedTuple):
+    by: str
+    view: str
+    idle_policy: str
+    within: Within
+    rows: slice
+
+
 def chargeback(
-    ledger: Ledger, period: Period, *, by: str = "team", view: str = "allocation", idle_policy: str = PLATFORM
+    ledger: Ledger,
+    period: Period,
+    *,
+    by: str = "team",
+    view: str = "allocation",
+    idle_policy: str = PLATFORM,
+    within: Within = EVERYTHING,
+    limit: int | None = None,
+    offset: int = 0,
 ) -> Chargeback:
     """Return the charges of `period` by group.
 
     The allocation view charges all held time. The usage view charges the active part of it; the rest of the held time
     is a row of its own, so that both views have the same total. An `idle_policy` other than the platform's moves the
-    cost of time that nobody held to owners; the total stays. Raises ConfigError on a period off the hour.
+    cost of time that nobody held to owners; the total stays. `within` narrows all to a part of the ledger, `limit` and
+    `offset` the rows to some of them. Raises ConfigError on a period off the hour.
     """
     choice("idle_policy", idle_policy, POLICIES)
     _refuse_devices(by, idle_policy)
+    _refuse_parts(within, idle_policy)
     choice("by", by, BY)
     choice("view", view, VIEWS)
     require_hours(period)
-    params = {"from_us": period.start_us, "to_us": period.end_us, "by": by}
+    params = {"from_us": period.start_us, "to_us": period.end_us, "by": by, **scope_params(within)}
     with ledger.snapshot() as session:
         now = standing_in(session, period)
         rows = session.execute("query_chargeback", params).to_pylist()
     groups: _Groups = defaultdict(_Sums)
     for row in rows:
-        _add(groups, by, view, integers(row))
+        _add(groups, group_of(by, row["group_key"], row["state"], within), view, integers(row))
     _share_idle(groups, idle_policy)
-    return _answer(groups, period, (by, view, idle_policy), now)
+    some = slice(offset, None if limit is None else offset + limit)
+    return _answer(groups, period, _Asked(by, view, idle_policy, within, some), now)
 
 
 def _refuse_devices(by: str, idle_policy: str) -> None:
@@ -171,6 +197,14 @@ def _refuse_devices(by: str, idle_policy: str) -> None:
         raise ConfigError(
             f"by {by} a row is all the time of devices, so that nobody can pay for the idle part of it",
             hint=f"ask by one of {', '.join(BY_HOLDER)}, or leave the idle policy out",
+        )
+
+
+def _refuse_parts(within: Within, idle_policy: str) -> None:
+    if within.kind and idle_policy != PLATFORM:
+        raise ConfigError(
+            "an idle policy moves cost between owners, so it applies to the whole ledger only",
+            hint="leave out the idle policy, or within",
         )
 
 
@@ -189,8 +223,8 @@ def _share_idle(groups: _Groups, policy: str) -> None:
         owners[name].share(share)
 
 
-def _add(groups: _Groups, by: str, view: str, row: dict[str, Any]) -> None:
-    group, state = group_of(by, row["group_key"], row["state"]), row["state"]
+def _add(groups: _Groups, group: tuple[str, str], view: str, row: dict[str, Any]) -> None:
+    state = row["state"]
     if view == "allocation" or (state not in HELD and group[0] != "device"):
         groups[group].hold(state, row["part_us"], row["cost_quanta"], row["unpriced_part_us"])
         groups[group].measure(row)
@@ -224,9 +258,8 @@ def _add_usage(groups: _Groups, group: tuple[str, str], row: dict[str, Any]) -> 
         rest.hold(state, unwatched_us, row["unwatched_cost_quanta"], unwatched_unpriced_us)
 
 
-def _answer(groups: _Groups, period: Period, asked: tuple[str, str, str], now: Standing) -> Chargeback:
-    by, view, idle_policy = asked
-    shared = idle_policy != PLATFORM
+def _answer(groups: _Groups, period: Period, asked: _Asked, now: Standing) -> Chargeback:
+    shared = asked.idle_policy != PLATFORM
     present = {group: sums for group, sums in groups.items() if not sums.empty}
     total = _Sums()
     for sums in present.values():
@@ -235,10 +268,12 @@ def _answer(groups: _Groups, period: Period, asked: tuple[str, str, str], now: S
     return Chargeback(
         currency=now.currency,
         period=span(period),
-        view=view,
-        by=by,
-        idle_policy=idle_policy,
-        rows=[_row(kind, key, sums, shared=shared) for (kind, key), sums in ordered],
+        view=asked.view,
+        by=asked.by,
+        idle_policy=asked.idle_policy,
+        within=str(asked.within),
+        groups=len(ordered),
+        rows=[_row(kind, key, sums, shared=shared) for (kind, key), sums in ordered[asked.rows]],
         total=_row("total", "total", total, shared=shared),
         unpriced_gpu_hours=hours(total.unpriced_part_us),
         unobserved_gpu_hours=hours(total.states[State.UNOBSERVED]),

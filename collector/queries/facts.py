@@ -6,9 +6,12 @@ import msgspec
 
 from collector.ledger.store import Ledger
 from collector.queries.charge_id import charge_id_of
-from collector.queries.figures import Span, instant, integers, money, span
+from collector.queries.figures import Span, cost_of, hours, instant, integers, money, span
+from collector.queries.scope import scope_params
+from collector.queries.standing import standing_in
 from gpuledger.accounting.periods import Period, iso
 from gpuledger.model import Confidence, State
+from gpuledger.within import EVERYTHING, Within
 
 DEFAULT_LIMIT = 1000
 
@@ -82,6 +85,9 @@ class ChargeRow(msgspec.Struct, frozen=True):
     mig_profile: str
     parts: int
     holder: str | None
+    user_name: str | None
+    workload_system: str | None
+    workload: str | None  # what the holder runs, by the best name there is
     state: str
     reason: str
     organisation: str | None
@@ -134,9 +140,17 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class Charges(msgspec.Struct, frozen=True):
-    """Charges in the order of time. `more` says that later ones were left out."""
+    """Charges in the order of time. `more` says that later ones were left out.
 
+    `count`, `gpu_hours` and `cost` are of all that fit the question, whatever rows were asked for.
+    """
+
+    currency: str | None
     period: Span
+    within: str
+    count: int
+    gpu_hours: float
+    cost: str | None
     rows: list[ChargeRow]
     more: bool
 
@@ -179,17 +193,38 @@ def usage(ledger: Ledger, period: Period, *, device: str = "", limit: int = DEFA
     return Usage(span(period), [UsageRow(**row) for row in rows[:limit]], more=len(rows) > limit)
 
 
-def charges(ledger: Ledger, period: Period, *, device: str = "", limit: int = DEFAULT_LIMIT) -> Charges:
-    """Return the charges of one device, or of all, whose hour starts in `period`."""
-    params = {"from_us": period.start_us, "to_us": period.end_us, "device": device, "max_rows": limit + 1}
-    rows = ledger.execute("query_charges", params).to_pylist()
+def charges(
+    ledger: Ledger,
+    period: Period,
+    *,
+    device: str = "",
+    within: Within = EVERYTHING,
+    limit: int = DEFAULT_LIMIT,
+    offset: int = 0,
+) -> Charges:
+    """Return the charges of one device, or of all, in a part of the ledger, whose hour starts in `period`."""
+    params = {"from_us": period.start_us, "to_us": period.end_us, "device": device, **scope_params(within)}
+    with ledger.snapshot() as session:
+        now = standing_in(session, period)
+        [found] = session.execute("count_charges", params).to_pylist()
+        rows = session.execute("query_charges", {**params, "max_rows": limit + 1, "skipped_rows": offset}).to_pylist()
+    total = integers(found)
     for row in rows:
         row["charge"] = str(charge_id_of(row))
         row["hour"] = iso(row.pop("hour_us"))
         row["state"] = State(row["state"]).label
         for name in ("rate", "cost", "active_cost"):
             row[name] = money(row.pop(f"{name}_quanta"))
-    return Charges(span(period), [ChargeRow(**row) for row in rows[:limit]], more=len(rows) > limit)
+    return Charges(
+        currency=now.currency,
+        period=span(period),
+        within=str(within),
+        count=total["charge_count"],
+        gpu_hours=hours(total["part_us"]),
+        cost=money(cost_of(total["part_us"], total["unpriced_part_us"], total["cost_quanta"])),
+        rows=[ChargeRow(**row) for row in rows[:limit]],
+        more=len(rows) > limit,
+    )
 
 
 def quarantine(ledger: Ledger, *, limit: int = DEFAULT_LIMIT) -> Quarantined:

@@ -43,6 +43,7 @@ class Status(msgspec.Struct, frozen=True):
     owner_version: int | None
     zone: str  # whose days a billing period means
     policy_version: int | None
+    acts: int  # in the audit log: imports, closings and decisions that answers may depend on
     agents: list[AgentRow]
 
 

@@ -73,7 +73,7 @@ def timeline(ledger: Ledger, period: Period, *, grain: str = "hour") -> Timeline
     now = standing(ledger, period)
     params = {"from_us": period.start_us, "to_us": period.end_us}
     buckets: defaultdict[int, _Bucket] = defaultdict(_Bucket)
-    steps = {"timeline_steps": _steps(ledger, period, grain)}
+    steps = {"timeline_steps": time_steps(ledger, period, grain)}
     for found in ledger.execute("query_timeline", params, steps).to_pylist():
         row = integers(found)
         bucket = buckets[row["at_us"]]
@@ -91,7 +91,7 @@ def timeline(ledger: Ledger, period: Period, *, grain: str = "hour") -> Timeline
     )
 
 
-def _steps(ledger: Ledger, period: Period, grain: str) -> pa.Table:
+def time_steps(ledger: Ledger, period: Period, grain: str) -> pa.Table:
     """Return where the step of each hour begins that the ledger knows of `period`."""
     reach = ledger.execute("select_reach").to_pylist()
     first_us = max(period.start_us, min((row["from_us"] for row in reach), default=0) // US_PER_HOUR * US_PER_HOUR)

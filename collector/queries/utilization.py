@@ -10,9 +10,11 @@ import msgspec
 from collector.ledger.store import Ledger
 from collector.queries.figures import HELD, Span, hours, instant, integers, ratio, span, state_hours
 from collector.queries.grouping import BY, BY_DEVICE, KINDS, choice, group_of
+from collector.queries.scope import scope_params
 from collector.queries.standing import standing_in
 from gpuledger.accounting.periods import Period, require_hours
 from gpuledger.model import State
+from gpuledger.within import EVERYTHING, Within
 
 
 class UtilizationRow(msgspec.Struct, frozen=True):
@@ -59,11 +61,14 @@ class _Time:
             self.watched_us += part_us - unknown_us
 
 
-def utilization(ledger: Ledger, period: Period, *, by: str = "team") -> Utilization:
-    """Return the time of `period` by group and state. Raises ConfigError on a period off the hour."""
+def utilization(ledger: Ledger, period: Period, *, by: str = "team", within: Within = EVERYTHING) -> Utilization:
+    """Return the time of `period`, or of a part of the ledger, by group and state.
+
+    Raises ConfigError on a period off the hour.
+    """
     choice("by", by, BY)
     require_hours(period)
-    params = {"from_us": period.start_us, "to_us": period.end_us, "by": by}
+    params = {"from_us": period.start_us, "to_us": period.end_us, "by": by, **scope_params(within)}
     with ledger.snapshot() as session:
         now = standing_in(session, period)
         rows = session.execute("query_chargeback", params).to_pylist()
@@ -72,7 +77,7 @@ def utilization(ledger: Ledger, period: Period, *, by: str = "team") -> Utilizat
     for found in rows:
         row = integers(found)
         amounts = (row["state"], row["part_us"], row["active_part_us"], row["active_unknown_part_us"])
-        groups[group_of(by, row["group_key"], row["state"])].add(*amounts)
+        groups[group_of(by, row["group_key"], row["state"], within)].add(*amounts)
         total.add(*amounts)
     capacity_us = sum(total.states.values())
     ordered = sorted(groups.items(), key=lambda item: (KINDS.index(item[0][0]), -sum(item[1].states.values()), item[0]))

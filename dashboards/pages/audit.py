@@ -6,7 +6,7 @@ from typing import Final
 
 import streamlit as st
 
-from dashboards import address, audit_models, data, pieces, shell
+from dashboards import address, audit_models, data, downloads, pieces, shell
 
 LIMIT: Final = "500"
 ALL: Final = "everything"
@@ -19,6 +19,7 @@ def render() -> None:
 
 
 def _page(status: data.Document) -> None:
+    shell.stand(status)
     as_of = shell.as_of(status)
     answer = data.answer("audit", {"limit": LIMIT}, as_of)
     checkpoints = len(data.answer("audit/checkpoints", {}, as_of)["rows"])
@@ -27,7 +28,9 @@ def _page(status: data.Document) -> None:
     st.html(pieces.title(audit_models.finding(rows, known), audit_models.lead(checkpoints)))
     chosen = _filter([ALL, *sorted({row["act"] for row in rows})])
     shown = [row for row in rows if chosen in (ALL, row["act"])]
-    st.html(pieces.table(audit_models.table(shown)))
+    table = audit_models.table(shown)
+    st.html(pieces.table(table))
+    downloads.offer(table, "audit")
     st.html(pieces.heading("Prove it", "On any machine, without this server: the files, the public key, a checkpoint"))
     st.code(PROOF, language=None)
     st.html(pieces.foot(f"The newest {int(LIMIT):,} acts; gpuledger audit list shows others."))

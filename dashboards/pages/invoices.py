@@ -6,7 +6,7 @@ import streamlit as st
 from streamlit.components.v1 import html as framed
 
 from analytics.invoices import invoice_html
-from dashboards import address, data, invoice_models, pieces, shell
+from dashboards import address, data, downloads, invoice_models, pieces, shell
 
 SHEET_HEIGHT = 900
 
@@ -17,9 +17,10 @@ def render() -> None:
 
 
 def _page(status: data.Document) -> None:
+    shell.stand(status)
     as_of = shell.as_of(status)
     periods = data.answer("periods", {}, as_of)
-    invoices = data.answer("invoices", {}, f"{as_of}/{len(periods['rows'])}")
+    invoices = data.answer("invoices", {}, as_of)
     st.html(pieces.title(invoice_models.finding(periods, invoices), invoice_models.lead(periods)))
     st.html(pieces.heading("Billing periods", f"By the days of {periods['zone']}"))
     st.html(pieces.table(invoice_models.period_table(periods)))
@@ -27,7 +28,9 @@ def _page(status: data.Document) -> None:
         st.html(pieces.foot("Closing a period makes its invoices: gpuledger period close 2026-10 --by NAME"))
         return
     st.html(pieces.heading("Invoices and credit notes", "Numbers have no gaps; all of a period sum to its bill"))
-    st.html(pieces.table(invoice_models.document_table(invoices)))
+    table = invoice_models.document_table(invoices)
+    st.html(pieces.table(table))
+    downloads.offer(table, "invoices")
     _sheet(invoices, as_of)
     st.html(pieces.foot("Payable amounts are whole cents; the exact ones stand on each document."))
 

@@ -7,7 +7,7 @@ from typing import Final
 import streamlit as st
 
 from analytics.overview import OWNER, chargeback_frame, timeline_costs, timeline_states
-from dashboards import address, charts, data, findings, pieces, shell, view_models, wording
+from dashboards import address, charts, data, downloads, drill_models, findings, pieces, shell, view_models, wording
 from dashboards.periods import Choice, earlier, grain, in_words
 from dashboards.theme import NOT_A_TEAM, OTHERS, STATE_COLOURS, STATE_ORDER, Mode, team_colours
 from dashboards.view_models import Answers
@@ -34,7 +34,7 @@ def _page(status: data.Document) -> None:
     if not answers.chargeback["rows"]:
         st.html(pieces.empty("No GPU time in this period", "Choose another period above."))
         return
-    mode: Mode = "dark" if st.context.theme.type == "dark" else "light"
+    mode = shell.mode()
     _who_and_waste(answers, currency, mode)
     _over_time(answers, chosen, status, as_of, mode)
     _breakdown(chosen, as_of)
@@ -96,7 +96,7 @@ def _over_time(answers: Answers, chosen: Choice, status: data.Document, as_of: s
     with right:
         costs, labels = view_models.cost_series(timeline_costs(timeline), frame)
         owners = [wording.title(key) for key in frame.filter(frame["kind"] == OWNER)["key"].to_list()]
-        known = team_colours(owners) | {view_models.OTHERS: OTHERS, view_models.NOT_BILLED: NOT_A_TEAM}
+        known = team_colours(owners, owners) | {view_models.OTHERS: OTHERS, view_models.NOT_BILLED: NOT_A_TEAM}
         colours = {label: known[label] for label in labels}
         title = findings.costs_finding(timeline_costs(timeline), frame, currency, step)
         st.html(pieces.heading(title, f"Cost per {step} by team, {currency}") + pieces.keys(colours.items(), tall=True))
@@ -104,6 +104,7 @@ def _over_time(answers: Answers, chosen: Choice, status: data.Document, as_of: s
         st.altair_chart(chart, theme=None, width="stretch", alt="Cost over time by team")
 
 
+@shell.part
 def _breakdown(chosen: Choice, as_of: str) -> None:
     st.html(pieces.heading("Where it went"))
     left, right = st.columns([3, 1], vertical_alignment="center")
@@ -128,7 +129,10 @@ def _breakdown(chosen: Choice, as_of: str) -> None:
     address.remember("by", by, "team")
     address.remember("view", view, "allocation")
     answer = data.answer("chargeback", {"period": chosen.period.label, "by": by, "view": view}, as_of)
-    st.html(pieces.table(view_models.breakdown(answer, by)))
+    leads = drill_models.leads(answer["rows"], by, period=chosen.slug) if view == "allocation" else {}
+    table = view_models.breakdown(answer, by, leads)
+    st.html(pieces.table(table))
+    downloads.offer(table, f"costs-{chosen.slug}-by-{by}")
 
 
 def _small_print(chosen: Choice) -> str:

@@ -8,10 +8,10 @@ import streamlit as st
 
 from analytics.overview import timeline_states
 from analytics.utilisation import heat_map
-from dashboards import address, charts, data, heat, pieces, shell, utilisation_models, wording
+from dashboards import address, charts, data, downloads, heat, pieces, shell, utilisation_models, wording
 from dashboards.bill_lines import bill_lines
-from dashboards.periods import grain, in_words
-from dashboards.theme import STATE_COLOURS, STATE_ORDER, Mode
+from dashboards.periods import Choice, grain, in_words
+from dashboards.theme import STATE_COLOURS, STATE_ORDER
 from gpuledger.accounting.periods import parse_instant
 
 BY: Final = ("model", "node", "team")
@@ -32,7 +32,7 @@ def _page(status: data.Document) -> None:
         return
     total = whole["total"]
     st.html(pieces.title(utilisation_models.finding(total, in_words(chosen, until_us)), utilisation_models.lead(total)))
-    mode: Mode = "dark" if st.context.theme.type == "dark" else "light"
+    mode = shell.mode()
     lines = bill_lines(chosen.period, until_us, as_of)
     keys = ["", *sorted(lines["model"].unique().to_list())]
     address.seed("heat", keys, "")
@@ -50,11 +50,12 @@ def _page(status: data.Document) -> None:
     marks = ((wording.state(name), STATE_COLOURS[name]) for name in STATE_ORDER if name in present)
     st.html(pieces.heading("What the time was spent as", f"GPU-hours per {step} by state") + pieces.keys(marks))
     st.altair_chart(charts.hours_by_state(states, step, mode), theme=None, width="stretch", alt="GPU-hours by state")
-    _by(period, as_of)
+    _by(chosen, as_of)
     st.html(pieces.foot(utilisation_models.SMALL_PRINT))
 
 
-def _by(period: str, as_of: str) -> None:
+@shell.part
+def _by(chosen: Choice, as_of: str) -> None:
     st.html(pieces.heading("By model, node and team"))
     address.seed("by", BY, BY[0])
     by = st.segmented_control(
@@ -67,4 +68,7 @@ def _by(period: str, as_of: str) -> None:
     )
     by = by or BY[0]
     address.remember("by", by, BY[0])
-    st.html(pieces.table(utilisation_models.table(data.answer("utilization", {"period": period, "by": by}, as_of), by)))
+    answer = data.answer("utilization", {"period": chosen.period.label, "by": by}, as_of)
+    table = utilisation_models.table(answer, by)
+    st.html(pieces.table(table))
+    downloads.offer(table, f"utilisation-{chosen.slug}-by-{by}")

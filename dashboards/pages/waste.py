@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from analytics.waste import GRACE_HOURS, NOT_KNOWN, idle_power, waste
-from dashboards import data, pieces, shell, waste_models
+from dashboards import data, downloads, pieces, shell, waste_models
 from dashboards.bill_lines import bill_lines
 from dashboards.periods import in_words
 from gpuledger.accounting.periods import parse_instant
@@ -29,7 +29,9 @@ def _page(status: data.Document) -> None:
     st.html(pieces.title(title, waste_models.lead(frame, GRACE_HOURS)))
     if not frame.is_empty():
         st.html(pieces.heading("The dearest first", "What, whose and why; what to do; what it would have saved"))
-        st.html(pieces.table(waste_models.table(frame, currency)))
+        table = waste_models.table(frame, currency)
+        st.html(pieces.table(table))
+        downloads.offer(table, f"waste-{chosen.slug}")
         with st.expander("Evidence: the dearest charges of each row"):
             for row in frame.head(waste_models.MOST_ROWS).iter_rows(named=True):
                 st.code("\n".join(f"gpuledger explain '{name}'" for name in row["evidence"]), language="bash")

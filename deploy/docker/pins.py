@@ -21,6 +21,7 @@ IMAGES: Final = {  # what each image installs, beside the package itself
     "agent": ("gpuledger[agent]",),
     "collector": ("gpuledger[collector]",),
     "dashboards": ("gpuledger[dashboards]",),
+    "reports": ("gpuledger[analytics]",),
     "build": ("hatchling",),  # builds the package, and is in no image
 }
 _HEAD: Final = "# Made by `make image-requirements` from requirements/dev.txt. Do not edit.\n"

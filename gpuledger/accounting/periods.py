@@ -104,6 +104,20 @@ def month_of(at_us: int, zone: tzinfo = UTC) -> Period:
     return _cut(first, _months_after(first, 1), f"{first:%Y-%m}", zone)
 
 
+def period_before(period: Period, zone: tzinfo = UTC) -> Period:
+    """Return the month, quarter or week before one that is called so; before any other, as many hours as it has."""
+    cut = _CUT.fullmatch(period.label)
+    if not cut:
+        start_us = period.start_us - (period.end_us - period.start_us)
+        return Period(start_us, period.start_us, f"{iso(start_us)}..{iso(period.start_us)}", period.zone)
+    first, _ = _days(cut, period.label)
+    last = first - timedelta(days=1)
+    year, week, _ = last.isocalendar()
+    if cut["week"]:
+        return parse_period(f"{year}-W{week:02d}", zone)
+    return parse_period(f"{last:%Y-%m}" if cut["month"] else f"{last.year}-Q{(last.month + 2) // 3}", zone)
+
+
 def day_of(at_us: int, zone: tzinfo = UTC) -> int:
     """Return when the day of `zone` began in which `at_us` lies."""
     return _midnight(from_us(at_us).astimezone(zone).date(), zone)

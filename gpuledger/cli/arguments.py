@@ -47,6 +47,12 @@ def add_source(parser: Parser) -> None:
         help=f"a running collector (GPULEDGER_URL, else {DEFAULT_URL})",
     )
     where.add_argument("--ledger", type=Path, metavar="DIR", help="open this ledger; no collector may run on it")
+    parser.add_argument(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help="the token to ask a collector with (GPULEDGER_TOKEN, GPULEDGER_TOKEN_FILE)",
+    )
 
 
 def add_output(parser: Parser) -> None:
@@ -57,7 +63,7 @@ def add_output(parser: Parser) -> None:
 
 def add_period(parser: Parser) -> None:
     """Add `--period`; empty, as it is unless given, it is the current month of the ledger's zone."""
-    parser.add_argument("--period", default="", type=_period, help=f"{PERIOD_WORDS}; default: this month")
+    parser.add_argument("--period", default="", type=period_text, help=f"{PERIOD_WORDS}; default: this month")
 
 
 def add_as_known(parser: Parser) -> None:
@@ -80,16 +86,20 @@ def add_dimension(parser: Parser) -> None:
     parser.add_argument("--by", choices=DIMENSIONS, default="team", help="what the rows stand for (team)")
 
 
-def _period(text: str) -> str:
+def period_text(text: str) -> str:
     """Refuse a period that cannot be read before anything is opened; the text itself travels on.
 
     Which of FROM and TO is earlier, only the billing zone says where one of them is written with `Z`.
     """
     words = text.strip()
     start, ends, end = words.partition("..")
-    if ends:
+    if ends and _in_utc(start) != _in_utc(end):
         parse_instant(start)
         parse_instant(end)
     elif words:
         parse_period(words)
     return words
+
+
+def _in_utc(instant: str) -> bool:
+    return instant.strip().upper().endswith("Z")

@@ -117,7 +117,8 @@ def _stay(fleet: Fleet, directory: Path, say: Console) -> None:
     for line in (
         f"\n[bold]Pages      {pages}[/bold]",
         f"Collector  {fleet.url}   (gpuledger chargeback --url {fleet.url})",
-        f"Data       {directory.absolute()}\n",
+        f"Data       {directory.absolute()}",
+        f"Tokens     {fleet.token_file}   (this user's commands find it; elsewhere: --token-file)\n",
         "New figures every minute. Ctrl-C stops everything; the same command goes on from there.",
     ):
         say.print(line, soft_wrap=True)

@@ -27,6 +27,9 @@ def register(commands: Commands) -> None:
     drift.add_argument(
         "--report", type=Path, metavar="FILE", help="write Evidently's full report there, as one HTML page"
     )
+    drift.add_argument(
+        "--keep", action="store_true", help="store what drifted in the ledger: /v1/drift and the metrics have it then"
+    )
     add_source(drift)
     add_output(drift)
     drift.set_defaults(run=run)
@@ -38,5 +41,7 @@ def run(args: argparse.Namespace) -> int:
         from gpuledger.cli import drift_answer, drift_drawing
     with open_source(args) as source:
         answer = drift_answer.find(source, args.period, args.against, by=args.by, level=args.level, report=args.report)
+        if args.keep:
+            drift_answer.keep(source, answer)
     emit(args, answer, drift_drawing.drift)
     return DONE

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from analytics.drift_metrics import metric_named
+from dashboards.drift_models import CAUSES
 from dashboards.wording import DIMENSION_WORDS
 from gpuledger.cli.drawing import Line, draw, figures, words
 
 Answer = Mapping[str, Any]
-CAUSES: Final = {
-    "hardware": "the device: its peers did the same work and did not change",
-    "load": "its load: it was given other work than its peers",
-    "workload": "the workload: all of its devices changed",
-    "undetermined": "workload or device: too few devices ran it to tell",
-}
 
 
 def drift(answer: Answer) -> RenderableType:

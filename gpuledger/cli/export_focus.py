@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 import polars as pl
 
+from analytics.bill_lines import read_charges, read_lines
 from analytics.reports.files import CsvFile
 from analytics.reports.focus_adjustments import adjusted_quanta, adjustment_rows
 from analytics.reports.focus_charges import charge_rows
@@ -25,7 +26,6 @@ from gpuledger.accounting.money import from_quanta
 from gpuledger.accounting.periods import iso, require_hours
 from gpuledger.accounting.units import gpu_hours
 from gpuledger.cli.export_files import all_or_none
-from gpuledger.cli.export_lines import read_charges, read_lines
 from gpuledger.cli.sources import Document, Source, wanted_period
 from gpuledger.errors import GpuLedgerError, Terminal
 

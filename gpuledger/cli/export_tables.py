@@ -9,12 +9,12 @@ from typing import Final
 
 import polars as pl
 
+from analytics.bill_lines import read_charges, read_lines
 from analytics.reports.files import CsvFile, ParquetFile, TableFile, Workbook
 from analytics.reports.focus_periods import CLOSED
 from analytics.reports.tables import charge_table, hour_table, invoice_line_table, invoice_table
 from gpuledger.accounting.periods import Period, parse_instant, require_hours
 from gpuledger.cli.export_files import all_or_none
-from gpuledger.cli.export_lines import read_charges, read_lines
 from gpuledger.cli.sources import Document, Source, wanted_period
 
 NAMES: Final = {

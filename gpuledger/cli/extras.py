@@ -12,7 +12,19 @@ from gpuledger.errors import ConfigError
 EXTRAS: Final[dict[str, tuple[str, ...]]] = {
     "agent": ("pynvml", "h2"),
     "collector": ("duckdb", "pyarrow", "starlette", "uvicorn", "prometheus_client"),
-    "analytics": ("polars", "pyarrow", "numpy", "scipy", "pandas", "evidently", "xlsxwriter", "weasyprint"),
+    "analytics": (
+        "polars",
+        "pyarrow",
+        "numpy",
+        "scipy",
+        "statsmodels",
+        "pandas",
+        "evidently",
+        "jinja2",
+        "css_inline",
+        "xlsxwriter",
+        "weasyprint",
+    ),
     "dashboards": ("streamlit", "altair", "polars", "pyarrow"),
 }
 

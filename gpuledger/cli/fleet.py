@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -15,6 +15,7 @@ from gpuledger.cli import demo_plan
 from gpuledger.cli.demo_plan import DemoPlan
 from gpuledger.cli.processes import Service, free_port, gpuledger_command
 from gpuledger.cli.sources import HttpSource, Source
+from gpuledger.tokens import ADMIN, SUFFIX, TOKEN_FILE
 
 BOOKS: Final = tuple((kind, f"{kind}.toml") for kind in ("prices", "owners", "shares", "policies", "rules"))
 COLLECTOR_PORT: Final = 8470
@@ -34,7 +35,7 @@ class Fleet:
         self._port = free_port(port)
         self.url = f"http://127.0.0.1:{self._port}"
         self.source: Source = HttpSource(self.url)
-        self._closing.callback(self.source.close)
+        self._closing.callback(self._let_go)
 
     def __enter__(self) -> Self:
         return self
@@ -43,10 +44,12 @@ class Fleet:
         self._closing.close()
 
     def start_collector(self) -> None:
-        """Start the collector and wait until it can commit."""
+        """Start the collector, wait until it can commit, and talk to it with the token that it made."""
         config = self._write("config.toml", demo_plan.collector_settings(self._directory, self._port))
         collector = self._start("collector", gpuledger_command("collector", "--config", str(config)))
         collector.wait_ready(self._port, "/readyz", READY_S)
+        self.source.close()
+        self.source = HttpSource(self.url, self.token_file)
 
     def import_books(self) -> None:
         """Give the ledger the demo's prices, owners, shares, policies and rules."""
@@ -79,7 +82,7 @@ class Fleet:
         """Serve the pages; return their address."""
         port = free_port(PAGES_PORT)
         command = gpuledger_command("dashboards", "--url", self.url, "--port", str(port))
-        pages = self._start("dashboards", command)
+        pages = self._start("dashboards", command, {TOKEN_FILE: str(self.token_file)})
         pages.wait_ready(port, "/_stcore/health", READY_S)
         return f"http://127.0.0.1:{port}"
 
@@ -100,8 +103,16 @@ class Fleet:
         config = self._write(f"agents/{node}-{kind}.toml", settings)
         return self._start(f"agent-{node}-{kind}", gpuledger_command("agent", "--config", str(config)))
 
-    def _start(self, name: str, command: Sequence[str]) -> Service:
-        service = Service(name, command, self._log(name))
+    def _let_go(self) -> None:
+        self.source.close()
+
+    @property
+    def token_file(self) -> Path:
+        """Return where the collector keeps the token of its administrator."""
+        return self._directory.absolute() / "access" / f"{ADMIN}{SUFFIX}"
+
+    def _start(self, name: str, command: Sequence[str], env: Mapping[str, str] | None = None) -> Service:
+        service = Service(name, command, self._log(name), env)
         self._services.append(service)
         self._closing.callback(service.stop)
         return service

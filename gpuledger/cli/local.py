@@ -11,8 +11,11 @@ from typing import Any, Final, Literal
 import msgspec
 import pyarrow as pa
 
+from collector.access.tokens import TokenBook
+from collector.api.access import NewToken, TokenRequest, listed, row, wanted_by
 from collector.api.asking import ask
-from collector.api.changes import find_change, parse_request
+from collector.api.bodies import parse_request
+from collector.api.changes import find_change
 from collector.api.parameters import read_parameters
 from collector.api.questions import OWNER_CHECKS, QUESTIONS, RULES_CHECK, Question
 from collector.audit.actor import act_as
@@ -137,6 +140,20 @@ class LocalSource:
         """Book one chunk."""
         self._rated = False
         return apply_import(self._ledger, chunk)
+
+    def tokens(self) -> Document:
+        """Return all tokens."""
+        return _plain(listed(TokenBook(self._ledger), self._ledger.now_us()))
+
+    def create_token(self, asked: Document) -> Document:
+        """Make one."""
+        request = msgspec.convert(asked, TokenRequest)
+        secret, made = TokenBook(self._ledger).create(wanted_by(self._ledger, request))
+        return _plain(NewToken(secret, row(made, self._ledger.now_us())))
+
+    def revoke_token(self, number: int, why: str) -> Document:
+        """End one."""
+        return _plain(row(TokenBook(self._ledger).revoke(number, why), self._ledger.now_us()))
 
     def close(self) -> None:
         """Release the ledger."""

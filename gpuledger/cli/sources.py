@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +13,10 @@ import msgspec
 
 from gpuledger.accounting.periods import Period, month_of, parse_period
 from gpuledger.cli.extras import needs
-from gpuledger.client import DEFAULT_URL, CollectorClient
+from gpuledger.client import DEFAULT_URL, ClientTls, CollectorClient
 from gpuledger.clock import WallClock
 from gpuledger.errors import ConfigError, LedgerError, TransientDeliveryError
+from gpuledger.tokens import find_token
 from gpuledger.zones import find_zone
 
 if TYPE_CHECKING:
@@ -76,6 +78,18 @@ class Source(Protocol):
         """Book jobs of a scheduler's log; return what became of them."""
         ...
 
+    def tokens(self) -> Document:
+        """Return all tokens, without their secrets."""
+        ...
+
+    def create_token(self, asked: Document) -> Document:
+        """Make a token; return it with its secret, which is nowhere else."""
+        ...
+
+    def revoke_token(self, number: int, why: str) -> Document:
+        """End a token for ever; return what it was."""
+        ...
+
     def close(self) -> None:
         """Release the connection or the ledger."""
         ...
@@ -84,9 +98,11 @@ class Source(Protocol):
 class HttpSource:
     """A running collector."""
 
-    def __init__(self, url: str) -> None:
-        self._client = CollectorClient(url, timeout_s=READ_TIMEOUT_S)
-        self._patient = CollectorClient(url, timeout_s=REPLAY_TIMEOUT_S)
+    def __init__(self, url: str, token_file: Path | None = None) -> None:
+        token = find_token(url, file=token_file)
+        tls = ClientTls.of_environment(os.environ)
+        self._client = CollectorClient(url, token=token, timeout_s=READ_TIMEOUT_S, tls=tls)
+        self._patient = CollectorClient(url, token=token, timeout_s=REPLAY_TIMEOUT_S, tls=tls)
 
     def query(self, name: str, params: Mapping[str, str]) -> Document:
         """Return the JSON of `GET /v1/<name>`."""
@@ -177,6 +193,18 @@ class HttpSource:
             answer = self._client.post("/v1/imports/jobs", encode_import(chunk), MEDIA_TYPE)
         return msgspec.convert(answer, Applied)
 
+    def tokens(self) -> Document:
+        """Ask for all tokens."""
+        return self.query("tokens", {})
+
+    def create_token(self, asked: Document) -> Document:
+        """Ask for a new one."""
+        return self.change("/v1/tokens", asked)
+
+    def revoke_token(self, number: int, why: str) -> Document:
+        """Ask to end one."""
+        return self.change(f"/v1/tokens/{number}/revocation", {"why": why})
+
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
@@ -222,7 +250,11 @@ def media_type(path: Path) -> str:
 @contextmanager
 def open_source(args: argparse.Namespace, *, create: bool = False) -> Iterator[Source]:
     """Open what `--ledger` or `--url` name, and close it again; `create` a ledger in a folder that has none."""
-    source: Source = open_local(args.ledger, create=create) if args.ledger else HttpSource(args.url or DEFAULT_URL)
+    source: Source = (
+        open_local(args.ledger, create=create)
+        if args.ledger
+        else HttpSource(args.url or DEFAULT_URL, getattr(args, "token_file", None))
+    )
     try:
         yield source
     finally:

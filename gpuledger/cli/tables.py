@@ -81,7 +81,7 @@ def _chargeback_line(row: Answer, by: str, total: Decimal) -> Line:
     cost = _decimal(row["cost"])
     held = kind in {"owner", "device", "unattributed", "total"} and row["active_gpu_hours"] is not None
     cells = (
-        _name(row, by),
+        group_name(row, by),
         wording.hours_column(row["gpu_hours"]),
         wording.share(row["active_gpu_hours"], wording.watched_hours(row["gpu_hours"], row["states"]))
         if held
@@ -94,7 +94,8 @@ def _chargeback_line(row: Answer, by: str, total: Decimal) -> Line:
     return Line(cells, kind if kind == "total" else "" if kind in {"owner", "device"} else "aside")
 
 
-def _name(row: Answer, by: str) -> str:
+def group_name(row: Answer, by: str) -> str:
+    """Return what a group is called: its key, or the words for time that is nobody's."""
     if row["kind"] == "total":
         return "Total"
     if row["kind"] not in {"owner", "device"}:
@@ -139,7 +140,7 @@ def utilization(answer: Answer) -> RenderableType:
 def _utilization_line(row: Answer, by: str, present: Sequence[str]) -> Line:
     kind = row.get("kind", "owner")
     cells = (
-        _name({"key": "", **row, "kind": kind}, by),
+        group_name({"key": "", **row, "kind": kind}, by),
         wording.hours_column(row["gpu_hours"]),
         *(_figure(row["states"].get(name)) for name in present),
     )

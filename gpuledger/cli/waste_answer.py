@@ -6,9 +6,8 @@ import polars as pl
 
 from analytics.waste import NOT_KNOWN, idle_power, waste
 from gpuledger.accounting.money import from_quanta
-from gpuledger.accounting.periods import Period, parse_instant
-from gpuledger.accounting.units import US_PER_HOUR, gpu_hours, kwh
-from gpuledger.cli.export_lines import read_charges
+from gpuledger.accounting.units import gpu_hours, kwh
+from gpuledger.cli.known import known_lines
 from gpuledger.cli.sources import Document, Source
 from gpuledger.errors import AnalysisError
 
@@ -18,19 +17,19 @@ def find(source: Source, label: str, grace_hours: int) -> Document:
     if grace_hours < 0:
         raise AnalysisError(f"a grace of {grace_hours} hours is not possible", hint="give 0 or more hours")
     asked = source.query("chargeback", {"period": label, "by": "cluster"})
-    span = asked["period"]
-    until_us = min(parse_instant(at) for at in (span["to"], asked["as_of"]) if at)
-    start_us = parse_instant(span["from"])
-    period = Period(start_us, max(start_us, -(-until_us // US_PER_HOUR) * US_PER_HOUR), span["label"], span["zone"])
-    pages = list(read_charges(source, period))
+    pages = list(known_lines(source, asked))
+    return answer(asked, pl.concat(pages, how="vertical_relaxed") if pages else None, grace_hours)
+
+
+def answer(asked: Document, lines: pl.DataFrame | pl.LazyFrame | None, grace_hours: int) -> Document:
+    """Return the waste in the lines of a period; `asked` is an answer about it that says how far it is known."""
     rows: list[Document] = []
     power: list[Document] = []
-    if pages:
-        lines = pl.concat(pages, how="vertical_relaxed")
+    if lines is not None:
         rows = [_row(row) for row in waste(lines, grace_hours).iter_rows(named=True)]
         power = [_power(row) for row in idle_power(lines).iter_rows(named=True)]
     return {
-        "period": span,
+        "period": asked["period"],
         "currency": asked["currency"],
         "as_of": asked["as_of"],
         "grace_hours": grace_hours,

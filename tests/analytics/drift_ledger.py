@@ -21,10 +21,12 @@ BOOK = 'currency = "EUR"\n[[price]]\nmodel = "*"\nrate = "2.50"\n'
 OWNERS = '[[owner]]\nteam = "vision"\nmatch.namespace = "train"\n[[owner]]\nteam = "lab"\nmatch.namespace = "lab"\n'
 
 
-def fill(folder: Path, *, failing: bool = False, lab_from: int = 0, unobserved: range = range(0)) -> Path:
+def fill(
+    folder: Path, *, failing: bool = False, lab_from: int = 0, unobserved: range = range(0), memory_times: int = 1
+) -> Path:
     """Write the ledger. `failing`: a GPU draws a seventh less power in the last week. `lab_from`: when the lab comes.
 
-    On the days of `unobserved` nobody saw the notebook's GPUs.
+    On the days of `unobserved` nobody saw the notebook's GPUs. In the last week `memory_times` as much memory is in use.
     """
     rng = np.random.default_rng(3)
     devices = [device(number) for number in range(10)]
@@ -46,7 +48,8 @@ def fill(folder: Path, *, failing: bool = False, lab_from: int = 0, unobserved: 
                 power_w = 90 + 560 * work + 2 * rng.standard_normal()
                 if failing and devices[number].key == FAILING and day >= CURRENT_DAY:
                     power_w *= 6 / 7
-                usage += _day(devices[number].key, MONDAY_US + day * US_PER_DAY, who, work, power_w)
+                gib = (memory_times if day >= CURRENT_DAY else 1) * (10 + rng.random())
+                usage += _day(devices[number].key, MONDAY_US + day * US_PER_DAY, who, work, power_w, int(gib * 2**30))
             assert ledger.ingest([usage_frame(day, usage, devices, holders)])[0].taken
         prices(ledger, BOOK)
         owners(ledger, OWNERS)
@@ -54,7 +57,7 @@ def fill(folder: Path, *, failing: bool = False, lab_from: int = 0, unobserved: 
     return folder
 
 
-def _day(key: str, start_us: int, who: str | None, work: float, power_w: float) -> list[UsageRecord]:
+def _day(key: str, start_us: int, who: str | None, work: float, power_w: float, memory: int) -> list[UsageRecord]:
     """Return a record an hour: held from midnight to ten at night, free after that."""
     found = []
     for hour in range(24):
@@ -64,7 +67,7 @@ def _day(key: str, start_us: int, who: str | None, work: float, power_w: float) 
             "device": key, "holder": held, "start_us": start, "end_us": start + US_PER_HOUR, "held_us": US_PER_HOUR,
             "state": State.ACTIVE if held else State.IDLE, "reason": "" if held else "free",
             "active_us": int(US_PER_HOUR * work) if held else 0, "energy_mj": int((power_w if held else 70) * 3_600_000),
-            "memory_mean_bytes": 1_000_000, "memory_max_bytes": 2_000_000, "evidence": EVIDENCE,
+            "memory_mean_bytes": memory // 2, "memory_max_bytes": memory, "evidence": EVIDENCE,
         }  # fmt: skip
         found.append(UsageRecord(**fields))  # type: ignore[arg-type]
     return found

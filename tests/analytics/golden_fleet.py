@@ -19,6 +19,7 @@ from gpuledger.cli.sources import HttpSource
 from gpuledger.client import CollectorClient
 from gpuledger.clock import VirtualClock
 from gpuledger.model import Device, Event, Holder, State, UsageRecord
+from gpuledger.tokens import find_token
 from gpuledger.zones import find_zone
 from tests.collector.batches import device, holder, records
 from tests.collector.fleet import usage_frame
@@ -101,7 +102,7 @@ class Site:
 
     def __init__(self, url: str, clock: VirtualClock, folder: Path) -> None:
         self.url, self.clock, self._folder = url, clock, folder
-        self.source, self._client = HttpSource(url), CollectorClient(url)
+        self.source, self._client = HttpSource(url), CollectorClient(url, token=find_token(url))
         self._sequence = 0
 
     def at(self, instant: str) -> None:

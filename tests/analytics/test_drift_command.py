@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gpuledger.cli.main import main
+from gpuledger.cli.sources import open_local
 from tests.analytics.drift_ledger import FAILING, fill
 
 
@@ -53,6 +54,37 @@ def test_a_team_that_comes_is_told(failing: Path, capsys: pytest.CaptureFixture[
     """It has no reference to be compared with."""
     answer = drift(capsys, "--ledger", str(failing))
     assert {row["verdict"] for row in answer["rows"] if row["group"] == "lab"} == {"appeared"}
+
+
+def test_memory_is_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A week with three times the memory in use drifts, by team and by device; by workload it is not asked after."""
+    folder = str(fill(tmp_path, memory_times=3))
+    for by in ("team", "device"):
+        rows = [row for row in drift(capsys, "--ledger", folder, "--by", by)["rows"] if row["metric"] == "memory_bytes"]
+        assert {row["verdict"] for row in rows} == {"drift"}
+    rows = drift(capsys, "--ledger", folder, "--by", "workload")["rows"]
+    assert "memory_bytes" not in {row["metric"] for row in rows}
+
+
+def test_what_drifted_is_kept_where_that_is_asked(
+    failing: Path, healthy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The failing card stands in the ledger with its shift; a healthy fleet keeps a comparison without results."""
+    drift(capsys, "--ledger", str(failing), "--keep")
+    with_card = open_local(failing)
+    try:
+        [card] = with_card.query("drift", {})["rows"]
+    finally:
+        with_card.close()
+    assert (card["scope"], card["metric"], card["verdict"]) == (f"device:{FAILING}", "power_w", "hardware")
+    assert card["score"] == pytest.approx(1 / 7, abs=0.02)
+    drift(capsys, "--ledger", str(healthy), "--keep")
+    without = open_local(healthy)
+    try:
+        kept = without.query("drift", {})
+    finally:
+        without.close()
+    assert ([run["by"] for run in kept["runs"]], kept["rows"]) == (["team"], [])
 
 
 def test_it_is_readable(failing: Path, capsys: pytest.CaptureFixture[str]) -> None:

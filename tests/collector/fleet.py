@@ -9,10 +9,12 @@ from typing import Any
 from collector.ledger.store import Ledger
 from collector.pricing.files import parse_price_book
 from collector.pricing.imports import import_owners, import_prices
+from collector.queries.scope import scope_params
 from gpuledger.accounting.pricebook import PriceBook
 from gpuledger.clock import VirtualClock
 from gpuledger.model import Device, Holder, UsageRecord
 from gpuledger.wire import BoardEnergy
+from gpuledger.within import EVERYTHING
 from tests.collector.batches import START_US, frame
 
 NOW_US = START_US + 400 * 86_400_000_000
@@ -54,6 +56,6 @@ def owners(ledger: Ledger, text: str, at_us: int = NOW_US) -> None:
 
 def charges(ledger: Ledger) -> list[dict[str, Any]]:
     """Return all charges with names in the place of keys."""
-    params = {"from_us": 0, "to_us": NOW_US, "device": "", "max_rows": 1_000_000}
-    rows: list[dict[str, Any]] = ledger.execute("query_charges", params).to_pylist()
+    params = {"from_us": 0, "to_us": NOW_US, "device": "", "max_rows": 1_000_000, "skipped_rows": 0}
+    rows: list[dict[str, Any]] = ledger.execute("query_charges", params | scope_params(EVERYTHING)).to_pylist()
     return rows

@@ -31,6 +31,7 @@ from gpuledger.accounting.periods import iso
 from gpuledger.accounting.units import US_PER_HOUR
 from gpuledger.client import CollectorClient
 from gpuledger.errors import TerminalDeliveryError, TransientDeliveryError
+from gpuledger.tokens import find_token
 from gpuledger.wire import MAX_FRAME_BYTES, MEDIA_TYPE
 from tests.collector.ask import ask
 from tests.collector.batches import START_US, frame, minutes, records
@@ -64,8 +65,10 @@ class Site:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.token = find_token(url, env={})  # of the administrator
 
     def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
+        headers = {"authorization": f"Bearer {self.token}", **headers}
         connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=30)
         try:
             connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
@@ -140,13 +143,15 @@ def test_a_body_over_the_limit_is_refused_before_it_is_read(site: Site) -> None:
     """A stated length over the limit, and a stream that grows over it, both get 413."""
     connection = http.client.HTTPConnection(urlsplit(site.url).netloc, timeout=30)
     connection.putrequest("POST", "/v1/batches")
+    connection.putheader("Authorization", f"Bearer {site.token}")
     connection.putheader("Content-Length", str(MAX_FRAME_BYTES + 1))
     connection.endheaders()
     response = connection.getresponse()
     assert (response.status, msgspec.json.decode(response.read())["code"]) == (413, "too_large")
     connection.close()
     chunks = (bytes(1024 * 1024) for _ in range(MAX_FRAME_BYTES // 1024 // 1024 + 1))
-    connection.request("POST", "/v1/batches", chunks, encode_chunked=True, headers={"Transfer-Encoding": "chunked"})
+    headers = {"Transfer-Encoding": "chunked", "Authorization": f"Bearer {site.token}"}
+    connection.request("POST", "/v1/batches", chunks, encode_chunked=True, headers=headers)
     assert connection.getresponse().status == 413
     connection.close()
     assert 'gpuledger_quarantined_batches_total{code="too_large"} 2.0' in site.get("/metrics").body.decode()
@@ -161,11 +166,11 @@ def test_overload_answers_503_with_retry_after(tmp_path: Path) -> None:
         while "gpuledger_queued_batches 1.0" not in site.get("/metrics").body.decode():
             assert time.monotonic() < deadline
         with pytest.raises(TransientDeliveryError) as caught:
-            CollectorClient(url).post_batch(minutes(1))
+            CollectorClient(url, token=find_token(url)).post_batch(minutes(1))
         assert caught.value.status == 503
         assert caught.value.retry_after_s
         assert first.result().status == 200
-        assert CollectorClient(url).post_batch(minutes(1)).rows == 10
+        assert CollectorClient(url, token=find_token(url)).post_batch(minutes(1)).rows == 10
 
 
 def test_many_senders_at_once_lose_nothing(tmp_path: Path) -> None:
@@ -392,7 +397,7 @@ def test_metrics_show_the_ledger_by_team(filled: Site) -> None:
 def test_the_client_tells_what_may_pass_from_what_may_not(filled: Site) -> None:
     """Through the project's own client a refusal is terminal and carries the hint."""
     with pytest.raises(TerminalDeliveryError) as caught:
-        CollectorClient(filled.url).post_batch(b"broken")
+        CollectorClient(filled.url, token=filled.token).post_batch(b"broken")
     assert caught.value.status == 422
     assert caught.value.hint
 
@@ -417,7 +422,8 @@ def test_sigterm_commits_and_leaves(tmp_path: Path) -> None:
         while not ready.exists() or not ready.read_text():
             assert process.poll() is None, process.communicate()[1]
             assert time.monotonic() < deadline
-        assert CollectorClient(ready.read_text()).post_batch(minutes(0)).rows == 10
+        url = ready.read_text()
+        assert CollectorClient(url, token=find_token(url)).post_batch(minutes(0)).rows == 10
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
     finally:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from collector.api.changes import CHANGES, parse_request
+from collector.api.bodies import parse_request
+from collector.api.changes import CHANGES
 from collector.api.openapi import PATH
 from collector.app import running
 from gpuledger.accounting.periods import iso

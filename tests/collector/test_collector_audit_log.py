@@ -249,3 +249,17 @@ def test_verifying_loads_no_database(tmp_path: Path) -> None:
     code = "import sys, collector.audit.verify, collector.audit.keys; print('duckdb' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False", tmp_path
+
+
+def test_what_is_rolled_back_is_no_link(ledger: Ledger) -> None:
+    """The chain goes on from what was committed, whatever failed in between, also in a transaction of several appends."""
+    with ledger.transaction() as session:
+        record(session, START_US, "one")
+        record(session, START_US, "two")
+    for _ in range(2):
+        with pytest.raises(RuntimeError):
+            record_and_fail(ledger)
+    with ledger.transaction() as session:
+        record(session, START_US + 1, "three")
+    found = verify(log_of(ledger), [])
+    assert (found.ok, found.events) == (True, 3), found.detail

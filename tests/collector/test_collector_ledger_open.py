@@ -16,9 +16,11 @@ import pytest
 
 from collector import cut_usage, rated_prices, rating
 from collector.audit import log
-from collector.ledger import migrate
+from collector.enforcement import records
+from collector.ledger import migrate, scope
 from collector.ledger.database import connect
 from collector.ledger.migrate import Migration
+from collector.ledger.scope import limit
 from collector.ledger.stages import STAGES
 from collector.ledger.statements import names, statement
 from collector.ledger.store import Ledger
@@ -26,7 +28,7 @@ from collector.periods import adjusting, closing, late_prices, lending, manual, 
 from collector.policies import adjusters
 from collector.policies import stored as policies
 from collector.pricing import carbon, shares, stored, stored_contracts
-from collector.queries import checks, owner_moves
+from collector.queries import checks, drift, owner_moves
 from collector.queries.timeline import STEPS
 from gpuledger.errors import LedgerError
 from tests.collector.ask import RAW_HOURLY, ask, contents
@@ -174,7 +176,10 @@ RATING_STAGES: dict[str, pa.Schema] = {
     "new_shares": shares.SHARE_SCHEMA,
     "loan_scopes": lending.SCOPE_SCHEMA,
     "new_events": log._SCHEMA,
+    "new_nodes": scope._SCHEMA,
     "new_policies": policies.SCHEMA,
+    "new_drift": drift.RESULTS,
+    "new_admissions": records._SCHEMA,
     "policy_spells": adjusters.SPELLS,
     "fault_spans": adjusters.SPANS,
 }
@@ -185,6 +190,8 @@ def test_every_statement_fits_the_schema(migrated: Ledger, name: str) -> None:
     """Each file holds one statement that the database plans against the migrated schema and the staged tables."""
     [parsed] = duckdb.extract_statements(statement(name))
     with migrated.snapshot() as session:
+        if name.startswith("scope_"):
+            limit(session, [("acme", "", "")], session)
         for stage, schema in {**STAGES, **RATING_STAGES}.items():
             session._connection.register(stage, schema.empty_table())
         plan = session._connection.execute(f"EXPLAIN {statement(name)}", dict.fromkeys(parsed.named_parameters))

@@ -17,10 +17,12 @@ from collector.pricing.carbon import import_carbon
 from collector.queries.chargeback import chargeback
 from collector.queries.grouping import BY
 from collector.queries.reconcile import reconcile
+from collector.queries.scope import scope_params
 from collector.rating import rate_dirty
 from gpuledger.accounting.money import cost_quanta, from_quanta
 from gpuledger.accounting.periods import Period, iso
 from gpuledger.model import Device, State, UsageRecord
+from gpuledger.within import EVERYTHING
 from tests.collector.ask import ask
 from tests.collector.batches import EVIDENCE, START_US
 from tests.collector.fleet import NOW_US, open_ledger, owners, prices, usage_frame
@@ -46,7 +48,8 @@ OWNERS = "".join(
     for n, since in enumerate((iso(START_US), iso(START_US + HOUR)))
 )
 KEYS = {
-    "team": "o.team", "project": "o.project", "department": "o.department", "user": "h.user_name",
+    "team": "o.team", "project": "o.project", "department": "o.department", "organisation": "o.organisation",
+    "system": "trim(h.workload_system || ' ' || h.workload_scope)", "user": "h.user_name",
     "namespace": "h.namespace", "slurm_account": "h.slurm_account", "model": "d.model", "node": "d.node",
     "device": "d.device_key", "cluster": "d.cluster",
     "workload": "h.holder_key",  # which have no other name
@@ -118,7 +121,7 @@ def test_chargeback_is_the_plain_sum_of_its_charges(
             close_period(ledger, PERIOD, closed_by="anna", exception="as it stands")
         booked(ledger, [(DEVICES[3], late)], first=9)
         for by in BY:
-            params = {"from_us": asked.start_us, "to_us": asked.end_us, "by": by}
+            params = {"from_us": asked.start_us, "to_us": asked.end_us, "by": by, **scope_params(EVERYTHING)}
             rows = ledger.execute("query_chargeback", params).to_pylist()
             found = {(row.pop("group_key"), row.pop("state")): row for row in rows}
             assert found == plainly(ledger, by, asked)

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from dashboards.launch import command
 from gpuledger.cli.processes import free_port
+from gpuledger.tokens import TOKEN, find_token
 
 CHROMIUM = Path("/usr/bin/chromium")
 INSTALL = "apt-get install --no-install-recommends chromium"
@@ -45,11 +46,14 @@ def pages(collector_url: str) -> Iterator[str]:
     """Serve the pages over a collector; yield their address."""
     port = free_port(0)
     process = subprocess.Popen(
-        command(port), env={**os.environ, "GPULEDGER_URL": collector_url}, stdout=subprocess.DEVNULL, cwd="/"
+        command(port),
+        env={**os.environ, "GPULEDGER_URL": collector_url, TOKEN: find_token(collector_url) or ""},
+        stdout=subprocess.DEVNULL,
+        cwd="/",
     )
     try:
         deadline = time.monotonic() + START_TIMEOUT_S
-        while not _healthy(port):
+        while not healthy(port):
             assert process.poll() is None, "the pages ended"
             assert time.monotonic() < deadline, "the pages do not answer"
             time.sleep(0.05)
@@ -70,7 +74,8 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
-def _healthy(port: int) -> bool:
+def healthy(port: int) -> bool:
+    """Return whether Streamlit answers on a port."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2) as answer:
             return bool(answer.status == 200)

@@ -10,9 +10,11 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from dashboards import data, shell
+from gpuledger.errors import TransientDeliveryError
 from tests.dashboards import stub_collector
 
-APP = Path(__file__).parents[2] / "dashboards" / "app.py"
+APP = Path(__file__).parents[2] / "dashboards" / "entry" / "app.py"
 TIMEOUT_S = 30
 
 
@@ -132,3 +134,63 @@ def test_names_from_outside_are_shown_as_text(monkeypatch: pytest.MonkeyPatch) -
         page = open_page(url, monkeypatch)
     assert "<script>alert" not in text_of(page)
     assert "&lt;script&gt;" in text_of(page)
+
+
+def test_five_thousand_teams_are_a_short_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The dearest are shown, the number of the others is told, and the total is of all."""
+
+    def many(params: dict[str, str]) -> dict[str, Any]:
+        rows = [stub_collector.row(f"team-{n}", "owner", 1.0 + n, 1.0, 0.5, {"active": 1.0}) for n in range(5_000)]
+        return stub_collector.chargeback(params) | {"rows": rows}
+
+    with stub_collector.serving(stub_collector.documents() | {"chargeback": many}) as url:
+        page = open_page(url, monkeypatch)
+    text = text_of(page)
+    assert "5,000 teams account for" in text
+    assert "and 4,988 more" in text
+    assert "€12,502,500.00" in text
+    assert len(text) < 200_000
+
+
+def test_one_team_is_told_in_the_singular(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fleet of one team is no special case for anything else."""
+
+    def one(params: dict[str, str]) -> dict[str, Any]:
+        return stub_collector.chargeback(params) | {"rows": stub_collector.chargeback(params)["rows"][:1]}
+
+    with stub_collector.serving(stub_collector.documents() | {"chargeback": one}) as url:
+        page = open_page(url, monkeypatch)
+    assert "1 team accounts for" in text_of(page)
+
+
+def test_an_answer_is_kept_until_the_ledger_moves_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A closed period, a new price book or a decision is an act, and no page shows what was before it."""
+    asked: list[dict[str, str]] = []
+
+    def counted(params: dict[str, str]) -> dict[str, Any]:
+        asked.append(params)
+        return stub_collector.chargeback(params)
+
+    with stub_collector.serving(stub_collector.documents() | {"chargeback": counted}) as url:
+        monkeypatch.setenv("GPULEDGER_URL", url)
+        before = shell.as_of(stub_collector.status())
+        after = shell.as_of(stub_collector.status() | {"acts": 8})
+        for state in (before, before, after, after):
+            data.answer("chargeback", {"period": "2026-11"}, state)
+    assert len(asked) == 2
+
+
+def test_a_collector_that_is_slow_is_told_apart_from_one_that_is_down() -> None:
+    """What to do is another thing."""
+    slow = TransientDeliveryError("http://x does not answer: timed out", hint="start it")
+    title, _, step = shell.trouble(slow)
+    assert title == "The collector is slow to answer"
+    assert "shorter period" in step
+    assert (
+        shell.trouble(TransientDeliveryError("http://x does not answer: refused"))[0] == "The collector does not answer"
+    )
+
+
+def test_the_folder_of_the_entry_has_no_pages() -> None:
+    """Beside a folder of that name Streamlit runs a page's file alone on a fresh server, and draws nothing."""
+    assert not (APP.parent / "pages").exists()

@@ -89,7 +89,8 @@ def every_rendering() -> Iterator[tuple[str, tuple[Document, ...]]]:
 def pods(documents: tuple[Document, ...]) -> Iterator[tuple[str, Document]]:
     """Yield the name and the pod template of each object that makes pods."""
     for document in documents:
-        template = document.get("spec", {}).get("template")
+        spec = document.get("spec", {})
+        template = spec.get("jobTemplate", {}).get("spec", spec).get("template")
         if template:
             yield document["metadata"]["name"], template
 

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from agent.devices.simulated.scenario_file import read_scenario
+from gpuledger.cli.main import build_parser
 from tests.deploy.manifests import (
     OVERLAYS,
     ROOT,
@@ -155,6 +156,30 @@ def test_components_change_what_they_are_named_for() -> None:
     assert "add" not in agent(with_components("no-environments"))["containers"][0]["securityContext"]["capabilities"]
     both = agent(with_components("mig-monitoring", "kernel-log", "slurm"))["containers"][0]
     assert both["securityContext"]["capabilities"]["add"][2:] == ["SYS_ADMIN", "SYSLOG"]
+
+
+def test_reports_reach_the_collector_and_write_where_they_are_kept() -> None:
+    """The job's command is one that the program has, its folder is the claim, and both network policies let it through."""
+    documents = with_components("reports")
+    [job] = [each for each in documents if each["kind"] == "CronJob"]
+    [pod] = [template["spec"] for name, template in pods(documents) if name == "gpuledger-reports"]
+    [container] = pod["containers"]
+    args = build_parser().parse_args(container["args"])
+    assert (args.url, str(args.out), args.period) == ("http://gpuledger-collector:8470", "/reports", "")
+    kept = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
+    [claimed] = [each for each in pod["volumes"] if "persistentVolumeClaim" in each]
+    assert kept[claimed["name"]] == str(args.out)
+    [token] = [each["value"] for each in container["env"] if each["name"] == "GPULEDGER_TOKEN_FILE"]
+    [secret] = [each for each in pod["volumes"] if "secret" in each]
+    assert f"{kept[secret['name']]}/{secret['secret']['items'][0]['path']}" == token
+    assert secret["secret"]["items"] == [{"key": "viewer.token", "path": "viewer.token"}], "and no other token"
+    claims = [each["metadata"]["name"] for each in documents if each["kind"] == "PersistentVolumeClaim"]
+    assert claims == [claimed["persistentVolumeClaim"]["claimName"]]
+    policies = {each["metadata"]["name"]: each["spec"] for each in documents if each["kind"] == "NetworkPolicy"}
+    [rule] = policies["gpuledger-collector"]["ingress"][0]["from"][0]["podSelector"]["matchExpressions"]
+    assert rule["values"] == ["gpuledger-agent", "gpuledger-dashboards", "gpuledger-reports"]
+    assert policies["gpuledger-reports"]["podSelector"]["matchLabels"] == {"app": "gpuledger-reports"}
+    assert job["spec"]["concurrencyPolicy"] == "Forbid"
 
 
 def test_the_guides_own_overlay_works(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from gpuledger.cli.main import build_parser
 from tests.deploy.manifests import ROOT, agent, overlay
 
 SYSTEMD = ROOT / "deploy" / "systemd"
@@ -37,6 +38,17 @@ def test_systemd_accepts_the_unit(unit: Path, tmp_path: Path) -> None:
     copy.write_text(unit.read_text().replace("/opt/gpuledger/bin/gpuledger", "/bin/true"))
     done = subprocess.run([analyze, "verify", copy], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_timer_starts_the_reports() -> None:
+    """It runs each day, and again for a day that the machine slept through; its service is a command that there is."""
+    timer, service = (settings(SYSTEMD / f"gpuledger-reports.{kind}") for kind in ("timer", "service"))
+    assert (timer["OnCalendar"], timer["Persistent"]) == (["*-*-* 06:17:00"], ["yes"])
+    program, *words = service["ExecStart"][0].split()
+    args = build_parser().parse_args(words)
+    assert program == "/opt/gpuledger/bin/gpuledger"
+    assert str(args.out) == f"/var/lib/{service['StateDirectory'][0]}"
+    assert service["Type"] == ["oneshot"]
 
 
 def test_the_agent_has_the_capabilities_of_the_daemon_set_and_the_kernels_log() -> None:

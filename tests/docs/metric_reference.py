@@ -11,7 +11,17 @@ from agent.dcgm_fields import FAMILIES as DCGM_FAMILIES
 from agent.dcgm_fields import LABELS as DCGM_LABELS
 from agent.metrics.family import Family
 from agent.metrics.labels import DEVICE_LABELS, HOLDER_LABELS, MAX_LENGTH
-from collector.api.metrics import CollectorMetrics, FiguresCollector, LedgerFigures, ShareFigures, TeamFigures
+from collector.api.metrics import (
+    AdmissionCollector,
+    AdmissionState,
+    BudgetFigures,
+    CollectorMetrics,
+    DriftFigures,
+    FiguresCollector,
+    LedgerFigures,
+    ShareFigures,
+    TeamFigures,
+)
 from tests.agent.metrics_scene import Scene, run
 
 _HEAD = f"""# Metrics
@@ -106,7 +116,11 @@ def _collector_rows() -> Iterator[tuple[str, ...]]:
     metrics.refused("overlap")
     team = TeamFigures("vision", 1.0, {"active": 1.0})
     share = ShareFigures("vision", "default", "train", "*", 4.0, 5.0, 1.0)
-    figures.register(FiguresCollector(LedgerFigures("EUR", (team,), 1.0, 1.0, {"default": 0}, (share,)), 1))
+    drift = DriftFigures("team:vision", "power_w", 0.4)
+    budget = BudgetFigures("acme/research", "month", "EUR", 1.0, 1.0, 1.0)
+    of_all = LedgerFigures("EUR", (team,), 1.0, 1.0, {"default": 0}, (share,), (drift,), {"team": 1}, (budget,))
+    figures.register(AdmissionCollector(AdmissionState("shadow", 1.0, 1.0)))
+    figures.register(FiguresCollector(of_all, 1))
     for text in (generate_latest(metrics.registry), generate_latest(figures)):
         for family in text_string_to_metric_families(text.decode()):
             if family.name.endswith("_created"):

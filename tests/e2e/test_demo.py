@@ -14,9 +14,11 @@ from agent.devices.simulated.truth import work_out
 from agent.devices.simulated.truth_board import UNATTRIBUTED
 from agent.replay import instant_us
 from collector.ledger.store import Ledger
+from collector.queries.scope import scope_params
 from gpuledger.accounting.intervals import Interval
 from gpuledger.cli.demo_plan import LIVE_DAYS, MARKER, DemoPlan
 from gpuledger.model import HELD_STATES, State
+from gpuledger.within import EVERYTHING
 from tests.e2e.processes import answer, gpuledger
 from tests.e2e.test_truth import assert_agrees
 
@@ -61,7 +63,8 @@ def test_the_demos_ledger_is_true(demo: Path) -> None:
     truth = work_out(fleet_of(plan), span).by_team_state()
     measured: dict[object, list[int]] = defaultdict(lambda: [0, 0, 0])
     with Ledger.open(demo, read_only=True) as ledger:
-        rows = ledger.execute("query_chargeback", {"from_us": span.start_us, "to_us": span.end_us, "by": "team"})
+        period = {"from_us": span.start_us, "to_us": span.end_us, "by": "team", **scope_params(EVERYTHING)}
+        rows = ledger.execute("query_chargeback", period)
         for row in rows.to_pylist():
             state = State(row["state"])
             team = row["group_key"] or (UNATTRIBUTED if state in HELD_STATES else "")

@@ -23,6 +23,7 @@ from collector.ledger.store import Ledger
 from collector.pricing.files import parse_owner_map, parse_price_book
 from collector.pricing.imports import import_owners, import_prices
 from collector.queries.reconcile import reconcile
+from collector.queries.scope import scope_params
 from collector.rating import rate_dirty
 from gpuledger import wire
 from gpuledger.accounting.periods import Period
@@ -30,6 +31,7 @@ from gpuledger.accounting.pricebook import Priced
 from gpuledger.accounting.units import US_PER_MINUTE, US_PER_SECOND
 from gpuledger.clock import VirtualClock
 from gpuledger.model import HELD_STATES, State, UsageRecord
+from gpuledger.within import EVERYTHING
 from tests.e2e.simulated_agents import run_agents
 
 MONDAY_US = 1_767_571_200_000_000  # 2026-01-05, a Monday
@@ -143,7 +145,7 @@ def ledger_states(small: Fleet, frames: list[bytes], tmp_path_factory: pytest.Te
 
 def test_the_ledger_is_true(small: Fleet, ledger_states: Path) -> None:
     """Per team and state, what the ledger would charge for is the truth: seconds held, seconds active, joules."""
-    period = {"from_us": small.start_us, "to_us": small.end_us, "by": "team"}
+    period = {"from_us": small.start_us, "to_us": small.end_us, "by": "team", **scope_params(EVERYTHING)}
     measured: dict[object, list[int]] = defaultdict(lambda: [0, 0, 0])
     with Ledger.open(ledger_states, clock=VirtualClock(small.end_us)) as ledger:
         for row in ledger.execute("query_chargeback", period).to_pylist():

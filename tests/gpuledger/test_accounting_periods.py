@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gpuledger.accounting.periods import iso, month_of, parse_instant, parse_period, require_hours
+from gpuledger.accounting.periods import iso, month_of, parse_instant, parse_period, period_before, require_hours
 from gpuledger.accounting.units import US_PER_DAY, US_PER_HOUR
 from gpuledger.errors import ConfigError
+from gpuledger.zones import find_zone
 
 NOVEMBER_US = 1_793_491_200_000_000  # 2026-11-01T00:00:00Z
 
@@ -87,3 +88,30 @@ def test_instants_off_the_calendar_are_refused_and_not_a_crash(text: str) -> Non
     """What lies outside of the years that can be counted is an error with a hint, whatever its zone."""
     with pytest.raises(ConfigError):
         require_hours(parse_period(text if ".." in text or len(text) == 7 else f"{text}..9998-01-01"))
+
+
+@pytest.mark.parametrize(
+    ("label", "before"),
+    [
+        ("2026-11", "2026-10"),
+        ("2026-01", "2025-12"),
+        ("2026-Q1", "2025-Q4"),
+        ("2026-Q3", "2026-Q2"),
+        ("2026-W45", "2026-W44"),
+        ("2027-W01", "2026-W53"),
+        ("2026-11-08..2026-11-10", "2026-11-06T00:00:00Z..2026-11-08T00:00:00Z"),
+    ],
+)
+def test_the_period_before_is_of_the_same_kind(label: str, before: str) -> None:
+    """A month follows a month; hours follow as many hours; both end where the other begins."""
+    period = parse_period(label)
+    found = period_before(period)
+    assert (found.label, found.end_us) == (before, period.start_us)
+    assert found.interval == parse_period(before).interval
+
+
+def test_the_month_before_is_by_the_days_of_the_zone() -> None:
+    """The end of one month in Berlin is the beginning of the next, in winter and in summer time."""
+    november = parse_period("2026-11", find_zone("Europe/Berlin"))
+    found = period_before(november, find_zone("Europe/Berlin"))
+    assert (found.end_us, found.zone) == (november.start_us, "Europe/Berlin")

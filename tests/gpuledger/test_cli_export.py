@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from analytics.bill_lines import read_charges
 from collector.app import running
 from collector.config import CollectorSettings, LedgerSettings, ServerSettings
 from collector.ledger.calendar import CalendarChange
@@ -17,7 +18,6 @@ from gpuledger.accounting.periods import parse_period
 from gpuledger.accounting.units import US_PER_HOUR
 from gpuledger.cli.export_files import all_or_none
 from gpuledger.cli.export_focus import ChangedError, export_focus
-from gpuledger.cli.export_lines import read_charges
 from gpuledger.cli.local import LocalSource
 from gpuledger.cli.main import build_parser, main
 from gpuledger.errors import GpuLedgerError

@@ -76,6 +76,7 @@ SELECT
     h.user_name,
     h.labels,
     h.workload_system,
+    h.workload_scope,
     h.workload_id,
     h.workload_name,
     l.held_us,

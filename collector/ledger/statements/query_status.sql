@@ -17,8 +17,8 @@ SELECT
         FROM holders
     ) AS holders,
     (
-        SELECT count(*)
-        FROM batches
+        SELECT count(b.batch_id)
+        FROM batches AS b
     ) AS batches,
     (
         SELECT coalesce(sum(b.usage_rows), 0)::BIGINT
@@ -52,6 +52,10 @@ SELECT
         SELECT max(m.owner_version)
         FROM owner_maps AS m
     ) AS owner_version,
+    (
+        SELECT coalesce(max(a.sequence) + 1, 0)::BIGINT
+        FROM audit_events AS a
+    ) AS acts,
     (
         SELECT max(p.policy_version)
         FROM policy_books AS p

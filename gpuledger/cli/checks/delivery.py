@@ -56,7 +56,8 @@ def check_clock(date: str, before_s: float, after_s: float) -> Finding:
 def check_token(path: Path | None) -> Finding:
     """Return whether the token that the agent shows the collector can be read; the token itself is never shown."""
     if path is None:
-        return Finding("token", "absent", "no [collector] token_file is set", "fine, unless the collector asks for one")
+        hint = "fine where agent and collector run as one user on one machine; else give [collector] join_token_file"
+        return Finding("token", "absent", "no [collector] token_file or join_token_file is set", hint)
     try:
         empty = not path.read_text("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:

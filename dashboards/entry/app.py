@@ -10,7 +10,7 @@ import streamlit as st
 from dashboards import navigation
 from dashboards.theme import stylesheet
 
-ICON: Final = Path(__file__).with_name("icon.png")  # a named icon would be fetched from the internet
+ICON: Final = Path(__file__).parents[1] / "icon.png"  # a named icon would be fetched from the internet
 
 st.set_page_config(page_title="GPU cost · gpuledger", page_icon=str(ICON), layout="wide")
 st.html(stylesheet())

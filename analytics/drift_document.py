@@ -1,0 +1,46 @@
+"""Drift between two windows of bill lines as one document: what is compared, what changed, and from what."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import polars as pl
+
+from analytics.drift import Drift, find_drift
+from analytics.drift_frames import Observations
+from analytics.drift_hardware import Causes, find_causes
+from analytics.windows import Span, observe, same_work
+from gpuledger.accounting.periods import iso
+
+Document = dict[str, Any]
+LEVEL: Final = 0.05
+
+
+def compare(
+    lines: tuple[pl.DataFrame, pl.DataFrame], spans: tuple[Span, Span], by: str, level: float = LEVEL
+) -> tuple[Document, Observations]:
+    """Return what changed from the reference to the current lines, by `by`, and the observations of devices' days.
+
+    Lines are narrowed ones of `drift_spans.read_period`. Half of `level` goes to the figures by group, half to what
+    tells devices from their work.
+    """
+    observations = observe(*lines, spans, by)
+    drift = find_drift(observations, by, level=level / 2)
+    causes = find_causes(same_work(*lines, spans), level=level / 2)
+    return _document(drift, causes, spans, level), observations[0]
+
+
+def _document(drift: Drift, causes: Causes, spans: tuple[Span, Span], level: float) -> Document:
+    """Return every row, drift first, and what devices and workloads moved."""
+    reference, current = ({"from": iso(span.start_us), "to": iso(span.end_us)} for span in spans)
+    moved = pl.concat([causes.devices, causes.workloads])
+    return {
+        "by": drift.by,
+        "level": level,
+        "reference": {**reference, "days": drift.reference_days},
+        "current": {**current, "days": drift.current_days},
+        "days_left_out": drift.days_left_out,
+        "tested": drift.tested,
+        "rows": drift.frame.to_dicts(),
+        "causes": moved.to_dicts(),
+    }

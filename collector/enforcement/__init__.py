@@ -1,0 +1,1 @@
+"""Enforcement: what schedulers ask before work starts, answered from memory."""

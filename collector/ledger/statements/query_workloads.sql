@@ -1,0 +1,201 @@
+-- Workloads of a part of the ledger: what each held, did and cost, and for how long it ran, in the words of the system
+-- that started it. Runs of one workload (its pods, its steps) are one row for each user and owner. An hour of it is as
+-- long as the device that it held longest in it.
+WITH wanted_owners AS (
+    SELECT o.owner_id
+    FROM owners AS o
+    WHERE
+        ($organisation IS NULL OR o.organisation = $organisation)
+        AND ($department IS NULL OR o.department = $department)
+        AND ($team IS NULL OR o.team = $team)
+        AND ($project IS NULL OR o.project = $project)
+),
+
+wanted_holders AS (
+    SELECT h.holder_id
+    FROM holders AS h
+    WHERE
+        ($user IS NULL OR h.user_name = $user)
+        AND (
+            $workload IS NULL
+            OR coalesce(
+                nullif(h.workload_name, ''), nullif(h.workload_id, ''), nullif(h.pod, ''),
+                'job ' || nullif(h.slurm_job, ''), nullif(h.container, ''), h.holder_key
+            ) = $workload
+        )
+),
+
+chosen AS (
+    SELECT
+        c.hour_us,
+        c.device_id,
+        c.holder_id,
+        c.owner_id,
+        c.state,
+        c.held_us,
+        c.active_us,
+        c.active_unknown_us,
+        c.energy_mj,
+        c.cost_quanta,
+        c.price_entry
+    FROM charges AS c
+    WHERE
+        c.hour_us >= $from_us
+        AND c.hour_us < $to_us
+        AND (
+            $scope = ''
+            OR (
+                $scope = 'owner'
+                AND c.state IN (1, 2, 6, 7)
+                AND c.owner_id IN (
+                    SELECT w.owner_id
+                    FROM wanted_owners AS w
+                )
+            )
+            OR ($scope = 'unattributed' AND c.state IN (1, 2, 6, 7) AND c.owner_id IS NULL)
+            OR ($scope = 'idle' AND c.state = 3)
+            OR ($scope = 'unavailable' AND c.state = 4)
+            OR ($scope = 'unobserved' AND c.state = 5)
+        )
+        AND (
+            ($user IS NULL AND $workload IS NULL)
+            OR c.holder_id IN (
+                SELECT w.holder_id
+                FROM wanted_holders AS w
+            )
+            OR (c.holder_id IS NULL AND coalesce($user, '') = '' AND coalesce($workload, '') = '')
+        )
+        AND c.state IN (1, 2, 6, 7)
+        AND c.holder_id IS NOT NULL
+),
+
+named AS (
+    SELECT
+        h.holder_id,
+        h.kind,
+        h.workload_system,
+        h.workload_scope,
+        h.namespace,
+        h.user_name,
+        coalesce(
+            nullif(h.workload_name, ''), nullif(h.workload_id, ''), nullif(h.pod, ''),
+            'job ' || nullif(h.slurm_job, ''), nullif(h.container, ''), h.holder_key
+        ) AS workload
+    FROM holders AS h
+    WHERE ($system IS NULL OR h.workload_system = $system)
+),
+
+-- A workload goes by the first of its holders, so that the many rows are summed by numbers and not by names.
+numbered AS (
+    SELECT
+        n.holder_id,
+        min(n.holder_id) OVER (
+            PARTITION BY n.kind, n.workload_system, n.workload_scope, n.workload, n.namespace, n.user_name
+        ) AS first_id
+    FROM named AS n
+),
+
+hourly AS (
+    SELECT
+        n.first_id,
+        c.owner_id,
+        c.hour_us,
+        c.device_id,
+        sum(c.held_us)::BIGINT AS held_us,
+        sum(c.active_us)::BIGINT AS active_us,
+        sum(c.active_unknown_us)::BIGINT AS active_unknown_us,
+        sum(c.energy_mj)::BIGINT AS energy_mj,
+        coalesce(sum(c.cost_quanta), 0)::BIGINT AS cost_quanta,
+        coalesce(sum(c.cost_quanta) FILTER (WHERE c.state = 2), 0)::BIGINT AS idle_cost_quanta,
+        coalesce(sum(c.held_us) FILTER (WHERE c.price_entry IS NULL), 0)::BIGINT AS unpriced_us
+    FROM chosen AS c
+    INNER JOIN numbered AS n ON c.holder_id = n.holder_id
+    GROUP BY n.first_id, c.owner_id, c.hour_us, c.device_id
+),
+
+together AS (
+    SELECT
+        h.first_id,
+        h.owner_id,
+        h.hour_us,
+        least(max(h.held_us), 3600000000) AS running_us,
+        count(*) AS devices,
+        sum(h.held_us * d.parts) AS part_us,
+        sum(h.active_us * d.parts) AS active_part_us,
+        sum(h.active_unknown_us * d.parts) AS active_unknown_part_us,
+        sum(h.unpriced_us * d.parts) AS unpriced_part_us,
+        sum(h.energy_mj) AS energy_mj,
+        sum(h.cost_quanta) AS cost_quanta,
+        sum(h.idle_cost_quanta) AS idle_cost_quanta
+    FROM hourly AS h
+    INNER JOIN devices AS d ON h.device_id = d.device_id
+    GROUP BY h.first_id, h.owner_id, h.hour_us
+),
+
+summed AS (
+    SELECT
+        t.first_id,
+        t.owner_id,
+        min(t.hour_us) AS first_us,
+        max(t.hour_us) AS last_us,
+        sum(t.running_us) AS running_us,
+        max(t.devices) AS devices,
+        sum(t.part_us) AS part_us,
+        sum(t.active_part_us) AS active_part_us,
+        sum(t.active_unknown_part_us) AS active_unknown_part_us,
+        sum(t.unpriced_part_us) AS unpriced_part_us,
+        sum(t.energy_mj) AS energy_mj,
+        sum(t.cost_quanta) AS cost_quanta,
+        sum(t.idle_cost_quanta) AS idle_cost_quanta
+    FROM together AS t
+    GROUP BY t.first_id, t.owner_id
+),
+
+tenancies AS (
+    SELECT DISTINCT
+        c.holder_id,
+        c.owner_id
+    FROM chosen AS c
+),
+
+counted AS (
+    SELECT
+        n.first_id,
+        t.owner_id,
+        count(*) AS runs
+    FROM tenancies AS t
+    INNER JOIN numbered AS n ON t.holder_id = n.holder_id
+    GROUP BY n.first_id, t.owner_id
+)
+
+SELECT
+    n.kind AS holder_kind,
+    n.workload_system,
+    n.workload_scope,
+    n.workload,
+    n.namespace,
+    n.user_name,
+    s.first_us,
+    s.last_us,
+    s.running_us,
+    s.devices,
+    k.runs,
+    s.part_us,
+    s.active_part_us,
+    s.active_unknown_part_us,
+    s.unpriced_part_us,
+    s.energy_mj,
+    s.cost_quanta,
+    s.idle_cost_quanta,
+    coalesce(o.organisation, '') AS organisation,
+    coalesce(o.department, '') AS department,
+    coalesce(o.team, '') AS team,
+    coalesce(o.project, '') AS project,
+    s.owner_id IS NOT NULL AS has_owner
+FROM summed AS s
+INNER JOIN named AS n ON s.first_id = n.holder_id
+INNER JOIN counted AS k ON s.first_id = k.first_id AND s.owner_id IS NOT DISTINCT FROM k.owner_id
+LEFT JOIN owners AS o ON s.owner_id = o.owner_id
+ORDER BY
+    s.cost_quanta DESC, s.part_us DESC, n.workload ASC, n.workload_system ASC, n.user_name ASC, team ASC,
+    s.first_id ASC;

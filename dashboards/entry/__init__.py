@@ -1,0 +1,1 @@
+"""Where Streamlit starts: apart from `pages`, since it would run each file of a folder of that name beside it alone."""

@@ -1,0 +1,80 @@
+"""Memory: the most in use on each device and day by group; time whose memory nobody read has none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from collector.ledger.store import Ledger
+from collector.queries.memory import MEMORY_BY, memory
+from collector.rating import rate_dirty
+from gpuledger.accounting.periods import Period
+from gpuledger.accounting.units import US_PER_DAY
+from gpuledger.errors import ConfigError
+from gpuledger.model import State
+from tests.collector.batches import START_US
+from tests.collector.fleet import open_ledger, owners, prices, usage_frame
+from tests.collector.test_collector_queries_chargeback import (
+    BOOK,
+    DEVICES,
+    HOUR,
+    NLP,
+    OWNERS,
+    PERIOD,
+    STRAY,
+    VISION,
+    record,
+)
+
+GIB = 2**30
+USAGE = (
+    record(
+        "GPU-a", VISION, (0, 30), State.ACTIVE, active_us=HOUR // 4, memory_mean_bytes=GIB, memory_max_bytes=3 * GIB
+    ),
+    record("GPU-a", VISION, (30, 60), State.HELD_IDLE, memory_mean_bytes=GIB, memory_max_bytes=7 * GIB),
+    record("GPU-b", NLP, (0, 15), State.HELD_UNOBSERVED, active_us=None, energy_mj=None),
+    record("MIG-c", STRAY, (0, 60), State.ACTIVE, active_us=HOUR, memory_mean_bytes=GIB, memory_max_bytes=2 * GIB),
+    record("GPU-d", None, (0, 60), State.IDLE, reason="free", memory_mean_bytes=5, memory_max_bytes=5),
+)
+
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
+    """Give the rated ledger of an hour."""
+    with open_ledger(tmp_path_factory.mktemp("ledger")) as found:
+        assert found.ingest([usage_frame(0, USAGE, DEVICES, (VISION, NLP, STRAY))])[0].taken
+        prices(found, BOOK)
+        owners(found, OWNERS)
+        rate_dirty(found)
+        yield found
+
+
+def test_the_most_of_a_day_counts(ledger: Ledger) -> None:
+    """The larger of two states; nothing of a holder whose memory nobody read, and nothing of time that nobody held."""
+    rows = memory(ledger, PERIOD).rows
+    assert [(row.key, row.device, row.memory_max_bytes) for row in rows] == [
+        ("", "MIG-c", 2 * GIB),
+        ("vision", "GPU-a", 7 * GIB),
+    ]
+    assert {row.day_us for row in rows} == {START_US // US_PER_DAY * US_PER_DAY}
+
+
+@pytest.mark.parametrize("by", MEMORY_BY)
+def test_every_group_has_the_same_devices(ledger: Ledger, by: str) -> None:
+    """Whatever is asked by, both devices are there with what they had."""
+    rows = memory(ledger, PERIOD, by=by).rows
+    assert {row.device: row.memory_max_bytes for row in rows} == {"GPU-a": 7 * GIB, "MIG-c": 2 * GIB}
+
+
+def test_models_are_named_with_their_profile(ledger: Ledger) -> None:
+    """A slice is not the whole GPU."""
+    assert "NVIDIA A100-SXM4-40GB 3g.20gb" in {row.key for row in memory(ledger, PERIOD, by="model").rows}
+
+
+def test_what_cannot_be_asked_is_refused(ledger: Ledger) -> None:
+    """Workloads, and periods off the hour."""
+    with pytest.raises(ConfigError, match="not known"):
+        memory(ledger, PERIOD, by="workload")
+    with pytest.raises(ConfigError, match="on the hour"):
+        memory(ledger, Period(START_US + 1, START_US + HOUR, "off"))

@@ -1,0 +1,55 @@
+"""The ledger behind the browser tests: closed and open periods, recognised tools, faults, and names that attack pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from collector.rating import rate_dirty
+from gpuledger.model import Event, State, Workload
+from gpuledger.wire import encode
+from tests.analytics.ledgers import HOUR, OWNERS, billed_ledger
+from tests.collector.batches import START_US, batch, device, holder, records
+from tests.collector.fleet import open_ledger, owners
+
+MARKUP: Final = '<script>document.title="taken"</script><b onclick=alert(1)>bold</b>'
+FORMULA: Final = '=HYPERLINK("http://evil.example","click")'
+LONG: Final = "x" * 200
+EMOJI: Final = "🚀 équipe d'été"
+RIGHT_TO_LEFT: Final = "فريق الرؤية"
+HOSTILE: Final = (MARKUP, FORMULA, LONG, EMOJI, RIGHT_TO_LEFT)
+PERIOD: Final = "2026-05"
+
+
+def page_ledger(folder: Path) -> Path:
+    """Make it: on top of billed_ledger, in its open hours, a node whose teams, users and workloads have such names."""
+    billed_ledger(folder)
+    at = START_US + 4 * HOUR
+    tools = ("mlflow", "kserve", "", "wandb", "ray")
+    held = [
+        holder(10 + n, namespace=f"evil-{n}", user=name, workload=Workload(tool, "exp", str(n), name) if tool else None, pod=name)
+        for n, (name, tool) in enumerate(zip(HOSTILE, tools, strict=True))
+    ]  # fmt: skip
+    idle: dict[str, Any] = {"state": State.HELD_IDLE, "reason": "memory_held", "active_us": 0}
+    usage = [
+        each
+        for n in range(5)
+        for part, changes in ((at, {}), (at + HOUR, idle))
+        for each in records(f"GPU-{10 + n:04d}", part, part + HOUR, f"pod:uid-{10 + n}/c", **changes)
+    ]
+    gpus = [device(10 + n, pci_bus_id=f"00000000:{n:02X}:00.0") for n in range(5)]
+    lost = Event(
+        at + HOUR, "xid", "XID 79 on GPU-0010: the GPU has fallen off the bus", "error", "GPU-0010",
+        details={"xid": "79", "class": "bus", "action": "reboot_node"},
+    )  # fmt: skip
+    said = Event(at + HOUR, "xid", f"XID 13 on GPU-0011: {MARKUP}", "warning", "GPU-0011", details={"xid": "13"})
+    frame = batch(0, usage, agent="node-b", devices=gpus, holders=held, events=[lost, said])
+    rules = "".join(
+        f"[[owner]]\norganisation = '{org}'\nteam = '''{name}'''\nmatch.namespace = 'evil-{n}'\n"
+        for n, (name, org) in enumerate(zip(HOSTILE, ("acme", "acme", "acme", "", "<i>org</i>"), strict=True))
+    )
+    with open_ledger(folder) as ledger:
+        assert ledger.ingest([encode(frame, level=1)])[0].taken
+        owners(ledger, OWNERS + rules)
+        rate_dirty(ledger)
+    return folder
