@@ -43,12 +43,13 @@ class Teller:
     def round(self) -> int:
         """Start to send what is due, and record what cannot be sent now; return how many notices wait. Never waits."""
         now_us = self._ledger.now_us()
+        busy = {name for name, thread in self._busy.items() if thread.is_alive()}  # before: what ended is on record
         with self._ledger.snapshot() as session:
             waiting = load_notices(session, waiting=True)
             quiet = newest_budgets(session, self._ledger.calendar.days).book.quiet if waiting else {}
         due: dict[str, list[Notice]] = {}
         for each in waiting:
-            if each.due_us <= now_us and not self._is_busy(each.target):
+            if each.due_us <= now_us and each.target not in busy:
                 due.setdefault(each.target, []).append(each)
         for name, notices in due.items():
             self._begin(name, notices, quiet.get(name), now_us)
@@ -59,10 +60,6 @@ class Teller:
         for thread in list(self._busy.values()):
             thread.join(timeout_s)
         return not any(thread.is_alive() for thread in self._busy.values())
-
-    def _is_busy(self, name: str) -> bool:
-        thread = self._busy.get(name)
-        return thread is not None and thread.is_alive()
 
     def _begin(self, name: str, notices: list[Notice], quiet: QuietHours | None, now_us: int) -> None:
         if name not in self._addresses:
