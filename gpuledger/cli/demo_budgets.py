@@ -11,11 +11,11 @@ from gpuledger.cli.demo_plan import DemoPlan
 from gpuledger.cli.sources import Source
 
 SPENT: Final = (Decimal("1.1"), Decimal("0.88"))  # of their budgets; the dearest team first
-DAYS: Final = 60  # how long the budgets are for, from the begin of the history
-_HEAD: Final = "# Written by the demo, from what its teams have spent. Nobody is told: the collector has no addresses.\n"
-_STAGES: Final = (
-    'stages = [{ at = 50 }, { at = 80, tell = ["team-lead"] }, { at = 100, do = "hold", tell = ["team-lead", "finance"] }]'
+DAYS: Final = 35  # how long the budgets are for, from the begin of the history
+_HEAD: Final = (
+    "# Written by the demo, from what its teams have spent. Nobody is told: the collector has no addresses.\n"
 )
+_STAGES: Final = 'stages = [{ at = 50 }, { at = 80, tell = ["team-lead"] }, { at = 100, do = "hold", tell = ["team-lead", "finance"] }]'
 
 
 def give_budgets(source: Source, plan: DemoPlan, directory: Path) -> None:

@@ -98,7 +98,7 @@ def test_a_node_spends_what_all_beneath_it_do(site: Site) -> None:
     assert found == dict(
         zip(nodes, map(Decimal, ("40.00", "17.50", "15.00", "10.00", "5.00", "2.50", "0.00")), strict=True)
     )
-    assert (site.row("acme/ml").committed, site.row("*").committed) == (None, "22.50")
+    assert (site.row("acme/ml").committed, site.row("*").committed) == (None, "40.00")
 
 
 def test_the_spend_of_a_closed_month_is_its_invoices(site: Site) -> None:
@@ -187,7 +187,9 @@ def test_an_approved_raise_counts_while_it_is_in_force(site: Site) -> None:
         '[[approvers]]\nname = "bob"\nroles = ["finance"]\n'
     )
     import_rules(site.ledger, rules.encode(), "toml", source="r", imported_us=site.clock.us)
-    wanted = Asked(kind="budget", owner="acme/ml", amount="5", currency="EUR", by="ann", why="deadline", to="2026-06-01")
+    wanted = Asked(
+        kind="budget", owner="acme/ml", amount="5", currency="EUR", by="ann", why="deadline", to="2026-06-01"
+    )
     number = request_approval(site.ledger, wanted)
     assert site.row("acme/ml").raised == "0.00"
     approve(site.ledger, number, by="bob")
@@ -227,6 +229,22 @@ def test_the_forecast_is_the_run_rate_of_what_was_seen(site: Site) -> None:
     assert row.exhausted_at == iso(START_US + 8 * HOUR)
 
 
+def test_contracts_commit_the_whole_fleet_until_they_end(site: Site) -> None:
+    """Three GPUs at 1.90 for two days more: committed is what is spent, and that."""
+    site.hold(1, 1, 0, 4)
+    text = (
+        'currency = "EUR"\n[[price]]\nmodel = "*"\nrate = "2.50"\n'
+        f'[[contract]]\nname = "lease"\ncluster = "other"\ngpus = 3\nrate = "1.90"\nto = {iso(START_US + 52 * HOUR)}\n'
+        '[[price]]\ncontract = "lease"\n'
+    )
+    site.give(book(("*", "1000"), ("acme", "9"), stages="[]"))
+    prices(site.ledger, text, at_us=START_US + 1)
+    rate_dirty(site.ledger)
+    spent, committed = (Decimal(getattr(site.row("*"), name)) for name in ("spent", "committed"))
+    assert committed - spent == 3 * 48 * Decimal("1.90")
+    assert site.row("acme").committed is None
+
+
 def test_a_trial_stores_nothing_and_says_what_would_happen(site: Site) -> None:
     """Where budgets would stand, which stages at once."""
     site.hold(1, 1, 0, 4)
@@ -247,7 +265,9 @@ def test_the_book_is_kept_in_versions_and_the_same_file_is_none(site: Site) -> N
     site.give(text)
     site.give(text)
     assert budget_book(site.ledger).version == 1
-    assert [row.act for row in audit(site.ledger, None, act="budget.import", actor="", limit=5).rows] == ["budget.import"]
+    assert [row.act for row in audit(site.ledger, None, act="budget.import", actor="", limit=5).rows] == [
+        "budget.import"
+    ]
     assert site.row("acme").limit == "10.00"
     site.clock.us = START_US + 12 * HOUR
     assert site.row("acme").limit == "20.00"
