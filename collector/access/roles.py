@@ -72,7 +72,7 @@ GRANTS: Final[dict[Role, frozenset[Right]]] = {
     Role.ADMIN: frozenset(Right) - {Right.ENROL},  # that is what a join token is for
 }
 # What an identity that is bound to owner nodes may do at most: each of these sees its own rows only.
-BOUND: Final = frozenset({*_ANYONE, Right.READ, Right.DISPUTE})
+BOUND: Final = frozenset({*_ANYONE, Right.READ, Right.DISPUTE, Right.REQUEST})
 # Roles that always work for the whole organisation, or for no owner at all.
 UNBOUND: Final = frozenset({Role.AGENT, Role.JOIN, Role.SCHEDULER, Role.ADMIN})
 # Roles that see everything unless they are bound; the others must say so.

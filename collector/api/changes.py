@@ -11,7 +11,9 @@ import msgspec
 from collector.access.roles import Right
 from collector.api.parameters import bounded
 from collector.governance.guarding import guard
+from collector.governance.owners import find_node
 from collector.governance.requests import approve, deny, request_approval, withdraw
+from collector.governance.wanted import OWNERS_KINDS
 from collector.governance.wanted import Asked as ApprovalRequest
 from collector.ledger.store import Ledger
 from collector.periods.disputes import open_dispute, require_subject, resolve_dispute, withdraw_dispute
@@ -146,6 +148,26 @@ def _take_back(ledger: Ledger, number: int, asked: WithdrawalRequest) -> Entered
     return entered(ledger, number=number)
 
 
+def _sees_owner(ledger: Ledger, _number: int, asked: ApprovalRequest) -> None:
+    if asked.kind not in OWNERS_KINDS or asked.period:
+        raise ConfigError(
+            f"{asked.kind or 'this'} is asked for by somebody who sees the whole organisation",
+            hint=f"for an owner of your own: {', '.join(OWNERS_KINDS)}",
+        )
+    with ledger.snapshot() as session:
+        node = find_node(session, asked.owner)
+    if node != asked.owner.strip().strip("/"):  # the end of a path may mean another owner, too, in the whole ledger
+        raise ConfigError(f'"{asked.owner}" is the end of a name', hint=f"write it in full: {node}")
+
+
+def _sees_request(ledger: Ledger, number: int, _asked: WithdrawalRequest) -> None:
+    approval(ledger, id=number)
+
+
+def _request_again(ledger: Ledger, answer: Approval) -> Approval:
+    return approval(ledger, id=answer.approval.approval)
+
+
 def _request(ledger: Ledger, _number: int, asked: ApprovalRequest) -> Approval:
     return approval(ledger, id=request_approval(ledger, asked))
 
@@ -220,7 +242,7 @@ CHANGES: Final[tuple[Change, ...]] = (
         "/v1/approvals", "ask for approval: of a budget, a quota, an exception, a price, a dispute, an adjustment",
         ApprovalRequest, Approval, _request,
         '{"kind":"budget","owner":"acme/research","amount":"500","currency":"EUR","to":"2026-12-01",'
-        '"by":"ann","why":"the deadline"}', Right.REQUEST,
+        '"by":"ann","why":"the deadline"}', Right.REQUEST, Own(_sees_owner, _request_again),
     ),
     Change(
         "/v1/approvals/{number}/approval", "approve a request; the last approval that it needs grants it",
@@ -233,6 +255,7 @@ CHANGES: Final[tuple[Change, ...]] = (
     Change(
         "/v1/approvals/{number}/withdrawal", "take a request back, or end what it was granted before its time",
         WithdrawalRequest, Approval, _take_back_request, '{"by":"ann","why":"it was not needed"}', Right.REQUEST,
+        Own(_sees_request, _request_again),
     ),
     Change(
         "/v1/budgets/evaluation", "record which stages budgets reached, each once a period, and who is to be told",

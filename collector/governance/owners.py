@@ -15,13 +15,17 @@ def known_nodes(session: Session) -> dict[str, dict[str, str]]:
     """Return all nodes that charges, invoices and the owner mapping know, by their path, each with its levels.
 
     A level that is not known is not in the path: `acme/research/vision`, `acme/research`, `acme`; `vision` alone.
+    A limited session knows those that it sees the whole of.
     """
     found: dict[str, dict[str, str]] = {}
     for row in session.execute("entry_owners").to_pylist():
         levels = [(level, row[level]) for level in LEVELS if row[level]]
         for depth in range(1, len(levels) + 1):
             found.setdefault("/".join(name for _, name in levels[:depth]), dict(levels[:depth]))
-    return found
+    seen = session.seen
+    if seen is None:
+        return found
+    return {path: node for path, node in found.items() if seen.owner(*(node.get(level, "") for level in LEVELS))}
 
 
 def find_node(session: Session, text: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from collector.access.tokens import stored as tokens
 from collector.audit.canonical import Value
 from collector.audit.log import record
 from collector.governance.applying import Granted, apply
@@ -23,7 +24,7 @@ from collector.rating import rate_dirty
 from gpuledger.accounting.intervals import Interval
 from gpuledger.accounting.periods import iso
 from gpuledger.rules.approving import in_words, may_fill, people, person
-from gpuledger.rules.requests import Request, State, Step, What, demanded, has_approved, standing
+from gpuledger.rules.requests import APPROVING_ROLES, Request, State, Step, What, demanded, has_approved, standing
 
 _RATED: Final = frozenset({"dispute", "exception"})  # what waits is rated first, while others still write
 _ACTS: Final = {
@@ -76,7 +77,7 @@ def approve(ledger: Ledger, approval_id: int, *, by: str, why: str = "") -> None
         rate_dirty(ledger)
     with ledger.transaction() as session:
         stored, now_us = _waiting(ledger, session, approval_id)
-        roles = _roles(session, stored, by, "approve")
+        roles = _roles(session, stored, by, "approve", now_us)
         if has_approved(stored.request, by):
             raise ApprovalError(f"{by} has approved {stored.name} already", hint="another person is needed")
         step = Step(What.APPROVED, now_us, by, why, tuple(sorted(roles)))
@@ -97,7 +98,7 @@ def deny(ledger: Ledger, approval_id: int, *, by: str, why: str) -> None:
     by, why = _who_and_why("denies", by, why)
     with ledger.transaction() as session:
         stored, now_us = _waiting(ledger, session, approval_id)
-        roles = _roles(session, stored, by, "deny")
+        roles = _roles(session, stored, by, "deny", now_us)
         _keep(ledger, session, stored, Step(What.DENIED, now_us, by, why, tuple(sorted(roles))))
 
 
@@ -114,7 +115,7 @@ def withdraw(ledger: Ledger, approval_id: int, *, by: str, why: str) -> None:
         if stands.state is State.WAITING and mine:
             _keep(ledger, session, stored, Step(What.WITHDRAWN, now_us, by, why))
         elif stands.effect is not None and stands.effect.end_us > now_us:
-            roles = () if mine else tuple(sorted(_roles(session, stored, by, "end")))
+            roles = () if mine else tuple(sorted(_roles(session, stored, by, "end", now_us)))
             _keep(ledger, session, stored, Step(What.ENDED, now_us, by, why, roles))
         elif stands.state is State.WAITING:
             raise ApprovalError(
@@ -233,7 +234,7 @@ def _over(stored: StoredRequest, now_us: int) -> ApprovalError:
     )
 
 
-def _roles(session: Session, stored: StoredRequest, by: str, does: str) -> frozenset[str]:
+def _roles(session: Session, stored: StoredRequest, by: str, does: str, now_us: int) -> frozenset[str]:
     """Return the roles in which somebody decides about a request. Raises ApprovalError where it is not theirs to do."""
     request = stored.request
     if person(by) == person(request.requested_by):
@@ -248,7 +249,7 @@ def _roles(session: Session, stored: StoredRequest, by: str, does: str) -> froze
                 f"{by} opened dispute {stored.wanted.dispute}, and another person has to {does} its decision",
                 hint=f"it needs {in_words(request.requirements)}",
             )
-    roles = roles_of(session, by, stored.owner)
+    roles = roles_of(session, by, stored.owner, now_us)
     if not may_fill(request.requirements, roles):
         has = f"the roles {', '.join(sorted(roles))}" if roles else "no role"
         raise ApprovalError(
@@ -258,9 +259,17 @@ def _roles(session: Session, stored: StoredRequest, by: str, does: str) -> froze
     return roles
 
 
-def roles_of(session: Session, name: str, owner: str) -> frozenset[str]:
-    """Return the roles in which somebody may approve what is asked for an owner: those of the rule book."""
-    return newest_rules(session).book.roles_of(name, owner)
+def roles_of(session: Session, name: str, owner: str, now_us: int) -> frozenset[str]:
+    """Return the roles in which somebody may approve what is asked for an owner, by the rule book and by their token.
+
+    A token for the whole organisation brings its own role, where that is one that approves.
+    """
+    by_token = {
+        token.role.value
+        for token in tokens(session)
+        if person(token.name) == person(name) and token.live(now_us) and not token.nodes
+    }
+    return newest_rules(session).book.roles_of(name, owner) | (by_token & set(APPROVING_ROLES))
 
 
 def _who_and_why(does: str, by: str, why: str) -> tuple[str, str]:

@@ -78,6 +78,7 @@ KINDS: Final[dict[str, Kind]] = {
     "dispute": Kind("the decision of a dispute", ("dispute", "decision"), (), ("amount", "percent", "to_owner")),
     "adjustment": Kind("an amount on a bill", ("owner", "amount", "currency"), (), ("period", "from_owner")),
 }  # fmt: skip
+OWNERS_KINDS: Final = ("budget", "quota", "exception")  # about one owner, and nothing that others have
 CLOSE: Final = Kind("closing a period as it is", ("period",))
 
 

@@ -349,6 +349,20 @@ SELECT m.* REPLACE (told(m.why) AS why, told(m.withdrawn_by) AS withdrawn_by)
 FROM ledger.main.manual_withdrawals AS m
 WHERE m.manual_id IN (SELECT l.manual_id FROM manual_lines AS l);
 
+-- What was asked for in words that name one owner: a price book, a bill's amount or a dispute may be about others.
+CREATE TEMP VIEW approval_requests AS
+SELECT r.* FROM ledger.main.approval_requests AS r
+WHERE
+    (r.kind IN ('budget', 'quota') OR (r.kind = 'exception' AND r.owner <> ''))
+    AND EXISTS (
+        SELECT 1 FROM scope_nodes AS n
+        WHERE starts_with(r.owner || '/', concat_ws('/', nullif(n.organisation, ''), nullif(n.department, ''), nullif(n.team, '')) || '/')
+    );
+CREATE TEMP VIEW approval_steps AS
+SELECT s.* REPLACE (told(s.by_whom) AS by_whom, told(s.why) AS why)
+FROM ledger.main.approval_steps AS s
+WHERE s.approval_id IN (SELECT r.approval_id FROM approval_requests AS r);
+
 -- Books. Rows keep their place, since charges name them by it: those of others say nothing, and match nothing.
 CREATE TEMP VIEW price_books AS
 SELECT b.* REPLACE ('' AS content, told(b.source) AS source) FROM ledger.main.price_books AS b;
@@ -443,12 +457,6 @@ WHERE FALSE;
 CREATE TEMP VIEW audit_events AS SELECT a.* FROM ledger.main.audit_events AS a
 WHERE FALSE;
 CREATE TEMP VIEW audit_checkpoints AS SELECT a.* FROM ledger.main.audit_checkpoints AS a
-WHERE FALSE;
-CREATE TEMP VIEW approval_requests AS
-SELECT h.* FROM ledger.main.approval_requests AS h
-WHERE FALSE;
-CREATE TEMP VIEW approval_steps AS
-SELECT h.* FROM ledger.main.approval_steps AS h
 WHERE FALSE;
 CREATE TEMP VIEW rule_books AS
 SELECT h.* FROM ledger.main.rule_books AS h

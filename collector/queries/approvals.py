@@ -75,7 +75,8 @@ class RuleTrial(msgspec.Struct, frozen=True):
 class Approval(msgspec.Struct, frozen=True):
     """One request whole: `rows` are its steps, `rules` what the rules of its instant made of it, on which facts.
 
-    `changes` are lines of a price book that would go (-) or come (+), held against the version that it follows.
+    `changes` are lines of a price book that would go (-) or come (+), held against the version that it follows. Rules
+    and their facts are not shown to those who see the rows of some owners only.
     """
 
     approval: ApprovalRow
@@ -99,15 +100,15 @@ def approval(ledger: Ledger, *, id: int) -> Approval:  # noqa: A002 - what the p
     """Return one request. Raises ConfigError where there is none."""
     with ledger.snapshot() as session:
         stored = find_request(session, id)
-        [decision] = recorded_decisions(session, decision_id=stored.decision_id)
-        tried = trials_of(session, decision)
+        decided = recorded_decisions(session, decision_id=stored.decision_id)  # none where the session is limited
+        tried = [trial for decision in decided for trial in trials_of(session, decision)]
         changes = _changes(session, stored.wanted)
     return Approval(
         approval=_row(stored, ledger.now_us()),
         rows=[_step(step) for step in stored.request.steps],
         decision=stored.decision_id,
-        rules_version=decision.rules_version,
-        facts=facts_shown(decision),
+        rules_version=decided[0].rules_version if decided else 0,
+        facts=facts_shown(decided[0]) if decided else {},
         rules=tried,
         changes=changes,
     )

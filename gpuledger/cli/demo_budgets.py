@@ -1,4 +1,4 @@
-"""The budgets of the demo: of the two teams that spend most, one is over 80 % of its budget and the other over 100 %."""
+"""The budgets of the demo: of the two teams that spend most, one is over 100 % of its budget, the other over 80 %."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ DAYS: Final = 35  # how long the budgets are for, from the begin of the history
 _HEAD: Final = (
     "# Written by the demo, from what its teams have spent. Nobody is told: the collector has no addresses.\n"
 )
-_STAGES: Final = 'stages = [{ at = 50 }, { at = 80, tell = ["team-lead"] }, { at = 100, do = "hold", tell = ["team-lead", "finance"] }]'
+_STAGES: Final = """\
+stages = [
+  { at = 50 },
+  { at = 80, tell = ["team-lead"] },
+  { at = 100, do = "hold", tell = ["team-lead", "finance"] },
+]"""
 
 
 def give_budgets(source: Source, plan: DemoPlan, directory: Path) -> None:

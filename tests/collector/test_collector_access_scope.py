@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from collector.access.identity import parse_nodes
@@ -125,6 +126,46 @@ def test_a_team_lead_disputes_what_is_theirs_only(site: Site2) -> None:
     assert site.ask("zebra-lead", "POST", path, b'{"by":"","why":"ours after all"}').status == 200
     log = site.get("admin", "/v1/audit?actor=zebra-lead&act=dispute.withdraw").json["rows"]
     assert [row["subject"] for row in log] == [f"dispute {number}"]
+
+
+def test_a_team_lead_asks_for_approval_for_what_is_theirs_only(site: Site2) -> None:
+    """Under their own name, for an owner that they see the whole of; requests of others do not exist."""
+
+    def ask_for(owner: str, kind: str = "budget", **more: str) -> Any:
+        wanted = {"kind": kind, "owner": owner, "to": "2027-08-01", "by": "", "why": "the deadline", **more}
+        if kind == "budget":
+            wanted |= {"amount": "100", "currency": "EUR"}
+        return site.ask("walrus-lead", "POST", "/v1/approvals", msgspec.json.encode(wanted))
+
+    made = ask_for(NODES[WALRUS])
+    assert made.status == 200, made.body
+    assert made.json["approval"]["requested_by"] == "walrus-lead"
+    assert made.json["approval"]["state"] == "waiting"
+    number = made.json["approval"]["approval"]
+    for owner in (NODES[ZEBRA], "acme", "acme/ice", "acme/never"):
+        refused = ask_for(owner)
+        assert (refused.status, refused.json["detail"]) == (400, f'no owner is called "{owner}"')
+    assert ask_for(WALRUS).status == 400, "the end of a path may be another owner of the whole ledger"
+    assert ask_for("", "price", content="x").status == 400
+    mine = site.get("walrus-lead", "/v1/approvals").json["rows"]
+    assert {row["owner"] for row in mine} == {NODES[WALRUS]}
+    assert number in {row["approval"] for row in mine}
+    everybodys = site.get("admin", "/v1/approvals").json["rows"]
+    theirs = next(row["approval"] for row in everybodys if row["owner"] == NODES[ZEBRA])
+    gone = site.ask("walrus-lead", "POST", f"/v1/approvals/{theirs}/withdrawal", b'{"by":"","why":"x"}')
+    never = site.ask("walrus-lead", "POST", "/v1/approvals/999/withdrawal", b'{"by":"","why":"x"}')
+    assert gone.status == never.status == 400
+    assert gone.body.replace(str(theirs).encode(), b"999") == never.body
+    assert site.ask("walrus-lead", "POST", f"/v1/approvals/{number}/approval", b'{"by":""}').status == 403
+    second = ask_for(NODES[WALRUS]).json["approval"]["approval"]
+    granted = site.ask("finance", "POST", f"/v1/approvals/{second}/approval", b'{"by":"","why":"it fits"}')
+    assert granted.status == 200, granted.body
+    assert [(step["by"], step["roles"]) for step in granted.json["rows"] if step["what"] == "approved"] == [
+        ("finance", ["finance"])
+    ], "the role of the token, for the whole organisation"
+    assert site.ask("zebra-finance", "POST", f"/v1/approvals/{second}/approval", b'{"by":""}').status == 403
+    ended = site.ask("walrus-lead", "POST", f"/v1/approvals/{number}/withdrawal", b'{"by":"","why":"done"}')
+    assert (ended.status, ended.json["approval"]["state"]) == (200, "withdrawn")
 
 
 @pytest.mark.parametrize("who", [*ASKERS, "admin", "nobody"])

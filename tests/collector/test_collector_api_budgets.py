@@ -64,7 +64,7 @@ def test_a_budget_from_its_file_to_the_alert(site: Site) -> None:
     )
     assert (row["stage"], row["period"], row["committed"]) == ("notify at 80 % of actual", PERIOD, None)
     assert site.get("/v1/budgets", accept="text/csv").body.startswith(b"owner,period,from,to,currency")
-    status, made = post(site, "/v1/budgets/evaluation", b"{}", "application/json")
+    status, _ = post(site, "/v1/budgets/evaluation", b"{}", "application/json")
     assert status == 200
     again = post(site, "/v1/budgets/evaluation", b"{}", "application/json")
     assert again == (200, {"rows": []})

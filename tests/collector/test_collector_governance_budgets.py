@@ -132,7 +132,7 @@ def test_stages_are_recorded_once_with_their_audit_event(site: Site) -> None:
     site.ledger.close()
     site.ledger = Ledger.open(site.directory, clock=site.clock)
     assert site.fired() == []
-    events = [row for row in audit(site.ledger, None, act="budget.stage", actor="", limit=10).rows][::-1]
+    events = list(audit(site.ledger, None, act="budget.stage", actor="", limit=10).rows)[::-1]
     assert [row.subject for row in events] == ["acme/ml month EUR"] * 4
     assert {row.actor for row in events} == {"collector"}
     [told] = notices(site.ledger).rows
@@ -235,7 +235,7 @@ def test_contracts_commit_the_whole_fleet_until_they_end(site: Site) -> None:
     text = (
         'currency = "EUR"\n[[price]]\nmodel = "*"\nrate = "2.50"\n'
         f'[[contract]]\nname = "lease"\ncluster = "other"\ngpus = 3\nrate = "1.90"\nto = {iso(START_US + 52 * HOUR)}\n'
-        '[[price]]\ncontract = "lease"\n'
+        '[[price]]\nmodel = "*"\ncontract = "lease"\nrate = "2"\n'
     )
     site.give(book(("*", "1000"), ("acme", "9"), stages="[]"))
     prices(site.ledger, text, at_us=START_US + 1)

@@ -208,7 +208,7 @@ def test_mail_is_delivered() -> None:
     mails: list[bytes] = []
 
     class Keep:
-        async def handle_DATA(self, _server: object, _session: object, envelope: object) -> str:
+        async def handle_DATA(self, _server: object, _session: object, envelope: object) -> str:  # noqa: N802 - aiosmtpd's name
             mails.append(envelope.content)  # type: ignore[attr-defined]
             return "250 OK"
 

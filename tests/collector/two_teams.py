@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from collector.app import running
+from collector.governance.requests import request_approval
+from collector.governance.rulebooks import import_rules
+from collector.governance.wanted import Asked
 from collector.ledger.store import Ledger
 from collector.periods.closing import close_period
 from collector.periods.disputes import open_dispute, resolve_dispute
@@ -127,6 +130,14 @@ def fill(ledger: Ledger) -> None:
     )
     import_directory(ledger, people_file.encode(), "toml", **books)
     import_policies(ledger, b'[[policy]]\nidle = "even"\n', "toml", **books)
+    rules = f'default = "allow"\n[[rule]]\nname = "as {WALRUS}"\nfilter.kind = "budget"\naction = "hold"\nbecause = "{WALRUS}"\n'
+    import_rules(ledger, rules.encode(), "toml", **books)
+    for team, other in ((ZEBRA, WALRUS), (WALRUS, ZEBRA)):
+        for kind, more in (("budget", {"amount": "7", "currency": "EUR"}), ("exception", {})):
+            wanted = Asked(
+                kind=kind, owner=NODES[team], by=f"{team}-lead", why=f"like {other}", to=iso(NOW_US + 24 * HOUR), **more
+            )  # fmt: skip
+            request_approval(ledger, wanted)
     rate_dirty(ledger)
     close_period(ledger, hours(0, 2), closed_by="ann", exception=f"as {WALRUS} and {ZEBRA} agreed")
     for team, other in ((ZEBRA, WALRUS), (WALRUS, ZEBRA)):
