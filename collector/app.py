@@ -189,7 +189,9 @@ def _application(settings: CollectorSettings, ledger: Ledger, clock: Clock) -> S
     gate = _gate(settings, ledger, clock)
     admission = Admission(ledger, settings.admission, clock, metrics, lambda: limits_of(budgets.standing))
     listener = Listener(settings.admission) if settings.admission.port is not None else None
-    services = Services(ledger, commit, rater, Figures(ledger, rater, clock), metrics, clock, gate, admission, budgets)
+    services = Services(
+        ledger, commit, rater, Figures(ledger, rater, clock, budgets), metrics, clock, gate, admission, budgets
+    )
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from collector.access.gate import Gate
@@ -17,7 +17,7 @@ from collector.api.metrics import (
 )
 from collector.commit import GroupCommit
 from collector.enforcement.service import Admission
-from collector.governance.budget_positions import placed_budgets
+from collector.governance.budget_positions import Placed
 from collector.governance.budgets import BudgetWatch
 from collector.ledger.store import Ledger
 from collector.queries.chargeback import ChargebackRow, chargeback
@@ -59,8 +59,9 @@ class Rater:
 class Figures:
     """The figures of the whole ledger, made again when they are older than `FIGURES_FOR_US`."""
 
-    def __init__(self, ledger: Ledger, rater: Rater, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, rater: Rater, clock: Clock, budgets: BudgetWatch) -> None:
         self._ledger = ledger
+        self._budgets = budgets
         self._rater = rater
         self._clock = clock
         self._made_us = 0
@@ -72,7 +73,7 @@ class Figures:
         with self._one:
             if not 0 <= self._clock.now_us() - self._made_us < FIGURES_FOR_US:
                 self._rater.rate()
-                self._figures = ledger_figures(self._ledger)
+                self._figures = ledger_figures(self._ledger, self._budgets.placed)
                 self._made_us = self._clock.now_us()
             return self._figures
 
@@ -91,8 +92,8 @@ class Services(NamedTuple):
     budgets: BudgetWatch
 
 
-def ledger_figures(ledger: Ledger) -> LedgerFigures:
-    """Return what all teams held and cost since the ledger began."""
+def ledger_figures(ledger: Ledger, placed: Iterable[Placed] = ()) -> LedgerFigures:
+    """Return what all teams held and cost since the ledger began, and where budgets stood when last looked at."""
     reach = ledger.execute("select_reach").to_pylist()
     watermarks_us = {row["cluster"]: row["until_us"] for row in reach}
     if not reach:
@@ -110,16 +111,14 @@ def ledger_figures(ledger: Ledger) -> LedgerFigures:
         unobserved_gpu_seconds=whole.unobserved_gpu_hours * _SECONDS_PER_HOUR,
         watermarks_us=watermarks_us,
         shares=_shares(ledger, max(watermarks_us.values()) // US_PER_HOUR * US_PER_HOUR),
-        budgets=_budgets(ledger),
+        budgets=_budgets(placed),
         drift=tuple(DriftFigures(row.scope, row.metric, row.score) for row in kept.rows),
         drift_found_us={run.by: parse_instant(run.found) for run in kept.runs},
     )
 
 
-def _budgets(ledger: Ledger) -> tuple[BudgetFigures, ...]:
+def _budgets(placed: Iterable[Placed]) -> tuple[BudgetFigures, ...]:
     """Return where budgets stand in the period that is now."""
-    with ledger.snapshot() as session:
-        placed = placed_budgets(session, ledger.calendar, ledger.now_us())
     return tuple(
         BudgetFigures(
             each.budget.owner,

@@ -31,16 +31,24 @@ class Crossing(NamedTuple):
     stage: str
 
 
-def evaluate(ledger: Ledger) -> tuple[list[Crossing], Standing]:
+class Looked(NamedTuple):
+    """What an evaluation recorded, and where budgets stood at its instant."""
+
+    crossings: list[Crossing]
+    placed: tuple[Placed, ...]
+    at_us: int
+
+
+def evaluate(ledger: Ledger) -> Looked:
     """Record what budgets reached since; return that, and where they stand. What waits has to be rated before.
 
     However often and in whatever order it runs, each stage is recorded once a period, the lower ones first.
     """
     now_us = ledger.now_us()
     with ledger.snapshot() as session:
-        placed = placed_budgets(session, ledger.calendar, now_us)
+        placed = tuple(placed_budgets(session, ledger.calendar, now_us))
     if not any(each.new for each in placed):
-        return [], standing_of(placed, now_us)
+        return Looked([], placed, now_us)
     with acting(COLLECTOR), ledger.transaction() as session:
         known = {(row["budget"], row["period"], row["stage"]) for row in _crossings(session)}
         found = [
@@ -49,7 +57,7 @@ def evaluate(ledger: Ledger) -> tuple[list[Crossing], Standing]:
             for stage in each.new
             if (each.budget.key, each.period.label, stage.key) not in known
         ]
-    return found, standing_of(placed, now_us)
+    return Looked(found, placed, now_us)
 
 
 class BudgetWatch:
@@ -59,6 +67,12 @@ class BudgetWatch:
         self._ledger = ledger
         self._one = threading.Lock()
         self._standing = Standing()
+        self._placed: tuple[Placed, ...] = ()
+
+    @property
+    def placed(self) -> tuple[Placed, ...]:
+        """Return where each budget stood, for metrics."""
+        return self._placed
 
     @property
     def standing(self) -> Standing:
@@ -68,8 +82,9 @@ class BudgetWatch:
     def look(self) -> list[Crossing]:
         """Evaluate all budgets, one caller at a time; what waits has to be rated before. Slow."""
         with self._one:
-            found, self._standing = evaluate(self._ledger)
-        return found
+            found = evaluate(self._ledger)
+            self._placed, self._standing = found.placed, standing_of(found.placed, found.at_us)
+        return found.crossings
 
 
 def _crossings(session: Session) -> list[dict[str, Any]]:

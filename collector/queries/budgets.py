@@ -180,8 +180,7 @@ def try_budgets(ledger: Ledger, content: bytes, as_format: FileFormat, *, source
 def evaluate_budgets(ledger: Ledger) -> Evaluation:
     """Rate what waits, evaluate all budgets, and return what was recorded."""
     rate_dirty(ledger)
-    found, _ = evaluate(ledger)
-    return Evaluation([CrossingRow(*each) for each in found])
+    return Evaluation([CrossingRow(*each) for each in evaluate(ledger).crossings])
 
 
 def _row(each: Placed) -> BudgetRow:

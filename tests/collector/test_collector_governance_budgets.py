@@ -8,7 +8,10 @@ from itertools import permutations
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from collector.api.metrics import FiguresCollector
+from collector.api.services import ledger_figures
 from collector.governance.budget_books import import_budgets
 from collector.governance.budget_files import parse_budget_book
 from collector.governance.budgets import BudgetWatch
@@ -234,7 +237,7 @@ def test_contracts_commit_the_whole_fleet_until_they_end(site: Site) -> None:
     site.hold(1, 1, 0, 4)
     text = (
         'currency = "EUR"\n[[price]]\nmodel = "*"\nrate = "2.50"\n'
-        f'[[contract]]\nname = "lease"\ncluster = "other"\ngpus = 3\nrate = "1.90"\nto = {iso(START_US + 52 * HOUR)}\n'
+        f'[[contract]]\nname = "lease"\ncluster = "other"\ngpus = 3\nrate = "1.90"\nfrom = {iso(START_US)}\nto = {iso(START_US + 52 * HOUR)}\n'
         '[[price]]\nmodel = "*"\ncontract = "lease"\nrate = "2"\n'
     )
     site.give(book(("*", "1000"), ("acme", "9"), stages="[]"))
@@ -243,6 +246,23 @@ def test_contracts_commit_the_whole_fleet_until_they_end(site: Site) -> None:
     spent, committed = (Decimal(getattr(site.row("*"), name)) for name in ("spent", "committed"))
     assert committed - spent == 3 * 48 * Decimal("1.90")
     assert site.row("acme").committed is None
+
+
+def test_metrics_are_those_of_the_last_look(site: Site) -> None:
+    """Limit with raises, spent and forecast in units of the currency; what is not known has no value."""
+    site.hold(1, 1, 0, 4)
+    site.give(book(("acme/ml", "20")) + book(("acme", "7")).replace(b"EUR", b"USD"))
+    watch = BudgetWatch(site.ledger)
+    watch.look()
+    registry = CollectorRegistry()
+    registry.register(FiguresCollector(ledger_figures(site.ledger, watch.placed), site.clock.us))
+    mine = {"owner": "acme/ml", "period": "month", "currency": "EUR"}
+    found = [registry.get_sample_value(f"gpuledger_budget_{name}", mine) for name in ("limit", "spent", "forecast")]
+    left = (parse_period("2026-05").end_us - START_US) // HOUR
+    assert found == [20.0, 10.0, 2.5 * left]
+    theirs = {"owner": "acme", "period": "month", "currency": "USD"}
+    assert registry.get_sample_value("gpuledger_budget_limit", theirs) == 7.0
+    assert registry.get_sample_value("gpuledger_budget_spent", theirs) is None
 
 
 def test_a_trial_stores_nothing_and_says_what_would_happen(site: Site) -> None:
