@@ -8,13 +8,16 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from aiosmtpd.controller import Controller
 
+from collector.app import running
+from collector.config import CollectorSettings, LedgerSettings, NotifySettings, ServerSettings
 from collector.governance.addresses import read_addresses, send
 from collector.governance.telling import BACK_OFF_MINUTES, NoticeError, Teller
 from collector.queries.audit import audit
@@ -24,6 +27,7 @@ from gpuledger.accounting.units import US_PER_HOUR, US_PER_MINUTE
 from gpuledger.errors import ConfigError
 from tests.collector.ask import ask
 from tests.collector.batches import START_US
+from tests.collector.test_collector_api import Site as Asking
 from tests.collector.test_collector_governance_budgets import Site, book
 
 PATIENCE_S = 30
@@ -249,3 +253,33 @@ def test_without_addresses_the_library_is_not_even_imported(tmp_path: Path) -> N
     subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE_S)
     with pytest.raises(ConfigError, match="cannot read"):
         read_addresses(tmp_path / "none.toml")
+
+
+def test_the_collector_evaluates_and_tells_by_itself(tmp_path: Path, hook: Webhook) -> None:
+    """From a budget that is there when it starts, to the webhook that its settings name; whose address nobody sees."""
+    site = Site(tmp_path / "ledger")
+    site.give(book(("acme/ml", "10"), period="2020-01-01..2999-01-01", stages='[{ at = 50, tell = ["ann"] }]'))
+    site.hold(1, 1, 0, 3)
+    site.ledger.close()
+    addresses = tmp_path / "addresses.toml"
+    addresses.write_text(f'ann = "{hook.address}"\n')
+    wanted = CollectorSettings(
+        server=ServerSettings(port=0),
+        ledger=LedgerSettings(directory=tmp_path / "ledger"),
+        notify=NotifySettings(addresses),
+    )
+    with running(wanted) as url:
+        asking = Asking(url)
+        assert hook.asked.wait(PATIENCE_S)
+        assert wait_for(lambda: asking.get("/v1/budgets/notices").json["rows"][0]["state"] == "sent")
+        assert b'gpuledger_budget_spent{currency="EUR",owner="acme/ml"' in asking.get("/metrics").body
+        for path in ("/v1/budgets/notices", "/v1/budgets/book", "/v1/budgets", "/v1/audit", "/metrics"):
+            assert b"hunter2" not in asking.get(path).body
+    assert len(hook.got) == 1
+
+
+def wait_for(met: Callable[[], bool]) -> bool:
+    until = time.monotonic() + PATIENCE_S
+    while not (found := met()) and time.monotonic() < until:
+        time.sleep(0.1)
+    return found
