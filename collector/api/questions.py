@@ -308,9 +308,7 @@ QUESTIONS: Final[tuple[Question, ...]] = (
         needs=Right.READ_ALL,
     ),
     Question("quotas", "use against shares: borrowed, lent, idle", quotas, (PERIOD,), rated=True, needs=Right.READ_ALL),
-    Question(
-        "budgets", "where each budget stands: spent, committed, forecast", budgets, rated=True, needs=Right.READ_ALL
-    ),
+    Question("budgets", "where each budget stands: spent, committed, forecast", budgets, rated=True, needs=Right.READ),
     Question("budgets/book", "the newest budget book", budget_book, needs=Right.READ_ALL),
     Question(
         "budgets/notices", "who was told of which stage of a budget, the newest first", notices, needs=Right.READ_ALL

@@ -10,6 +10,7 @@ from collector.governance.budget_books import import_budgets, newest_budgets
 from collector.governance.budget_positions import FORECAST_NAME, Placed, placed_budgets
 from collector.governance.budgets import evaluate
 from collector.governance.notices import load_notices
+from collector.governance.owners import known_nodes
 from collector.ledger.store import Ledger
 from collector.ledger.trial import trial
 from collector.pricing.records import FileFormat
@@ -129,11 +130,14 @@ class Evaluation(msgspec.Struct, frozen=True):
 
 
 def budgets(ledger: Ledger) -> Budgets:
-    """Return where all budgets stand now."""
+    """Return where all budgets stand now; a limited ledger has those of the nodes that it sees the whole of."""
     now_us = ledger.now_us()
     with ledger.snapshot() as session:
-        version = newest_budgets(session, ledger.calendar.days).version.number
-        placed = placed_budgets(session, ledger.calendar, now_us)
+        version = newest_budgets(session.whole, ledger.calendar.days).version.number
+        placed = placed_budgets(session.whole, ledger.calendar, now_us)
+        if session.seen is not None:
+            mine = known_nodes(session)
+            placed = [each for each in placed if each.budget.owner in mine]
     return Budgets(version, iso(now_us), ledger.calendar.zone, FORECAST_NAME, [_row(each) for each in placed])
 
 
