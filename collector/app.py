@@ -189,9 +189,7 @@ def _application(settings: CollectorSettings, ledger: Ledger, clock: Clock) -> S
     gate = _gate(settings, ledger, clock)
     admission = Admission(ledger, settings.admission, clock, metrics, lambda: limits_of(budgets.standing))
     listener = Listener(settings.admission) if settings.admission.port is not None else None
-    services = Services(
-        ledger, commit, rater, Figures(ledger, rater, clock, budgets), metrics, clock, gate, admission, budgets
-    )
+    services = Services(ledger, commit, rater, Figures(ledger, rater, clock, budgets), metrics, clock, gate, admission)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

@@ -89,7 +89,6 @@ class Services(NamedTuple):
     clock: Clock
     gate: Gate
     admission: Admission
-    budgets: BudgetWatch
 
 
 def ledger_figures(ledger: Ledger, placed: Iterable[Placed] = ()) -> LedgerFigures:
