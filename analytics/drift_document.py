@@ -26,7 +26,7 @@ def compare(
     """Return what changed from the reference to the current lines, by `by`, and the observations of devices' days.
 
     Lines are narrowed ones of `drift_spans.read_period`; `memory` is what `/v1/memory` says of both windows,
-    where that is compared too. Half of `level` goes to the figures by group, half to what tells devices from their work.
+    where that is compared too. Half of `level` goes to the figures by group, half to what tells devices from work.
     """
     observations = observe(*lines, spans, by)
     if memory is not None:

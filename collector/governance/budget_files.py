@@ -7,6 +7,7 @@ from datetime import tzinfo
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
+from collector.governance.owners import LEVELS
 from collector.pricing.fields import currency_code, decimal_field, required_text, text_field, validity_fields
 from collector.pricing.records import FileFormat, FileKind, Record, read_document, refuse_unknown
 from gpuledger.accounting.budgets import (
@@ -95,6 +96,10 @@ def _owner(record: Record) -> str:
     if owner != EVERYTHING and not all(part.strip() == part and part for part in owner.split("/")):
         raise BudgetBookError(
             f'{record.where}: owner "{owner}" is not a path', hint='write "acme/research/vision"; "*" is everything'
+        )
+    if owner.count("/") >= len(LEVELS):
+        raise BudgetBookError(
+            f'{record.where}: owner "{owner}" goes below teams', hint=f"a budget is of one of: {', '.join(LEVELS)}"
         )
     return owner
 

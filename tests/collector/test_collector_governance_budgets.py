@@ -312,6 +312,7 @@ ONE = '[[budget]]\nowner = "acme"\nperiod = "month"\ncurrency = "EUR"\namount = 
         (ONE.replace("month", "2026-01-01..2025-01-01"), "period"),
         (ONE.replace("month", "2026-01-01T00:30..2026-02-01"), "on the hour"),
         (ONE.replace("acme", "acme//x"), "not a path"),
+        (ONE.replace("acme", "acme/research/vision/atlas"), "goes below teams"),
         (ONE + ONE, "entries 1 and 2 are both"),
         (ONE + "stages = [{ at = 0 }]", "per cent"),
         (ONE + "stages = [{ at = true }]", "at is"),
