@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboards.pages import (
     audit,
+    budgets,
     chargeback,
     drift,
     fleet,
@@ -39,6 +40,7 @@ PAGES: Final = (
     Entry("Workloads", "workloads", workloads.render),
     Entry("Drift & forecast", "drift", drift.render),
     Entry("Fleet health", "fleet", fleet.render),
+    Entry("Budgets & approvals", "budgets", budgets.render),
     Entry("Invoices", "invoices", invoices.render),
     Entry("Audit", "audit", audit.render),
     Entry("Data quality", "quality", quality.render),

@@ -1,0 +1,39 @@
+"""The Budgets & approvals page (leads and finance): which budgets are spent, what waits for whom, what was decided."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboards import budget_models, data, downloads, pieces, shell
+from dashboards.notes import Note
+
+
+def render() -> None:
+    """Draw the page, or what to do where it has nothing to show."""
+    shell.draw(_page)
+
+
+def _page(status: data.Document) -> None:
+    shell.stand(status)
+    as_of = shell.as_of(status)
+    budgets, requests = data.answer("budgets", {}, as_of), data.answer("approvals", {}, as_of)["rows"]
+    rows, waiting = budgets["rows"], budget_models.waiting_table(requests)
+    words = budget_models.lead(rows, len(waiting.lines), budgets["forecast_by"])
+    st.html(pieces.title(budget_models.finding(rows), words))
+    if rows:
+        st.html(pieces.heading("Budgets of the running periods", "The fullest first"))
+        table = budget_models.budget_table(rows)
+        st.html(pieces.table(table))
+        downloads.offer(table, "budgets")
+        st.html(pieces.notes(Note(owner, words) for owner, words in budget_models.notes_of(rows)))
+    else:
+        st.html(pieces.notes([Note("0", "A file says how much an owner may spend.", "gpuledger budget import FILE")]))
+    if waiting.lines:
+        st.html(pieces.heading(f"Waiting for a decision: {len(waiting.lines):,}", "What expires first on top"))
+        st.html(pieces.table(waiting))
+        st.code("gpuledger approval approve NUMBER\ngpuledger approval deny NUMBER --why WHY", language="bash")
+    decided = budget_models.decided_table(requests)
+    if decided.lines:
+        st.html(pieces.heading("Decided", "What became of earlier requests, the newest first"))
+        st.html(pieces.table(decided))
+    st.html(pieces.foot("Ask with gpuledger approval request; each step is in the audit log."))
