@@ -26,6 +26,7 @@ from gpuledger import wire
 from gpuledger.tokens import read_token
 
 CONNECTIONS: Final = 16
+ADMISSION: Final = "/v1/admission"
 FLEET_GPUS: Final = 10_000
 GPUS_A_NODE: Final = 8
 BATCH_EVERY_S: Final = 60
@@ -45,8 +46,8 @@ def main() -> None:
     ):
         with _collector() as (netloc, tokens), _ingest(netloc, tokens, batches_a_second, rows, args.seconds * 3):
             scheduler = _scheduler(netloc, read_token(tokens / "admin.token"))
-            plain = _percentiles(netloc, scheduler, "GET", "/healthz", args.rate, args.seconds)
-            asked = _percentiles(netloc, scheduler, "POST", "/v1/admission", args.rate, args.seconds)
+            plain = _percentiles(netloc, scheduler, "/healthz", args.rate, args.seconds)
+            asked = _percentiles(netloc, scheduler, ADMISSION, args.rate, args.seconds)
         print(f"{name}: p50 {asked[0]:.2f} ms, p99 {asked[1]:.2f} ms, most {asked[2]:.1f} ms;", end=" ")
         print(f"/healthz p99 {plain[1]:.2f} ms, ratio {asked[1] / plain[1]:.2f}")
 
@@ -127,27 +128,25 @@ def _send_paced(netloc: str, frames: list[tuple[str, bytes]], rate: float, done:
     return sent
 
 
-def _percentiles(
-    netloc: str, token: str, method: str, path: str, rate: int, seconds: int
-) -> tuple[float, float, float]:
+def _percentiles(netloc: str, token: str, path: str, rate: int, seconds: int) -> tuple[float, float, float]:
     """Return the median, the 99th percentile and the most of the answers' times, in milliseconds."""
     begun_s = time.perf_counter() + 0.2
     due = iter([(number, begun_s + number / rate) for number in range(rate * seconds)])
     with ThreadPoolExecutor(CONNECTIONS) as pool:
-        asked = [pool.submit(_ask_on, netloc, token, method, path, due) for _ in range(CONNECTIONS)]
+        asked = [pool.submit(_ask_on, netloc, token, path, due) for _ in range(CONNECTIONS)]
         times_s = sorted(time_s for each in asked for time_s in each.result())
     at = [times_s[int(len(times_s) * part)] for part in (0.5, 0.99)]
     return at[0] * 1e3, at[1] * 1e3, times_s[-1] * 1e3
 
 
-def _ask_on(netloc: str, token: str, method: str, path: str, due: Iterator[tuple[int, float]]) -> list[float]:
+def _ask_on(netloc: str, token: str, path: str, due: Iterator[tuple[int, float]]) -> list[float]:
     connection = http.client.HTTPConnection(netloc, timeout=30)
     connection.connect()
     times_s = []
     for number, due_s in due:
-        body = _review(number) if method == "POST" else None
+        body = _review(number) if path == ADMISSION else None
         time.sleep(max(0.0, due_s - time.perf_counter()))
-        connection.request(method, path, body, _headers(token, "application/json"))
+        connection.request("GET" if body is None else "POST", path, body, _headers(token, "application/json"))
         response = connection.getresponse()
         answer = response.read()
         times_s.append(time.perf_counter() - due_s)
