@@ -9,7 +9,7 @@ import polars as pl
 from analytics.drift import Drift, find_drift
 from analytics.drift_frames import Observations
 from analytics.drift_hardware import Causes, find_causes
-from analytics.windows import Span, observe, same_work
+from analytics.windows import Span, observe, observe_memory, same_work
 from gpuledger.accounting.periods import iso
 
 Document = dict[str, Any]
@@ -17,14 +17,20 @@ LEVEL: Final = 0.05
 
 
 def compare(
-    lines: tuple[pl.DataFrame, pl.DataFrame], spans: tuple[Span, Span], by: str, level: float = LEVEL
+    lines: tuple[pl.DataFrame, pl.DataFrame],
+    spans: tuple[Span, Span],
+    by: str,
+    level: float = LEVEL,
+    memory: tuple[pl.DataFrame, pl.DataFrame] | None = None,
 ) -> tuple[Document, Observations]:
     """Return what changed from the reference to the current lines, by `by`, and the observations of devices' days.
 
-    Lines are narrowed ones of `drift_spans.read_period`. Half of `level` goes to the figures by group, half to what
-    tells devices from their work.
+    Lines are narrowed ones of `drift_spans.read_period`; `memory` is what `/v1/memory` says of both windows,
+    where that is compared too. Half of `level` goes to the figures by group, half to what tells devices from their work.
     """
     observations = observe(*lines, spans, by)
+    if memory is not None:
+        observations.append(observe_memory(*memory, by))
     drift = find_drift(observations, by, level=level / 2)
     causes = find_causes(same_work(*lines, spans), level=level / 2)
     return _document(drift, causes, spans, level), observations[0]
@@ -33,7 +39,12 @@ def compare(
 def _document(drift: Drift, causes: Causes, spans: tuple[Span, Span], level: float) -> Document:
     """Return every row, drift first, and what devices and workloads moved."""
     reference, current = ({"from": iso(span.start_us), "to": iso(span.end_us)} for span in spans)
-    moved = pl.concat([causes.devices, causes.workloads])
+    moved = pl.concat(
+        [
+            causes.devices.with_columns(pl.lit("device").alias("kind")),
+            causes.workloads.with_columns(pl.lit("workload").alias("kind")),
+        ]
+    )
     return {
         "by": drift.by,
         "level": level,

@@ -50,6 +50,12 @@ class AuditSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     origin: Annotated[str, Meta(pattern=r"^[^\s+]+$")] = "gpuledger"  # what checkpoints call this log
 
 
+class NotifySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[notify]: where notices go that budgets give to people."""
+
+    addresses: Path | None = None  # a TOML file: name = "address", of https://appriseit.com; keep it from other eyes
+
+
 class BillingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[billing]: whose days a month means, and how long late data is waited for; absent: as the ledger has it."""
 
@@ -148,6 +154,7 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     ingest: IngestSettings = IngestSettings()
     audit: AuditSettings = AuditSettings()
     billing: BillingSettings = BillingSettings()
+    notify: NotifySettings = NotifySettings()
     access: AccessSettings = AccessSettings()
     tls: TlsSettings = TlsSettings()
     oidc: OidcSettings = OidcSettings()

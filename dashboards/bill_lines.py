@@ -17,7 +17,6 @@ from dashboards.sign_in import token
 from gpuledger.accounting.periods import Period, iso
 from gpuledger.accounting.units import US_PER_HOUR
 
-ARROW: Final = "application/vnd.apache.arrow.stream"
 PART_LINES: Final = 100_000
 PART_HOURS: Final = 168
 COLUMNS: Final = (*READ, "active_unknown_us")
@@ -51,7 +50,7 @@ def _parts(
         while True:
             until_us = min(at_us + hours * US_PER_HOUR, max(end_us, at_us + US_PER_HOUR))
             asked = {"period": f"{iso(at_us)}..{iso(until_us)}", "kind": "charge"}
-            part = pl.read_ipc_stream(io.BytesIO(client.get("/v1/bill", asked, accept=ARROW))).select(columns)
+            part = pl.read_ipc_stream(io.BytesIO(client.get("/v1/bill", asked, accept=data.ARROW))).select(columns)
             yield part, until_us
             fitting = PART_LINES * hours // max(1, part.height)
             at_us, hours = until_us, max(1, min(fitting, 8 * hours, PART_HOURS))

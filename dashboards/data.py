@@ -5,10 +5,12 @@ Answers are kept by the token that they were given to: no reader sees what was r
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Mapping
 from typing import Any, Final
 
+import polars as pl
 import streamlit as st
 
 from dashboards.sign_in import token
@@ -19,6 +21,7 @@ STATUS_TTL_S: Final = 5
 ANSWER_TTL_S: Final = 600
 KEPT_ANSWERS: Final = 256
 TIMEOUT_S: Final = 30.0
+ARROW: Final = "application/vnd.apache.arrow.stream"
 
 
 def collector_url() -> str:
@@ -39,6 +42,15 @@ def status() -> Document:
 def answer(name: str, params: Mapping[str, str], as_of: str) -> Document:
     """Return the answer called `name`; `as_of` names the state of the ledger that it was read from."""
     return _answer(collector_url(), token(), name, tuple(sorted(params.items())), as_of)
+
+
+def table(name: str, params: Mapping[str, str]) -> pl.DataFrame:
+    """Return the rows of an answer that may have very many of them; they are not kept."""
+    reader = client(collector_url(), token())
+    try:
+        return pl.read_ipc_stream(io.BytesIO(reader.get(f"/v1/{name}", params, accept=ARROW)))
+    finally:
+        reader.close()
 
 
 @st.cache_data(ttl=STATUS_TTL_S, show_spinner=False, max_entries=64)

@@ -12,6 +12,7 @@ GpuLedgerError
 ├── PriceBookError         a price file or a look-up of a price
 ├── OwnerMappingError      an owner file or a rule
 ├── PolicyBookError        a policy file or an entry of it
+├── BudgetBookError        a budget file or an entry of it
 ├── RuleBookError          a rule file, a rule of it, or a fact that no rule can ask about
 ├── AnalysisError          figures that cannot be compared or added up as they are
 ├── ShareBookError         a share file, or what shares are made from
@@ -131,6 +132,10 @@ class ShareBookError(GpuLedgerError, Terminal):
 
 class PolicyBookError(GpuLedgerError, Terminal):
     """A policy file or one of its entries cannot be used."""
+
+
+class BudgetBookError(GpuLedgerError, Terminal):
+    """A budget file or one of its entries cannot be used."""
 
 
 class RuleBookError(GpuLedgerError, Terminal):

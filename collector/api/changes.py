@@ -20,6 +20,7 @@ from collector.periods.disputes import open_dispute, require_subject, resolve_di
 from collector.periods.late_prices import price_closed
 from collector.periods.manual import add_adjustment, withdraw_adjustment
 from collector.queries.approvals import Approval, approval
+from collector.queries.budgets import Evaluation, EvaluationRequest, evaluate_budgets
 from collector.queries.disputes import Dispute, dispute
 from collector.queries.drift import DriftRequest, KeptDrift, keep_drift
 from collector.queries.entered import Entered, entered
@@ -190,6 +191,10 @@ def _explain_rules(ledger: Ledger, _number: int, asked: RuleQuestion) -> Explain
     return explain_rules(ledger, asked)
 
 
+def _evaluate_budgets(ledger: Ledger, _number: int, _asked: EvaluationRequest) -> Evaluation:
+    return evaluate_budgets(ledger)
+
+
 def _sees_subject(ledger: Ledger, _number: int, asked: DisputeRequest) -> None:
     require_subject(ledger, on=asked.on, owner=asked.owner)
 
@@ -251,6 +256,10 @@ CHANGES: Final[tuple[Change, ...]] = (
         "/v1/approvals/{number}/withdrawal", "take a request back, or end what it was granted before its time",
         WithdrawalRequest, Approval, _take_back_request, '{"by":"ann","why":"it was not needed"}', Right.REQUEST,
         Own(_sees_request, _request_again),
+    ),
+    Change(
+        "/v1/budgets/evaluation", "record which stages budgets reached, each once a period, and who is to be told",
+        EvaluationRequest, Evaluation, _evaluate_budgets, "{}", Right.BOOKS,
     ),
     Change(
         "/v1/rules/explain", "what the rules would decide about facts that are made up; stores nothing", RuleQuestion,

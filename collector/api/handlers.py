@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final, TypeVar
 from urllib.parse import parse_qsl
 
@@ -29,6 +30,7 @@ from collector.commit import OverloadError
 from collector.enforcement.gate import Mode
 from collector.enforcement.reviews import MAX_BYTES as MAX_REVIEW_BYTES
 from collector.enforcement.slurm_jobs import job_ask
+from collector.governance.budget_books import import_budgets
 from collector.governance.guarding import guard, import_prices_by_rule
 from collector.governance.rulebooks import import_rules, read_rules
 from collector.governance.wanted import Asked
@@ -43,6 +45,7 @@ from collector.pricing.imports import ImportReport, import_directory, import_own
 from collector.pricing.records import file_format
 from collector.pricing.shares import import_shares
 from collector.queries.book_trials import try_book
+from collector.queries.budgets import try_budgets
 from gpuledger.accounting.periods import parse_period
 from gpuledger.client import BatchReceipt
 from gpuledger.errors import AdmissionError, LedgerError, WireError
@@ -144,6 +147,16 @@ def rules(services: Services) -> Handler:
     return _book(services, import_rules)
 
 
+def budgets(services: Services) -> Handler:
+    """Import a budget book."""
+    return _book(services, import_budgets)
+
+
+def budget_trial(services: Services) -> Handler:
+    """Say where the budgets of a book would stand; nothing is stored."""
+    return _trial(services, try_budgets)
+
+
 def try_rules(services: Services) -> Handler:
     """Hold a rule book against recorded decisions without storing it."""
 
@@ -186,13 +199,16 @@ def try_mapping(services: Services, asked: Question) -> Handler:
 
 def book_trial(services: Services, kind: str) -> Handler:
     """Say what a book would change; nothing is stored."""
+    return _trial(services, partial(try_book, importing=BOOKS[kind]))
 
+
+def _trial(services: Services, trying: Callable[..., msgspec.Struct]) -> Handler:
     async def handle(request: Request) -> Response:
         source = read_parameters((SOURCE,), each_once(request.query_params.multi_items()))["source"]
         as_format = file_format(request.headers.get("content-type", ""))
         content = await body_of(request, MAX_DOCUMENT_BYTES)
         report = await run_in_threadpool(
-            try_book, services.ledger, BOOKS[kind], content, as_format, source=source or f"upload.{as_format}"
+            trying, services.ledger, content=content, as_format=as_format, source=source or f"upload.{as_format}"
         )
         return Response(msgspec.json.encode(report), media_type=JSON)
 

@@ -19,6 +19,7 @@ from collector.periods.closing import PeriodError
 from collector.periods.entries import EntryError
 from gpuledger.errors import (
     AdmissionError,
+    BudgetBookError,
     ConfigError,
     GpuLedgerError,
     ImportFileError,
@@ -52,6 +53,7 @@ _STATUS: Final[tuple[tuple[type[GpuLedgerError], int, str], ...]] = (
     (ShareBookError, 422, "share_book"),
     (PolicyBookError, 422, "policy_book"),
     (RuleBookError, 422, "rule_book"),
+    (BudgetBookError, 422, "budget_book"),
     (ImportFileError, 422, "import"),
 )
 

@@ -25,6 +25,7 @@ from collector.queries.audit import audit, audit_checkpoints, audit_entries
 from collector.queries.bill import KINDS, bill, bill_table
 from collector.queries.billing import invoice, invoices, periods
 from collector.queries.books import carbon, directory, owners, prices
+from collector.queries.budgets import budget_book, budgets, notices
 from collector.queries.charge_id import parse_charge_id
 from collector.queries.chargeback import chargeback
 from collector.queries.contracts import contracts
@@ -307,6 +308,11 @@ QUESTIONS: Final[tuple[Question, ...]] = (
         needs=Right.READ_ALL,
     ),
     Question("quotas", "use against shares: borrowed, lent, idle", quotas, (PERIOD,), rated=True, needs=Right.READ_ALL),
+    Question("budgets", "where each budget stands: spent, committed, forecast", budgets, rated=True, needs=Right.READ),
+    Question("budgets/book", "the newest budget book", budget_book, needs=Right.READ_ALL),
+    Question(
+        "budgets/notices", "who was told of which stage of a budget, the newest first", notices, needs=Right.READ_ALL
+    ),
     Question("directory", "the newest directory of people", directory, needs=Right.READ_ALL),
     Question("carbon", "regions whose carbon intensity is known by the hour", carbon, needs=Right.READ_ALL),
     Question("approvals", "all approval requests", approvals, (STATE,), needs=Right.READ),

@@ -21,6 +21,7 @@ from collector.imports.payload import Applied
 from collector.periods.closing import CloseReport
 from collector.pricing.imports import ImportReport
 from collector.queries.book_trials import BookTrial
+from collector.queries.budgets import BudgetTrial
 from gpuledger.client import BatchReceipt
 from gpuledger.wire import MEDIA_TYPE as BATCH
 
@@ -91,6 +92,17 @@ def routes() -> Iterator[Route]:
     yield Route(
         "POST", "/v1/rules", "make this file the whole rule book", handlers.rules,
         ImportReport, body_types=("application/toml",), parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
+        needs=Right.BOOKS,
+    )  # fmt: skip
+    yield Route(
+        "POST", "/v1/budgets", "make this file the whole budget book", handlers.budgets,
+        ImportReport, body_types=("application/toml",), parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
+        needs=Right.BOOKS,
+    )  # fmt: skip
+    yield Route(
+        "POST", "/v1/budgets/trial", "where the budgets of this file would stand; stores nothing",
+        handlers.budget_trial,
+        BudgetTrial, body_types=("application/toml",), parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
         needs=Right.BOOKS,
     )  # fmt: skip
     yield Route(

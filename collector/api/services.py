@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from collector.access.gate import Gate
-from collector.api.metrics import CollectorMetrics, DriftFigures, LedgerFigures, ShareFigures, TeamFigures
+from collector.api.metrics import (
+    BudgetFigures,
+    CollectorMetrics,
+    DriftFigures,
+    LedgerFigures,
+    ShareFigures,
+    TeamFigures,
+)
 from collector.commit import GroupCommit
 from collector.enforcement.service import Admission
+from collector.governance.budget_positions import Placed
+from collector.governance.budgets import BudgetWatch
 from collector.ledger.store import Ledger
 from collector.queries.chargeback import ChargebackRow, chargeback
 from collector.queries.drift import drift
 from collector.queries.quotas import quotas
 from collector.rating import rate_dirty
+from gpuledger.accounting.money import QUANTA_PER_UNIT
 from gpuledger.accounting.periods import Period, parse_instant
 from gpuledger.accounting.units import US_PER_HOUR
 from gpuledger.clock import Clock
@@ -49,8 +59,9 @@ class Rater:
 class Figures:
     """The figures of the whole ledger, made again when they are older than `FIGURES_FOR_US`."""
 
-    def __init__(self, ledger: Ledger, rater: Rater, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, rater: Rater, clock: Clock, budgets: BudgetWatch) -> None:
         self._ledger = ledger
+        self._budgets = budgets
         self._rater = rater
         self._clock = clock
         self._made_us = 0
@@ -62,7 +73,7 @@ class Figures:
         with self._one:
             if not 0 <= self._clock.now_us() - self._made_us < FIGURES_FOR_US:
                 self._rater.rate()
-                self._figures = ledger_figures(self._ledger)
+                self._figures = ledger_figures(self._ledger, self._budgets.placed)
                 self._made_us = self._clock.now_us()
             return self._figures
 
@@ -80,8 +91,8 @@ class Services(NamedTuple):
     admission: Admission
 
 
-def ledger_figures(ledger: Ledger) -> LedgerFigures:
-    """Return what all teams held and cost since the ledger began."""
+def ledger_figures(ledger: Ledger, placed: Iterable[Placed] = ()) -> LedgerFigures:
+    """Return what all teams held and cost since the ledger began, and where budgets stood when last looked at."""
     reach = ledger.execute("select_reach").to_pylist()
     watermarks_us = {row["cluster"]: row["until_us"] for row in reach}
     if not reach:
@@ -99,9 +110,30 @@ def ledger_figures(ledger: Ledger) -> LedgerFigures:
         unobserved_gpu_seconds=whole.unobserved_gpu_hours * _SECONDS_PER_HOUR,
         watermarks_us=watermarks_us,
         shares=_shares(ledger, max(watermarks_us.values()) // US_PER_HOUR * US_PER_HOUR),
+        budgets=_budgets(placed),
         drift=tuple(DriftFigures(row.scope, row.metric, row.score) for row in kept.rows),
         drift_found_us={run.by: parse_instant(run.found) for run in kept.runs},
     )
+
+
+def _budgets(placed: Iterable[Placed]) -> tuple[BudgetFigures, ...]:
+    """Return where budgets stand in the period that is now."""
+    return tuple(
+        BudgetFigures(
+            each.budget.owner,
+            each.budget.period,
+            each.budget.currency,
+            each.position.whole_quanta / QUANTA_PER_UNIT,
+            _units(each.position.actual_quanta),
+            _units(each.position.forecast_quanta),
+        )
+        for each in placed
+        if each.current
+    )
+
+
+def _units(amount_quanta: int | None) -> float | None:
+    return None if amount_quanta is None else amount_quanta / QUANTA_PER_UNIT
 
 
 def _shares(ledger: Ledger, until_us: int) -> tuple[ShareFigures, ...]:

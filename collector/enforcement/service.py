@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from collector.config import AdmissionSettings
-from collector.enforcement.figures import Figures, read_figures
+from collector.enforcement.figures import Figures, Limits, no_limits, read_figures
 from collector.enforcement.gate import Mode
 from collector.enforcement.gatekeeper import Gatekeeper, Observing
 from collector.enforcement.records import Records
@@ -24,11 +24,19 @@ _log: Final = logging.getLogger(__name__)
 class Admission:
     """The gatekeeper of a collector, its figures and its records."""
 
-    def __init__(self, ledger: Ledger, settings: AdmissionSettings, clock: Clock, observing: Observing) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        settings: AdmissionSettings,
+        clock: Clock,
+        observing: Observing,
+        limits: Callable[[], Limits] = lambda: no_limits,
+    ) -> None:
         self.settings = settings
         self.records = Records(ledger, settings.queue)
         self.gatekeeper = Gatekeeper(settings, clock, self.records, observing)
         self._ledger = ledger
+        self._limits = limits
         self._clock = clock
 
     @property
@@ -39,7 +47,7 @@ class Admission:
 
     def refresh(self, read: Callable[[Ledger], Figures] = read_figures) -> None:
         """Read the figures. Slow: not for the event loop."""
-        self.gatekeeper.figures = read(self._ledger)
+        self.gatekeeper.figures = read(self._ledger)._replace(limits=self._limits())
 
     async def work(self) -> None:
         """Refresh and write, until it is cancelled; a failure is told and tried again."""

@@ -1,16 +1,24 @@
-"""Requests whose time is over are put on record while the collector runs; they expire without that too."""
+"""What is looked at again and again while the collector runs: requests whose time is over, and budgets.
+
+Requests expire without that too. Stages of budgets are recorded late without it, but no other ones.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Final
 
+from collector.governance.budgets import BudgetWatch
 from collector.governance.requests import lapsed, note_expired
+from collector.governance.telling import Teller
 from collector.ledger.store import Ledger
-from gpuledger.errors import LedgerError
+from gpuledger.errors import GpuLedgerError, LedgerError
 
 EVERY_S: Final = 60.0
+BUDGETS_EVERY_S: Final = 300.0
+TELL_EVERY_S: Final = 15.0
 _log: Final = logging.getLogger(__name__)
 
 
@@ -34,3 +42,35 @@ def note_lapsed(ledger: Ledger, since_us: int = 0) -> int:
         with ledger.transaction() as session:
             note_expired(session, now_us, since_us)
     return now_us
+
+
+async def watch_budgets(
+    ledger: Ledger,
+    rate: Callable[[], object],
+    watch: BudgetWatch,
+    teller: Teller,
+    *,
+    every_s: float = BUDGETS_EVERY_S,
+    tell_every_s: float = TELL_EVERY_S,
+) -> None:
+    """Evaluate budgets every `every_s` seconds, for ever, and in between tell people what is due.
+
+    Nothing is rated for a ledger without budgets.
+    """
+    left_s = 0.0
+    while True:
+        try:
+            if left_s <= 0:
+                left_s = every_s
+                await asyncio.to_thread(_look, ledger, rate, watch)
+            await asyncio.to_thread(teller.round)
+        except GpuLedgerError as error:
+            _log.error("budgets are not evaluated for now: %s", error)
+        await asyncio.sleep(tell_every_s)
+        left_s -= tell_every_s
+
+
+def _look(ledger: Ledger, rate: Callable[[], object], watch: BudgetWatch) -> None:
+    if ledger.execute("budget_newest").num_rows:
+        rate()
+        watch.look()

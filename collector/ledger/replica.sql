@@ -67,6 +67,16 @@ WHERE found_us > (SELECT k.at_us FROM known AS k);
 DELETE FROM drift_results
 WHERE run_id NOT IN (SELECT r.run_id FROM drift_runs AS r);
 
+-- Budgets, the stages that they reached, and who was told.
+DELETE FROM budget_books
+WHERE imported_us > (SELECT k.at_us FROM known AS k);
+DELETE FROM budget_crossings
+WHERE at_us > (SELECT k.at_us FROM known AS k);
+DELETE FROM notice_steps
+WHERE at_us > (SELECT k.at_us FROM known AS k);
+DELETE FROM notices
+WHERE crossing_id NOT IN (SELECT c.crossing_id FROM budget_crossings AS c);
+
 -- What people did about bills, and the log of what was done.
 DELETE FROM dispute_events
 WHERE at_us > (SELECT k.at_us FROM known AS k);

@@ -479,3 +479,11 @@ CREATE TEMP VIEW access_revocations AS SELECT a.* FROM ledger.main.access_revoca
 WHERE FALSE;
 CREATE TEMP VIEW access_enrolments AS SELECT a.* FROM ledger.main.access_enrolments AS a
 WHERE FALSE;
+CREATE TEMP VIEW budget_books AS SELECT h.* FROM ledger.main.budget_books AS h
+WHERE FALSE;
+CREATE TEMP VIEW budget_crossings AS SELECT h.* FROM ledger.main.budget_crossings AS h
+WHERE FALSE;
+CREATE TEMP VIEW notices AS SELECT h.* FROM ledger.main.notices AS h
+WHERE FALSE;
+CREATE TEMP VIEW notice_steps AS SELECT h.* FROM ledger.main.notice_steps AS h
+WHERE FALSE;

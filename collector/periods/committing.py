@@ -16,6 +16,7 @@ from collector.rated_prices import machines_of
 from gpuledger.accounting.adjustments import COMMITMENT, Adjustment
 from gpuledger.accounting.commitments import Settlement, cover
 from gpuledger.accounting.intervals import Interval
+from gpuledger.accounting.money import cost_quanta
 from gpuledger.accounting.periods import Period
 from gpuledger.accounting.pricebook import PriceBook
 from gpuledger.accounting.units import gpu_hours
@@ -52,6 +53,16 @@ def settle(session: Session, whole: Interval, book: PriceBook | None, *, known: 
     if whole.length_us <= 0:
         return []
     return cover(book.contracts, machines_of(session, whole), whole).settled
+
+
+def contracts_ahead(book: PriceBook, within: Interval) -> int:
+    """Return in quanta what the contracts of a book cost within an interval: committed whether it is used or not."""
+    total_quanta = 0
+    for each in book.contracts:
+        end_us = within.end_us if each.to_us is None else min(within.end_us, each.to_us)
+        length_us = max(0, end_us - max(within.start_us, each.from_us))
+        total_quanta += cost_quanta(each.rate_quanta, each.gpus * length_us)
+    return total_quanta
 
 
 def _changed(session: Session, closed: ClosedPeriod, billed: dict[tuple[str, str], int]) -> Iterator[Adjustment]:

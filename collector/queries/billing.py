@@ -129,7 +129,7 @@ def periods(ledger: Ledger) -> Periods:
         waiting = [integers(row) for row in session.execute("corrections_waiting").to_pylist()]
         found = open_periods(session, closed, ledger.calendar.days)
         if closed and not found:  # all that is known is closed: what waits goes onto the bill of what comes next
-            after = _following(closed, ledger.calendar.days)
+            after = following(closed, ledger.calendar.days)
             found = [after] if waiting or adjustments_of(session, after) else []
         for at, period in enumerate(found):
             rows.append(_open_row(session, period, ledger, waiting if not at else []))
@@ -186,7 +186,7 @@ def open_periods(session: Session, closed: list[ClosedPeriod], zone: tzinfo) -> 
     return found
 
 
-def _following(closed: list[ClosedPeriod], zone: tzinfo) -> Period:
+def following(closed: list[ClosedPeriod], zone: tzinfo) -> Period:
     """Return the rest of the month after the last closed period."""
     end_us = max(period.to_us for period in closed)
     month = month_of(end_us, zone)

@@ -14,6 +14,7 @@ from dashboards import address, data, downloads, drift_models, pieces, shell, wo
 from dashboards.bill_lines import DRIFT_COLUMNS, read_parts
 from dashboards.device_names import device_names
 from dashboards.sign_in import token
+from gpuledger.accounting.periods import iso
 from gpuledger.errors import AnalysisError
 
 BY: Final = ("team", "workload", "user", "model", "node")
@@ -88,9 +89,15 @@ def _look(spans: tuple[Span, Span], by: str) -> data.Document:
         done += period.end_us - period.start_us
         frames.append(parts)
     bar.progress(0.92, "Comparing …")
-    answer, _ = compare((pl.concat(frames[0]), pl.concat(frames[1])), spans, by)
+    memory = None if by == "workload" else (_memory(spans[0], by), _memory(spans[1], by))
+    answer, _ = compare((pl.concat(frames[0]), pl.concat(frames[1])), spans, by, memory=memory)
     bar.empty()
     return answer
+
+
+def _memory(span: Span, by: str) -> pl.DataFrame:
+    """Return the most memory in use on each device and day of a window."""
+    return data.table("memory", {"period": f"{iso(span.start_us)}..{iso(span.end_us)}", "by": by})
 
 
 def _show(answer: data.Document, as_of: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from gpuledger.cli import demo_plan, demo_requests, tables
+from gpuledger.cli import demo_budgets, demo_plan, demo_requests, tables
 from gpuledger.cli.arguments import Commands, add_command
 from gpuledger.cli.demo_plan import DemoPlan
 from gpuledger.cli.exits import DONE
@@ -75,8 +75,8 @@ def _run_once(directory: Path, plan: DemoPlan, say: Console) -> int:
     )
     for command in ("chargeback", "utilization", "idle", "loans", "reconcile"):
         say.print(f"  gpuledger {command} --ledger {directory} --period {month}", soft_wrap=True)
-    for command in ("period", "invoice", "approval"):
-        say.print(f"  gpuledger {command} list --ledger {directory}", soft_wrap=True)
+    for command in ("period list", "invoice list", "approval list", "budget status"):
+        say.print(f"  gpuledger {command} --ledger {directory}", soft_wrap=True)
     return DONE
 
 
@@ -110,6 +110,7 @@ def _history(fleet: Fleet, plan: DemoPlan, say: Console) -> None:
         fleet.source.close_period(label, by="demo", exception="")
         say.print(f"{label} has ended and is closed, with its invoices", soft_wrap=True)
     demo_requests.make_requests(fleet.source, datetime.now(tz=UTC))
+    demo_budgets.give_budgets(fleet.source, plan, fleet.directory)
 
 
 def _stay(fleet: Fleet, directory: Path, say: Console) -> None:

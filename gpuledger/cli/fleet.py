@@ -29,7 +29,7 @@ class Fleet:
     """Everything that a demo runs; closing it stops all of it, the collector last. Port 0 takes any free port."""
 
     def __init__(self, directory: Path, port: int = COLLECTOR_PORT) -> None:
-        self._directory = directory
+        self.directory = directory
         self._services: list[Service] = []
         self._closing = ExitStack()
         self._port = free_port(port)
@@ -45,7 +45,7 @@ class Fleet:
 
     def start_collector(self) -> None:
         """Start the collector, wait until it can commit, and talk to it with the token that it made."""
-        config = self._write("config.toml", demo_plan.collector_settings(self._directory, self._port))
+        config = self._write("config.toml", demo_plan.collector_settings(self.directory, self._port))
         collector = self._start("collector", gpuledger_command("collector", "--config", str(config)))
         collector.wait_ready(self._port, "/readyz", READY_S)
         self.source.close()
@@ -75,7 +75,7 @@ class Fleet:
 
     def start_local_agent(self) -> None:
         """Start one agent for this machine's own GPUs."""
-        config = self._write("agents/local.toml", demo_plan.local_agent_settings(self._directory, self.url))
+        config = self._write("agents/local.toml", demo_plan.local_agent_settings(self.directory, self.url))
         self._start("agent", gpuledger_command("agent", "--config", str(config)))
 
     def start_pages(self) -> str:
@@ -99,7 +99,7 @@ class Fleet:
 
     def _agent(self, plan: DemoPlan, node: str, cluster: str, *, live: bool) -> Service:
         kind = "live" if live else "history"
-        settings = demo_plan.agent_settings(self._directory, plan, node, cluster, self.url, live=live)
+        settings = demo_plan.agent_settings(self.directory, plan, node, cluster, self.url, live=live)
         config = self._write(f"agents/{node}-{kind}.toml", settings)
         return self._start(f"agent-{node}-{kind}", gpuledger_command("agent", "--config", str(config)))
 
@@ -109,7 +109,7 @@ class Fleet:
     @property
     def token_file(self) -> Path:
         """Return where the collector keeps the token of its administrator."""
-        return self._directory.absolute() / "access" / f"{ADMIN}{SUFFIX}"
+        return self.directory.absolute() / "access" / f"{ADMIN}{SUFFIX}"
 
     def _start(self, name: str, command: Sequence[str], env: Mapping[str, str] | None = None) -> Service:
         service = Service(name, command, self._log(name), env)
@@ -118,10 +118,10 @@ class Fleet:
         return service
 
     def _log(self, name: str) -> Path:
-        return self._directory / "logs" / f"{name}.log"
+        return self.directory / "logs" / f"{name}.log"
 
     def _write(self, name: str, text: str) -> Path:
-        path = self._directory / name
+        path = self.directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         return path

@@ -19,6 +19,7 @@ from collector.api.changes import find_change
 from collector.api.parameters import read_parameters
 from collector.api.questions import OWNER_CHECKS, QUESTIONS, RULES_CHECK, Question
 from collector.audit.actor import act_as
+from collector.governance.budget_books import import_budgets
 from collector.governance.guarding import guard, import_prices_by_rule
 from collector.governance.rulebooks import import_rules, read_rules
 from collector.governance.wanted import Asked
@@ -33,6 +34,7 @@ from collector.pricing.files import parse_owner_map
 from collector.pricing.imports import ImportReport, import_directory, import_owners, import_prices
 from collector.pricing.shares import import_shares
 from collector.queries.book_trials import try_book
+from collector.queries.budgets import try_budgets
 from collector.rating import rate_dirty
 from gpuledger.accounting.periods import Period, parse_period
 from gpuledger.cli.sources import Document, media_type, read_book
@@ -46,6 +48,7 @@ _IMPORTS: Final[dict[str, Callable[..., ImportReport]]] = {
     "shares": import_shares,
     "policies": import_policies,
     "rules": import_rules,
+    "budgets": import_budgets,
 }
 _CHECKS: Final = {check.name: check for check in OWNER_CHECKS}
 _QUESTIONS: Final = {question.name: question for question in QUESTIONS}
@@ -82,6 +85,8 @@ class LocalSource:
     def try_book(self, kind: str, path: Path) -> Document:
         """Import a book into a ledger on trial."""
         content, as_format = read_book(path), _FORMATS[media_type(path)]
+        if kind == "budgets":
+            return _plain(try_budgets(self._ledger, content, as_format, source=path.name))
         return _plain(try_book(self._ledger, _IMPORTS[kind], content, as_format, source=path.name))
 
     def check_owners(self, check: str, path: Path, params: Mapping[str, str]) -> Document:

@@ -23,12 +23,14 @@ BOOKS: Final = {
     "carbon": ("Carbon intensity", "hours"),
     "shares": ("Share book", "shares"),
     "rules": ("Rule book", "rules"),
+    "budgets": ("Budget book", "budgets"),
 }
 _THEN: Final = {  # what an import leads to
     "carbon": "",
     "shares": "",
     "policies": " Bills of open periods follow it.",
     "rules": " It decides from now on.",
+    "budgets": " gpuledger budget status shows where they stand.",
 }
 _TITLED: Final = ("team", "department")
 

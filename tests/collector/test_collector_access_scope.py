@@ -251,3 +251,14 @@ def test_a_token_names_owners_that_there_are(site: Site2) -> None:
     assert teams("acme") == ["acme"]
     assert teams("ice") == ["acme/ice"]
     assert teams("acme/i") == teams("zebras") == teams("platform") == 400
+
+
+def test_a_team_sees_its_own_budget_and_no_other(site: Site2) -> None:
+    """With the figures that everybody else sees of it; those of its department and of everything are not its own."""
+    everybodys = site.get("admin", "/v1/budgets").json["rows"]
+    assert len(everybodys) == 4
+    for team in (ZEBRA, WALRUS):
+        mine = site.get(f"{team}-viewer", "/v1/budgets").json["rows"]
+        assert [row["owner"] for row in mine] == [NODES[team]]
+        assert mine == [row for row in everybodys if row["owner"] == NODES[team]]
+        assert site.get(f"{team}-viewer", "/v1/budgets/notices").status == 403

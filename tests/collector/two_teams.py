@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from collector.app import running
+from collector.governance.budget_books import import_budgets
+from collector.governance.budgets import evaluate
 from collector.governance.requests import request_approval
 from collector.governance.rulebooks import import_rules
 from collector.governance.wanted import Asked
@@ -139,6 +141,13 @@ def fill(ledger: Ledger) -> None:
             )  # fmt: skip
             request_approval(ledger, wanted)
     rate_dirty(ledger)
+    budgets = "".join(
+        f'[[budget]]\nowner = "{owner}"\nperiod = "2026-01-01..2027-01-01"\ncurrency = "EUR"\namount = "1"\n'
+        f'stages = [{{ at = 1, do = "hold", tell = ["{WALRUS}-lead"] }}]\n'
+        for owner in (*NODES.values(), "acme", "*")
+    )
+    import_budgets(ledger, budgets.encode(), "toml", **books)
+    assert len(evaluate(ledger).crossings) == 4
     close_period(ledger, hours(0, 2), closed_by="ann", exception=f"as {WALRUS} and {ZEBRA} agreed")
     for team, other in ((ZEBRA, WALRUS), (WALRUS, ZEBRA)):
         number = _invoice(ledger, team)

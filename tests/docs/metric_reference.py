@@ -14,6 +14,7 @@ from agent.metrics.labels import DEVICE_LABELS, HOLDER_LABELS, MAX_LENGTH
 from collector.api.metrics import (
     AdmissionCollector,
     AdmissionState,
+    BudgetFigures,
     CollectorMetrics,
     DriftFigures,
     FiguresCollector,
@@ -116,7 +117,8 @@ def _collector_rows() -> Iterator[tuple[str, ...]]:
     team = TeamFigures("vision", 1.0, {"active": 1.0})
     share = ShareFigures("vision", "default", "train", "*", 4.0, 5.0, 1.0)
     drift = DriftFigures("team:vision", "power_w", 0.4)
-    of_all = LedgerFigures("EUR", (team,), 1.0, 1.0, {"default": 0}, (share,), (drift,), {"team": 1})
+    budget = BudgetFigures("acme/research", "month", "EUR", 1.0, 1.0, 1.0)
+    of_all = LedgerFigures("EUR", (team,), 1.0, 1.0, {"default": 0}, (share,), (drift,), {"team": 1}, (budget,))
     figures.register(AdmissionCollector(AdmissionState("shadow", 1.0, 1.0)))
     figures.register(FiguresCollector(of_all, 1))
     for text in (generate_latest(metrics.registry), generate_latest(figures)):
