@@ -227,7 +227,7 @@ def test_kube_apiserver_reaches_admission_and_is_not_held_up_by_it() -> None:
     settings = json.loads(done.stdout)["admission"]
     assert (settings["host"], settings["port"]) == ("0.0.0.0", port["port"])
     [mounted] = [each["mountPath"] for each in container["volumeMounts"] if each["name"] == "admission"]
-    assert {str(Path(settings[name]).parent) for name in ("certificate", "key")} == {mounted}
+    assert {str(Path(settings[name]).parent) for name in ("certificate", "key", "client_ca")} == {mounted}
     [policy] = [
         each
         for each in documents
