@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from agent.devices.simulated.scenario_file import read_scenario
+from collector.enforcement.pods import OTHER_GPUS, is_gpu
 from gpuledger.cli.main import build_parser
 from tests.deploy.manifests import (
     OVERLAYS,
@@ -28,6 +29,7 @@ from tests.deploy.manifests import (
 from tests.e2e.processes import gpuledger
 
 CUSTOM = {"ServiceMonitor"}  # of the Prometheus operator: no schema of Kubernetes has it
+NEWER = {"1.25": {"ValidatingWebhookConfiguration"}}  # of components that say so: match conditions came with 1.28
 
 
 @pytest.mark.parametrize("version", ["1.25", "1.37"])
@@ -38,7 +40,7 @@ def test_every_object_is_valid(version: str) -> None:
     for name, documents in every_rendering():
         assert documents, name
         for document in documents:
-            if document["kind"] in CUSTOM:
+            if document["kind"] in CUSTOM | NEWER.get(version, set()):
                 continue
             try:
                 kubernetes_validate.validate(document, version, strict=True)
@@ -203,3 +205,39 @@ def mounted_settings(documents: tuple[Document, ...]) -> str:
     """Return the name of the ConfigMap that the agents mount."""
     [name] = [volume["configMap"]["name"] for volume in agent(documents)["volumes"] if "configMap" in volume]
     return str(name)
+
+
+def test_kube_apiserver_reaches_admission_and_is_not_held_up_by_it() -> None:
+    """Webhook, Service, pod, settings and network policy name one port; what the cluster needs is never asked about."""
+    documents = with_components("admission")
+    [webhook] = [
+        hook for each in documents if each["kind"] == "ValidatingWebhookConfiguration" for hook in each["webhooks"]
+    ]
+    called = webhook["clientConfig"]["service"]
+    [service] = [
+        each for each in documents if each["kind"] == "Service" and each["metadata"]["name"] == "gpuledger-collector"
+    ]
+    assert (called["namespace"], called["path"]) == (service["metadata"]["namespace"], "/v1/admission")
+    [port] = [each for each in service["spec"]["ports"] if each["port"] == called["port"]]
+    pod = dict(pods(documents))["gpuledger-collector"]["spec"]
+    [container] = pod["containers"]
+    assert {each["name"]: each["containerPort"] for each in container["ports"]}[port["targetPort"]] == port["port"]
+    done = gpuledger("collector", "--check-config", env={each["name"]: each["value"] for each in container["env"]})
+    assert done.returncode == 0, done.stderr
+    settings = json.loads(done.stdout)["admission"]
+    assert (settings["host"], settings["port"]) == ("0.0.0.0", port["port"])
+    [mounted] = [each["mountPath"] for each in container["volumeMounts"] if each["name"] == "admission"]
+    assert {str(Path(settings[name]).parent) for name in ("certificate", "key", "client_ca")} == {mounted}
+    [policy] = [
+        each
+        for each in documents
+        if each["kind"] == "NetworkPolicy" and each["metadata"]["name"] == "gpuledger-collector"
+    ]
+    assert {"ports": [{"protocol": "TCP", "port": port["port"]}]} in policy["spec"]["ingress"]
+    [rule] = webhook["namespaceSelector"]["matchExpressions"]
+    assert (rule["operator"], {*rule["values"]}) == ("NotIn", {"kube-system", service["metadata"]["namespace"]})
+    assert (webhook["failurePolicy"], webhook["sideEffects"]) == ("Ignore", "NoneOnDryRun")
+    [condition] = webhook["matchConditions"]
+    [pattern] = re.findall(r"matches\('([^']+)'\)", condition["expression"])
+    names = ("nvidia.com/gpu", "nvidia.com/gpu.shared", "nvidia.com/mig-1g.10gb", *OTHER_GPUS, "cpu", "memory")
+    assert [bool(re.search(pattern, name)) for name in names] == [is_gpu(name) for name in names]
