@@ -125,6 +125,8 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     requests_burst: Annotated[int, Meta(ge=1)] = 1_000
     batches_per_second: Annotated[float, Meta(gt=0)] = 100.0  # of one agent
     batches_burst: Annotated[int, Meta(ge=1)] = 2_000
+    starts_per_second: Annotated[float, Meta(gt=0)] = 2_000.0  # of one scheduler: what is refused here starts unasked
+    starts_burst: Annotated[int, Meta(ge=1)] = 20_000
     strangers_per_second: Annotated[float, Meta(gt=0)] = 1.0
     strangers_burst: Annotated[int, Meta(ge=1)] = 100
 

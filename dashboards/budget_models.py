@@ -14,7 +14,12 @@ Document = Mapping[str, Any]
 NEAR: Final = 80
 WAITING: Final = "waiting"
 MOST_DECIDED: Final = 25
-_ACTIONS: Final[dict[str, str]] = {"": "", "notify": "people told", "hold": "new work waits", "block": "new work is refused"}
+_ACTIONS: Final[dict[str, str]] = {
+    "": "",
+    "notify": "people told",
+    "hold": "new work waits",
+    "block": "new work is refused",
+}
 
 
 def finding(rows: Sequence[Document]) -> str:
@@ -29,7 +34,10 @@ def finding(rows: Sequence[Document]) -> str:
     if near:
         them = _name(near[0]["owner"]) if len(near) == 1 else f"{len(near)} owners"
         return f"No budget is spent; {them} went past {NEAR} %"
-    return f"All {len(rows):,} budgets have room"
+    unknown = sum(row["percent"] is None for row in rows)
+    if unknown:
+        return f"What was spent of {unknown:,} budget{'s' if unknown > 1 else ''} is not known"
+    return "The budget has room" if len(rows) == 1 else f"All {len(rows):,} budgets have room"
 
 
 def lead(rows: Sequence[Document], waiting: int, forecast_by: str) -> str:
@@ -89,7 +97,7 @@ def notes_of(rows: Sequence[Document]) -> list[tuple[str, str]]:
 
 
 def _budget(row: Document) -> Line:
-    raised = f" + {wording.amount(row['raise'])}" if row["raise"] else ""
+    raised = f" + {wording.amount(row['raise'])}" if Decimal(row["raise"] or 0) else ""
     return Line(
         "owner",
         (

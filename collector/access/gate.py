@@ -75,6 +75,7 @@ class Gate:
         self._reads = Tally(ledger, clock, window_s=READ_WINDOW_S, most=1_000)
         self._asking = Buckets(limits.requests_per_second, limits.requests_burst)
         self._delivering = Buckets(limits.batches_per_second, limits.batches_burst)
+        self._starting = Buckets(limits.starts_per_second, limits.starts_burst)
         self._strangers = Buckets(limits.strangers_per_second, limits.strangers_burst)
 
     def guard(self, asked: Asked, handler: Handler) -> Handler:
@@ -141,7 +142,8 @@ class Gate:
 
     def _limit(self, request: Request, identity: Identity, asked: Asked) -> None:
         if asked.needs in (Right.DELIVER, Right.START):
-            wait_s = self._delivering.take(identity.name) if identity.role is not Role.ADMIN else 0
+            paced = self._delivering if asked.needs is Right.DELIVER else self._starting
+            wait_s = paced.take(identity.name) if identity.role is not Role.ADMIN else 0
         else:
             wait_s = self._asking.take(_address(request) if identity is ANONYMOUS else identity.name)
         if wait_s:

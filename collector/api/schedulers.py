@@ -59,6 +59,11 @@ class Listener:
                 "[admission] port has no certificate",
                 hint="kube-apiserver asks over HTTPS: set certificate and key, PEM",
             )
+        if settings.client_ca is None:
+            raise ConfigError(
+                "[admission] port has no client_ca: whoever reaches it could ask in the name of schedulers",
+                hint="set client_ca, PEM: kube-apiserver shows a certificate of it",
+            )
         self._files = settings.certificate, settings.key
         self._context = _context(settings)
         try:

@@ -5,12 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
+from collector.governance.budget_books import import_budgets
+from collector.governance.requests import request_approval, withdraw
+from collector.governance.wanted import Asked
+from collector.ledger.store import Ledger
 from collector.rating import rate_dirty
+from gpuledger.accounting.periods import iso
+from gpuledger.accounting.units import US_PER_DAY
 from gpuledger.model import Event, State, Workload
 from gpuledger.wire import encode
 from tests.analytics.ledgers import HOUR, OWNERS, billed_ledger
 from tests.collector.batches import START_US, batch, device, holder, records
-from tests.collector.fleet import open_ledger, owners
+from tests.collector.fleet import NOW_US, open_ledger, owners
 
 MARKUP: Final = '<script>document.title="taken"</script><b onclick=alert(1)>bold</b>'
 FORMULA: Final = '=HYPERLINK("http://evil.example","click")'
@@ -52,4 +58,20 @@ def page_ledger(folder: Path) -> Path:
         assert ledger.ingest([encode(frame, level=1)])[0].taken
         owners(ledger, OWNERS + rules)
         rate_dirty(ledger)
+        _govern(ledger)
     return folder
+
+
+def _govern(ledger: Ledger) -> None:
+    """Set a budget that is spent and one that is not; ask for something that waits, and for what is taken back."""
+    book = (
+        f"[[budget]]\nowner = '''acme/{EMOJI}'''\nperiod = 'month'\ncurrency = 'EUR'\namount = '0.01'\n"
+        "stages = [{ at = 80, do = 'hold' }]\n"
+        "[[budget]]\nowner = '*'\nperiod = 'month'\ncurrency = 'EUR'\namount = '100000'\n"
+    )
+    import_budgets(ledger, book.encode(), "toml", source="budgets.toml", imported_us=NOW_US)
+    until = iso(NOW_US + 30 * US_PER_DAY)
+    for why in (MARKUP, "the deadline"):
+        wanted = Asked(kind="budget", owner=EMOJI, amount="9", currency="EUR", to=until, by=FORMULA, why=why)
+        request_approval(ledger, wanted)
+    withdraw(ledger, 2, by=FORMULA, why="not needed")
