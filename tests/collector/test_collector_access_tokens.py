@@ -307,10 +307,10 @@ def test_a_bucket_fills_again() -> None:
 
 
 def test_the_table_of_roles_gives_bound_identities_their_own_rows_only() -> None:
-    """Whatever a role may, bound to a team it reads and disputes."""
+    """Whatever a role may, bound to a team it reads, disputes and asks for approval."""
     for role in Role:
         assert {right for right in Right if may(role, right, bound=True)} <= {
-            Right.NOTHING, Right.WHO, Right.READ, Right.DISPUTE,
+            Right.NOTHING, Right.WHO, Right.READ, Right.DISPUTE, Right.REQUEST,
         }  # fmt: skip
     assert set(GRANTS) == set(Role)
     assert Right.DELIVER in GRANTS[Role.AGENT]
