@@ -108,10 +108,16 @@ def _budget(row: Document) -> Line:
             f"{_money(row['limit'], row['currency'])}{raised}",
             _percent(row),
             _money(row["forecast"], row["currency"]),
-            wording.instant(row["exhausted_at"]) if row["exhausted_at"] else "not in this period",
+            _runs_out(row),
         ),
         row["owner"] if "/" in row["owner"] else "",
     )
+
+
+def _runs_out(row: Document) -> str:
+    if _at_least([row], 100):
+        return "already spent"
+    return wording.instant(row["exhausted_at"]) if row["exhausted_at"] else "not in this period"
 
 
 def _asked(row: Document) -> str:

@@ -57,6 +57,7 @@ def test_the_fullest_budget_is_first_and_the_unknown_last() -> None:
     lines = budget_models.budget_table(rows).lines
     assert [line.cells[0] for line in lines] == ["C", "A", "Everything"]
     assert lines[0].cells[2:6] == ("new work is refused", "€101.00", "€100.00 + 50.00", "101 %")
+    assert [line.cells[7] for line in lines[:2]] == ["already spent", "not in this period"]
     assert lines[2].cells[3] == lines[2].cells[5] == wording.UNKNOWN
     assert budget_models.notes_of(rows) == [("Everything", "its charges are in USD")]
 
