@@ -4,31 +4,7 @@
 -- Held time is unwatched where its activity is not known; it costs what the charge's active time leaves of its cost, by
 -- time. What has no price is counted, never costed at zero. `scope` and the names after it narrow to a part of the
 -- ledger.
-WITH wanted_owners AS (
-    SELECT o.owner_id
-    FROM owners AS o
-    WHERE
-        ($organisation IS NULL OR o.organisation = $organisation)
-        AND ($department IS NULL OR o.department = $department)
-        AND ($team IS NULL OR o.team = $team)
-        AND ($project IS NULL OR o.project = $project)
-),
-
-wanted_holders AS (
-    SELECT h.holder_id
-    FROM holders AS h
-    WHERE
-        ($user IS NULL OR h.user_name = $user)
-        AND (
-            $workload IS NULL
-            OR coalesce(
-                nullif(h.workload_name, ''), nullif(h.workload_id, ''), nullif(h.pod, ''),
-                'job ' || nullif(h.slurm_job, ''), nullif(h.container, ''), h.holder_key
-            ) = $workload
-        )
-),
-
-hourly AS (
+WITH hourly AS (
     SELECT
         e.price_version,
         e.entry,
@@ -61,40 +37,13 @@ chosen AS (
                 // (c.held_us - c.active_us)
             )::BIGINT
         END AS unwatched_cost_quanta,
-        CASE
-            WHEN $by IN ('team', 'project', 'department', 'organisation') THEN c.owner_id
-            WHEN $by IN ('model', 'node', 'device', 'cluster') THEN c.device_id
-            ELSE c.holder_id
-        END AS key_id
-    FROM charges AS c
+        key_of($by, c.owner_id, c.device_id, c.holder_id) AS key_id
+    FROM charges_within($scope, $organisation, $department, $team, $project, $user, $workload) AS c
     INNER JOIN devices AS d ON c.device_id = d.device_id
     LEFT JOIN hourly AS i ON c.price_version = i.price_version AND c.price_entry = i.entry AND c.hour_us = i.hour_us
     WHERE
         c.hour_us >= $from_us
         AND c.hour_us < $to_us
-        AND (
-            $scope = ''
-            OR (
-                $scope = 'owner'
-                AND c.state IN (1, 2, 6, 7)
-                AND c.owner_id IN (
-                    SELECT w.owner_id
-                    FROM wanted_owners AS w
-                )
-            )
-            OR ($scope = 'unattributed' AND c.state IN (1, 2, 6, 7) AND c.owner_id IS NULL)
-            OR ($scope = 'idle' AND c.state = 3)
-            OR ($scope = 'unavailable' AND c.state = 4)
-            OR ($scope = 'unobserved' AND c.state = 5)
-        )
-        AND (
-            ($user IS NULL AND $workload IS NULL)
-            OR c.holder_id IN (
-                SELECT w.holder_id
-                FROM wanted_holders AS w
-            )
-            OR (c.holder_id IS NULL AND coalesce($user, '') = '' AND coalesce($workload, '') = '')
-        )
 ),
 
 narrow AS (
@@ -122,25 +71,7 @@ keyed AS (
     SELECT
         n.*,
         coalesce(n.hourly_carbon_g_mj, n.energy_mj::DECIMAL(20, 0) * e.carbon_g_per_kwh) AS carbon_g_mj,
-        CASE $by
-            WHEN 'team' THEN o.team
-            WHEN 'project' THEN o.project
-            WHEN 'department' THEN o.department
-            WHEN 'organisation' THEN o.organisation
-            WHEN 'user' THEN h.user_name
-            WHEN 'system' THEN trim(h.workload_system || ' ' || h.workload_scope)
-            WHEN 'namespace' THEN h.namespace
-            WHEN 'slurm_account' THEN h.slurm_account
-            WHEN 'workload'
-                THEN coalesce(
-                    nullif(h.workload_name, ''), nullif(h.workload_id, ''), nullif(h.pod, ''),
-                    'job ' || nullif(h.slurm_job, ''), nullif(h.container, ''), h.holder_key
-                )
-            WHEN 'model' THEN d.model
-            WHEN 'node' THEN d.node
-            WHEN 'device' THEN d.device_key
-            WHEN 'cluster' THEN d.cluster
-        END AS group_key
+        name_of($by, o, h, d) AS group_key -- noqa: RF02
     FROM narrow AS n
     LEFT JOIN devices AS d ON n.key_id = d.device_id
     LEFT JOIN holders AS h ON n.key_id = h.holder_id

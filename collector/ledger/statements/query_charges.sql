@@ -1,57 +1,10 @@
 -- Charges of a period, of one device or of all, in a part of the ledger, with names in the place of keys.
-WITH wanted_owners AS (
-    SELECT o.owner_id
-    FROM owners AS o
-    WHERE
-        ($organisation IS NULL OR o.organisation = $organisation)
-        AND ($department IS NULL OR o.department = $department)
-        AND ($team IS NULL OR o.team = $team)
-        AND ($project IS NULL OR o.project = $project)
-),
-
-wanted_holders AS (
-    SELECT h.holder_id
-    FROM holders AS h
-    WHERE
-        ($user IS NULL OR h.user_name = $user)
-        AND (
-            $workload IS NULL
-            OR coalesce(
-                nullif(h.workload_name, ''), nullif(h.workload_id, ''), nullif(h.pod, ''),
-                'job ' || nullif(h.slurm_job, ''), nullif(h.container, ''), h.holder_key
-            ) = $workload
-        )
-),
-
-chosen AS (
+WITH chosen AS (
     SELECT c.*
-    FROM charges AS c
+    FROM charges_within($scope, $organisation, $department, $team, $project, $user, $workload) AS c
     WHERE
         c.hour_us >= $from_us
         AND c.hour_us < $to_us
-        AND (
-            $scope = ''
-            OR (
-                $scope = 'owner'
-                AND c.state IN (1, 2, 6, 7)
-                AND c.owner_id IN (
-                    SELECT w.owner_id
-                    FROM wanted_owners AS w
-                )
-            )
-            OR ($scope = 'unattributed' AND c.state IN (1, 2, 6, 7) AND c.owner_id IS NULL)
-            OR ($scope = 'idle' AND c.state = 3)
-            OR ($scope = 'unavailable' AND c.state = 4)
-            OR ($scope = 'unobserved' AND c.state = 5)
-        )
-        AND (
-            ($user IS NULL AND $workload IS NULL)
-            OR c.holder_id IN (
-                SELECT w.holder_id
-                FROM wanted_holders AS w
-            )
-            OR (c.holder_id IS NULL AND coalesce($user, '') = '' AND coalesce($workload, '') = '')
-        )
 ),
 
 wanted AS (
@@ -89,10 +42,7 @@ SELECT
     c.cost_quanta,
     c.active_cost_quanta,
     coalesce(r.reason, '') AS reason,
-    coalesce(
-        nullif(h.workload_name, ''), nullif(h.workload_id, ''), nullif(h.pod, ''),
-        'job ' || nullif(h.slurm_job, ''), nullif(h.container, ''), h.holder_key
-    ) AS workload
+    workload_label(h.workload_name, h.workload_id, h.pod, h.slurm_job, h.container, h.holder_key) AS workload
 FROM chosen AS c
 INNER JOIN wanted AS d ON c.device_id = d.device_id
 LEFT JOIN holders AS h ON c.holder_id = h.holder_id

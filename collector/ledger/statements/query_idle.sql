@@ -43,10 +43,7 @@ SELECT
     w.unpriced_part_us,
     w.cost_quanta,
     coalesce(r.reason, '') AS reason,
-    coalesce(
-        nullif(h.workload_name, ''), nullif(h.workload_id, ''), nullif(h.pod, ''),
-        'job ' || nullif(h.slurm_job, ''), nullif(h.container, ''), h.holder_key
-    ) AS workload
+    workload_label(h.workload_name, h.workload_id, h.pod, h.slurm_job, h.container, h.holder_key) AS workload
 FROM wasted AS w
 INNER JOIN held AS a ON w.holder_id = a.holder_id AND w.model = a.model
 INNER JOIN holders AS h ON w.holder_id = h.holder_id

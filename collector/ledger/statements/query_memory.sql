@@ -5,11 +5,7 @@ WITH held AS (
         u.device_id,
         u.memory_max_bytes,
         u.hour_us // 86400000000 * 86400000000 AS day_us,
-        CASE
-            WHEN $by IN ('team', 'project', 'department', 'organisation') THEN c.owner_id
-            WHEN $by IN ('model', 'node', 'device', 'cluster') THEN u.device_id
-            ELSE u.holder_id
-        END AS key_id
+        key_of($by, c.owner_id, u.device_id, u.holder_id) AS key_id
     FROM usage_hourly AS u
     INNER JOIN charges AS c
         ON

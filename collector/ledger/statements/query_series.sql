@@ -21,11 +21,7 @@ chosen AS (
         c.state = 5 AS unobserved,
         c.price_entry IS NULL AS unpriced,
         c.hour_us = b.first_us AND c.state IN (1, 2, 6, 7) AS is_first,
-        CASE
-            WHEN $by IN ('team', 'project', 'department', 'organisation') THEN c.owner_id
-            WHEN $by IN ('model', 'node', 'device', 'cluster') THEN c.device_id
-            ELSE c.holder_id
-        END AS key_id
+        key_of($by, c.owner_id, c.device_id, c.holder_id) AS key_id
     FROM charges AS c
     INNER JOIN timeline_steps AS s ON c.hour_us = s.hour_us
     INNER JOIN devices AS d ON c.device_id = d.device_id
@@ -60,25 +56,7 @@ keyed AS (
     SELECT
         n.*,
         s.started,
-        CASE $by
-            WHEN 'team' THEN o.team
-            WHEN 'project' THEN o.project
-            WHEN 'department' THEN o.department
-            WHEN 'organisation' THEN o.organisation
-            WHEN 'user' THEN h.user_name
-            WHEN 'system' THEN trim(h.workload_system || ' ' || h.workload_scope)
-            WHEN 'namespace' THEN h.namespace
-            WHEN 'slurm_account' THEN h.slurm_account
-            WHEN 'workload'
-                THEN coalesce(
-                    nullif(h.workload_name, ''), nullif(h.workload_id, ''), nullif(h.pod, ''),
-                    'job ' || nullif(h.slurm_job, ''), nullif(h.container, ''), h.holder_key
-                )
-            WHEN 'model' THEN d.model
-            WHEN 'node' THEN d.node
-            WHEN 'device' THEN d.device_key
-            WHEN 'cluster' THEN d.cluster
-        END AS group_key
+        name_of($by, o, h, d) AS group_key -- noqa: RF02
     FROM narrow AS n
     LEFT JOIN started AS s ON n.at_us = s.at_us AND n.key_id IS NOT DISTINCT FROM s.key_id
     LEFT JOIN devices AS d ON n.key_id = d.device_id

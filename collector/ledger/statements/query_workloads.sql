@@ -1,31 +1,7 @@
 -- Workloads of a part of the ledger: what each held, did and cost, and for how long it ran, in the words of the system
 -- that started it. Runs of one workload (its pods, its steps) are one row for each user and owner. An hour of it is as
 -- long as the device that it held longest in it.
-WITH wanted_owners AS (
-    SELECT o.owner_id
-    FROM owners AS o
-    WHERE
-        ($organisation IS NULL OR o.organisation = $organisation)
-        AND ($department IS NULL OR o.department = $department)
-        AND ($team IS NULL OR o.team = $team)
-        AND ($project IS NULL OR o.project = $project)
-),
-
-wanted_holders AS (
-    SELECT h.holder_id
-    FROM holders AS h
-    WHERE
-        ($user IS NULL OR h.user_name = $user)
-        AND (
-            $workload IS NULL
-            OR coalesce(
-                nullif(h.workload_name, ''), nullif(h.workload_id, ''), nullif(h.pod, ''),
-                'job ' || nullif(h.slurm_job, ''), nullif(h.container, ''), h.holder_key
-            ) = $workload
-        )
-),
-
-chosen AS (
+WITH chosen AS (
     SELECT
         c.hour_us,
         c.device_id,
@@ -38,33 +14,10 @@ chosen AS (
         c.energy_mj,
         c.cost_quanta,
         c.price_entry
-    FROM charges AS c
+    FROM charges_within($scope, $organisation, $department, $team, $project, $user, $workload) AS c
     WHERE
         c.hour_us >= $from_us
         AND c.hour_us < $to_us
-        AND (
-            $scope = ''
-            OR (
-                $scope = 'owner'
-                AND c.state IN (1, 2, 6, 7)
-                AND c.owner_id IN (
-                    SELECT w.owner_id
-                    FROM wanted_owners AS w
-                )
-            )
-            OR ($scope = 'unattributed' AND c.state IN (1, 2, 6, 7) AND c.owner_id IS NULL)
-            OR ($scope = 'idle' AND c.state = 3)
-            OR ($scope = 'unavailable' AND c.state = 4)
-            OR ($scope = 'unobserved' AND c.state = 5)
-        )
-        AND (
-            ($user IS NULL AND $workload IS NULL)
-            OR c.holder_id IN (
-                SELECT w.holder_id
-                FROM wanted_holders AS w
-            )
-            OR (c.holder_id IS NULL AND coalesce($user, '') = '' AND coalesce($workload, '') = '')
-        )
         AND c.state IN (1, 2, 6, 7)
         AND c.holder_id IS NOT NULL
 ),
@@ -77,10 +30,7 @@ named AS (
         h.workload_scope,
         h.namespace,
         h.user_name,
-        coalesce(
-            nullif(h.workload_name, ''), nullif(h.workload_id, ''), nullif(h.pod, ''),
-            'job ' || nullif(h.slurm_job, ''), nullif(h.container, ''), h.holder_key
-        ) AS workload
+        workload_label(h.workload_name, h.workload_id, h.pod, h.slurm_job, h.container, h.holder_key) AS workload
     FROM holders AS h
     WHERE ($system IS NULL OR h.workload_system = $system)
 ),
