@@ -14,6 +14,7 @@ from starlette.requests import Request
 from gpuledger.errors import ConfigError, WireError
 
 MAX_REQUEST_BYTES: Final = 64 * 1024
+MAX_DOCUMENT_BYTES: Final = 64 * 1024 * 1024
 MAX_DEPTH: Final = 16
 MAX_DIGITS: Final = 40
 Asked = TypeVar("Asked", bound=msgspec.Struct)

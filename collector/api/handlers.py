@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import Final, TypeVar
 from urllib.parse import parse_qsl
 
@@ -19,33 +17,23 @@ from collector.access.refusals import NotAllowedError
 from collector.access.roles import Role
 from collector.api.answers import ARROW, JSON, negotiate, offered_for, render, render_table
 from collector.api.asking import ask, ask_table, seen_by
-from collector.api.bodies import MAX_REQUEST_BYTES, body_of, parse_request
+from collector.api.bodies import MAX_DOCUMENT_BYTES, MAX_REQUEST_BYTES, body_of, parse_request
 from collector.api.changes import Change, read_number
 from collector.api.metrics import AdmissionCollector, AdmissionState, FiguresCollector
 from collector.api.parameters import Parameter, each_once, read_parameters
 from collector.api.problems import problem, refusal, respond
-from collector.api.questions import RULES_CHECK, Question
+from collector.api.questions import Question
 from collector.api.services import Services
 from collector.commit import OverloadError
 from collector.enforcement.gate import Mode
 from collector.enforcement.reviews import MAX_BYTES as MAX_REVIEW_BYTES
 from collector.enforcement.slurm_jobs import job_ask
-from collector.governance.budget_books import import_budgets
-from collector.governance.guarding import guard, import_prices_by_rule
-from collector.governance.rulebooks import import_rules, read_rules
+from collector.governance.guarding import guard
 from collector.governance.wanted import Asked
 from collector.imports.apply import apply_import
 from collector.imports.payload import decode_import
 from collector.ledger.intake import BatchResult
 from collector.periods.closing import close_period
-from collector.policies.imports import import_policies
-from collector.pricing.carbon import import_carbon
-from collector.pricing.files import parse_owner_map
-from collector.pricing.imports import ImportReport, import_directory, import_owners, import_prices
-from collector.pricing.records import file_format
-from collector.pricing.shares import import_shares
-from collector.queries.book_trials import try_book
-from collector.queries.budgets import try_budgets
 from gpuledger.accounting.periods import parse_period
 from gpuledger.client import BatchReceipt
 from gpuledger.errors import AdmissionError, LedgerError, WireError
@@ -61,18 +49,9 @@ class CloseRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _Body = TypeVar("_Body", bound=msgspec.Struct)
-MAX_DOCUMENT_BYTES: Final = 64 * 1024 * 1024
-BOOKS: Final[dict[str, Callable[..., ImportReport]]] = {
-    "prices": import_prices,
-    "owners": import_owners,
-    "directory": import_directory,
-    "policies": import_policies,
-    "shares": import_shares,
-}
 CLUSTER: Final = Parameter(
     "cluster", "the cluster that asks, as agents name it; absent: the one of the settings", default=""
 )
-SOURCE: Final = Parameter("source", "the name of the file, for messages and the history", default="")
 
 
 def batches(services: Services) -> Handler:
@@ -113,104 +92,6 @@ def question(services: Services, asked: Question) -> Handler:
             return render(ask(services.ledger, asked, values, services.rater.rate, nodes), media_type)
 
         return await run_in_threadpool(answer)
-
-    return handle
-
-
-def prices(services: Services) -> Handler:
-    """Import a price book."""
-    return _book(services, import_prices_by_rule)
-
-
-def owners(services: Services) -> Handler:
-    """Import an owner mapping."""
-    return _book(services, import_owners)
-
-
-def policies(services: Services) -> Handler:
-    """Import a policy book."""
-    return _book(services, import_policies)
-
-
-def directory(services: Services) -> Handler:
-    """Import a directory of people."""
-    return _book(services, import_directory)
-
-
-def shares(services: Services) -> Handler:
-    """Import a share book."""
-    return _book(services, import_shares)
-
-
-def rules(services: Services) -> Handler:
-    """Import a rule book."""
-    return _book(services, import_rules)
-
-
-def budgets(services: Services) -> Handler:
-    """Import a budget book."""
-    return _book(services, import_budgets)
-
-
-def budget_trial(services: Services) -> Handler:
-    """Say where the budgets of a book would stand; nothing is stored."""
-    return _trial(services, try_budgets)
-
-
-def try_rules(services: Services) -> Handler:
-    """Hold a rule book against recorded decisions without storing it."""
-
-    async def handle(request: Request) -> Response:
-        given = each_once(request.query_params.multi_items())
-        values = read_parameters((SOURCE, *RULES_CHECK.parameters), given, services.ledger.calendar.days)
-        as_format = file_format(request.headers.get("content-type", ""))
-        content = await body_of(request, MAX_DOCUMENT_BYTES)
-        book = read_rules(content, as_format, values.pop("source") or f"upload.{as_format}")
-        answer = await run_in_threadpool(RULES_CHECK.ask, services.ledger, book, **values)
-        return Response(msgspec.json.encode(answer), media_type=JSON)
-
-    return handle
-
-
-def carbon(services: Services) -> Handler:
-    """Import carbon intensities."""
-    return _book(services, import_carbon)
-
-
-def try_mapping(services: Services, asked: Question) -> Handler:
-    """Hold an owner mapping against the ledger without storing it."""
-
-    async def handle(request: Request) -> Response:
-        given = each_once(request.query_params.multi_items())
-        values = read_parameters((SOURCE, *asked.parameters), given, services.ledger.calendar.days)
-        as_format = file_format(request.headers.get("content-type", ""))
-        content = await body_of(request, MAX_DOCUMENT_BYTES)
-        source = values.pop("source") or f"upload.{as_format}"
-
-        def answer() -> msgspec.Struct:
-            if asked.rated:
-                services.rater.rate()
-            return asked.ask(services.ledger, parse_owner_map(content, as_format, source), **values)
-
-        return Response(msgspec.json.encode(await run_in_threadpool(answer)), media_type=JSON)
-
-    return handle
-
-
-def book_trial(services: Services, kind: str) -> Handler:
-    """Say what a book would change; nothing is stored."""
-    return _trial(services, partial(try_book, importing=BOOKS[kind]))
-
-
-def _trial(services: Services, trying: Callable[..., msgspec.Struct]) -> Handler:
-    async def handle(request: Request) -> Response:
-        source = read_parameters((SOURCE,), each_once(request.query_params.multi_items()))["source"]
-        as_format = file_format(request.headers.get("content-type", ""))
-        content = await body_of(request, MAX_DOCUMENT_BYTES)
-        report = await run_in_threadpool(
-            trying, services.ledger, content=content, as_format=as_format, source=source or f"upload.{as_format}"
-        )
-        return Response(msgspec.json.encode(report), media_type=JSON)
 
     return handle
 
@@ -371,21 +252,6 @@ def _admission_state(services: Services) -> AdmissionState:
     found = services.admission
     mode = "" if found.gatekeeper.mode is Mode.OFF else found.gatekeeper.mode.value
     return AdmissionState(mode, found.age_s, found.settings.stale_after_s, found.records.waiting, found.records.lost)
-
-
-def _book(services: Services, take: Callable[..., msgspec.Struct]) -> Handler:
-    async def handle(request: Request) -> Response:
-        source = read_parameters((SOURCE,), each_once(request.query_params.multi_items()))["source"]
-        as_format = file_format(request.headers.get("content-type", ""))
-        content = await body_of(request, MAX_DOCUMENT_BYTES)
-        now_us = services.clock.now_us()
-        report = await run_in_threadpool(
-            take, services.ledger, content, as_format, source=source or f"upload.{as_format}", imported_us=now_us
-        )
-        services.rater.books_changed()
-        return Response(msgspec.json.encode(report), media_type=JSON)
-
-    return handle
 
 
 def _receipt(result: BatchResult) -> bytes:

@@ -10,24 +10,26 @@ import msgspec
 
 from collector.access.gate import Handler
 from collector.access.roles import Right
-from collector.api import access, handlers
+from collector.api import access, books, handlers
 from collector.api.answers import JSON, offered_for
 from collector.api.changes import CHANGES
 from collector.api.parameters import Parameter
-from collector.api.questions import OWNER_CHECKS, QUESTIONS, RULES_CHECK
+from collector.api.questions import OWNER_CHECKS, QUESTIONS, RULES_CHECK, Question
 from collector.api.services import Services
+from collector.governance.rulebooks import read_rules
 from collector.imports.payload import MEDIA_TYPE as JOB_IMPORT
 from collector.imports.payload import Applied
 from collector.periods.closing import CloseReport
+from collector.pricing.carbon import import_carbon
+from collector.pricing.files import parse_owner_map
 from collector.pricing.imports import ImportReport
-from collector.queries.book_trials import BookTrial
-from collector.queries.budgets import BudgetTrial
+from collector.queries.book_trials import BookTrial, try_book
+from collector.queries.budgets import BudgetTrial, try_budgets
 from gpuledger.client import BatchReceipt
 from gpuledger.wire import MEDIA_TYPE as BATCH
 
 TEXT = "text/plain"
 FORM = "application/x-www-form-urlencoded"
-BOOKS = ("application/toml", "text/csv")
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -68,67 +70,7 @@ def routes() -> Iterator[Route]:
         handlers.job_admission, media_types=(TEXT,), body_types=(FORM,), refusals=(400, 413),
         needs=Right.START,
     )  # fmt: skip
-    yield Route(
-        "POST", "/v1/prices", "make this file the whole price book", handlers.prices,
-        ImportReport, body_types=BOOKS, parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503), needs=Right.BOOKS,
-    )  # fmt: skip
-    yield Route(
-        "POST", "/v1/owners", "make this file the whole owner mapping", handlers.owners,
-        ImportReport, body_types=BOOKS, parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503), needs=Right.BOOKS,
-    )  # fmt: skip
-    yield Route(
-        "POST", "/v1/directory", "make this file the whole directory of people", handlers.directory,
-        ImportReport, body_types=BOOKS, parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503), needs=Right.BOOKS,
-    )  # fmt: skip
-    yield Route(
-        "POST", "/v1/shares", "make this file the whole share book", handlers.shares,
-        ImportReport, body_types=BOOKS, parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503), needs=Right.BOOKS,
-    )  # fmt: skip
-    yield Route(
-        "POST", "/v1/policies", "make this file the whole policy book", handlers.policies,
-        ImportReport, body_types=("application/toml",), parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
-        needs=Right.BOOKS,
-    )  # fmt: skip
-    yield Route(
-        "POST", "/v1/rules", "make this file the whole rule book", handlers.rules,
-        ImportReport, body_types=("application/toml",), parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
-        needs=Right.BOOKS,
-    )  # fmt: skip
-    yield Route(
-        "POST", "/v1/budgets", "make this file the whole budget book", handlers.budgets,
-        ImportReport, body_types=("application/toml",), parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
-        needs=Right.BOOKS,
-    )  # fmt: skip
-    yield Route(
-        "POST", "/v1/budgets/trial", "where the budgets of this file would stand; stores nothing",
-        handlers.budget_trial,
-        BudgetTrial, body_types=("application/toml",), parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
-        needs=Right.BOOKS,
-    )  # fmt: skip
-    yield Route(
-        "POST", RULES_CHECK.path, f"{RULES_CHECK.means}; stores nothing", handlers.try_rules,
-        RULES_CHECK.answer, body_types=("application/toml",), parameters=(handlers.SOURCE, *RULES_CHECK.parameters),
-        refusals=(400, 413, 422, 503), needs=RULES_CHECK.needs,
-    )  # fmt: skip
-    for kind in handlers.BOOKS:
-        yield Route(
-            "POST", f"/v1/{kind}/trial", f"what this file would change of open bills as the {kind}; stores nothing",
-            partial(handlers.book_trial, kind=kind),
-            BookTrial, body_types=BOOKS, parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
-            needs=Right.BOOKS,
-        )  # fmt: skip
-    yield Route(
-        "POST", "/v1/carbon", "add hours of a region's carbon intensity", handlers.carbon,
-        ImportReport, body_types=("text/csv",), parameters=(handlers.SOURCE,), refusals=(400, 413, 422, 503),
-        needs=Right.BOOKS,
-    )  # fmt: skip
-    for check in OWNER_CHECKS:
-        yield Route(
-            "POST", check.path, check.means,
-            partial(handlers.try_mapping, asked=check),
-            check.answer, body_types=BOOKS, parameters=(handlers.SOURCE, *check.parameters),
-            refusals=(400, 413, 422, 503), needs=Right.BOOKS,
-        )  # fmt: skip
+    yield from _books()
     yield Route(
         "POST", "/v1/imports/jobs", "book jobs of a scheduler's log", handlers.jobs,
         Applied, body_types=(JOB_IMPORT,), refusals=(413, 422, 503), needs=Right.BOOKS,
@@ -149,6 +91,55 @@ def routes() -> Iterator[Route]:
             asked.answer, offered_for(asked.answer), parameters=asked.parameters, refusals=(400, 406, 503),
             needs=asked.needs,
         )  # fmt: skip
+    yield from _access()
+    yield from _process()
+
+
+def _books() -> Iterator[Route]:
+    for kind, book in books.BOOKS.items():
+        make = partial(books.book, importing=book.importing)
+        yield _file(f"/v1/{kind}", f"make this file the whole {book.called}", make, ImportReport, book.types)
+    yield _file(
+        "/v1/budgets/trial", "where the budgets of this file would stand; stores nothing",
+        partial(books.book_trial, trying=try_budgets), BudgetTrial, books.TOML,
+    )  # fmt: skip
+    yield _check(RULES_CHECK, f"{RULES_CHECK.means}; stores nothing", read_rules, books.TOML)
+    for kind, importing in books.BILLED.items():
+        trying = partial(books.book_trial, trying=partial(try_book, importing=importing))
+        means = f"what this file would change of open bills as the {kind}; stores nothing"
+        yield _file(f"/v1/{kind}/trial", means, trying, BookTrial)
+    yield _file(
+        "/v1/carbon", "add hours of a region's carbon intensity", partial(books.book, importing=import_carbon),
+        ImportReport, ("text/csv",),
+    )  # fmt: skip
+    for asked in OWNER_CHECKS:
+        yield _check(asked, asked.means, parse_owner_map)
+
+
+def _check(
+    asked: Question, means: str, parse: Callable[..., object], types: tuple[str, ...] = books.TOML_OR_CSV
+) -> Route:
+    make = partial(books.check, asked=asked, parse=parse)
+    return _file(asked.path, means, make, asked.answer, types)._replace(
+        parameters=(books.SOURCE, *asked.parameters), needs=asked.needs
+    )
+
+
+def _file(
+    path: str,
+    means: str,
+    make: Callable[[Services], Handler],
+    answer: type[msgspec.Struct],
+    types: tuple[str, ...] = books.TOML_OR_CSV,
+) -> Route:
+    """Return the route that takes a file."""
+    return Route(
+        "POST", path, means, make, answer,
+        body_types=types, parameters=(books.SOURCE,), refusals=(400, 413, 422, 503), needs=Right.BOOKS,
+    )  # fmt: skip
+
+
+def _access() -> Iterator[Route]:
     yield Route("GET", "/v1/whoami", "who one is here", access.whoami, access.Who, needs=Right.WHO)
     yield Route(
         "GET", "/v1/tokens", "all tokens, without their secrets", access.tokens, access.Tokens, needs=Right.ADMINISTER
@@ -168,6 +159,9 @@ def routes() -> Iterator[Route]:
         access.Enrolled, body_types=(JSON,), refusals=(400, 409, 413, 503), needs=Right.ENROL,
         takes=access.EnrolmentRequest,
     )  # fmt: skip
+
+
+def _process() -> Iterator[Route]:
     yield Route("GET", "/healthz", "whether the process is alive", handlers.health, Health, needs=Right.NOTHING)
     yield Route(
         "GET",
