@@ -159,17 +159,18 @@ class Shipper:
     def _run(self) -> None:
         while not (self._finishing.is_set() and self._monotonic() >= self._finish_at):
             self._wake.clear()
+            finishing = self._finishing.is_set()  # before the attempt: one that failed earlier gets one more
             delay_s = self.ship_oldest()
             if delay_s is None:
                 if self._finishing.is_set():
                     return
                 self._wake.wait()
             elif delay_s:
-                self._wait(delay_s)
+                self._wait(delay_s, finishing=finishing)
 
-    def _wait(self, delay_s: float) -> None:
+    def _wait(self, delay_s: float, *, finishing: bool) -> None:
         """Wait for the next attempt. Finishing cuts a wait short for one more try, then waits out what time is left."""
-        if self._finishing.is_set():
+        if finishing:
             self._never.wait(min(delay_s, max(0.0, self._finish_at - self._monotonic())))
         else:
             self._finishing.wait(delay_s)

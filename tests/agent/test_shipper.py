@@ -14,6 +14,7 @@ from agent.shipper import BackOff, Shipper
 from agent.spool import Spool
 from gpuledger.client import CollectorClient
 from tests.agent.scripted_server import Answer, Request, closed_port, problem, receipt, serving
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -172,10 +173,31 @@ def test_finishing_delivers_what_waits_first(spool: Spool) -> None:
     with serving(lambda r: problem(503, "down") if failing.is_set() else by_body(r)) as server:
         shipper = shipper_for(spool, server.url, back_off=BackOff(first_s=1000, most_s=1000))
         shipper.start()
-        while not shipper.stats.failures:
-            pass
+        until(lambda: shipper.stats.failures)
         failing.clear()
         shipper.finish(within_s=30)  # it returns as soon as nothing waits
+    assert spool.stats().batches == 0
+
+
+def test_finishing_while_an_attempt_fails_tries_once_more(spool: Spool) -> None:
+    """The instant between a failure and the wait after it is no exception."""
+    failing = threading.Event()
+    failing.set()
+    seal(spool, b"0")
+
+    def finish_first(_low: float, high: float) -> float:
+        """Let somebody finish after the attempt has failed, and before the wait begins."""
+        failing.clear()
+        finisher.start()
+        until(shipper._finishing.is_set)
+        return high
+
+    with serving(lambda r: problem(503, "down") if failing.is_set() else by_body(r)) as server:
+        shipper = shipper_for(spool, server.url, back_off=BackOff(first_s=1000, most_s=1000), uniform=finish_first)
+        finisher = threading.Thread(target=shipper.finish, args=(5,))
+        shipper.start()
+        until(lambda: finisher.ident)
+        finisher.join()
     assert spool.stats().batches == 0
 
 
