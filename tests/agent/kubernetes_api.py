@@ -12,7 +12,6 @@ import shutil
 import ssl
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -99,15 +98,6 @@ class KubernetesApi:
     def asked(self, word: str) -> list[tuple[str, dict[str, str], str]]:
         """Return the requests whose path or query has `word`."""
         return [one for one in list(self.requests) if word in one[0] or word in one[1]]
-
-
-def until(condition: Callable[[], Any], timeout_s: float = 10.0) -> Any:
-    """Return what `condition` gives as soon as it is true; fail where it is not in time."""
-    deadline = time.monotonic() + timeout_s
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not come to pass in time"
-        time.sleep(0.001)
-    return found
 
 
 def pod(

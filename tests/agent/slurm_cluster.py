@@ -10,15 +10,14 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
 from agent.devices.base import BoardReading, NodeReading
 from gpuledger.model import Device
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 MISSING = "Slurm is missing: apt-get install --no-install-recommends slurmctld slurmd slurm-client"
@@ -28,8 +27,6 @@ UUIDS = tuple(f"GPU-{number}0000000-aaaa-bbbb-cccc-00000000000{number}" for numb
 BY_MINOR = dict(zip(MINORS, UUIDS, strict=True))
 SLURMS_MINORS = (2, 3, 1, 0)  # h100 first, as slurm.conf has them, then a100
 SHARDS = 4  # of the a100, minor 0
-
-_T = TypeVar("_T")
 
 
 def reading() -> NodeReading:
@@ -41,15 +38,6 @@ def reading() -> NodeReading:
         for index, (uuid, minor) in enumerate(zip(UUIDS, MINORS, strict=True))
     ]
     return NodeReading("epoch", "580", tuple(boards))
-
-
-def eventually(condition: Callable[[], _T], what: str, timeout_s: float = 20.0) -> _T:
-    """Return the condition's first true value."""
-    deadline = time.monotonic() + timeout_s
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"never came: {what}"
-        time.sleep(0.05)
-    return value
 
 
 class Cluster:
@@ -75,9 +63,7 @@ class Cluster:
 
     def start_node(self) -> None:
         self.daemon = self._daemon("slurmd", "-N", self.node)
-        eventually(
-            lambda: self.run("sinfo", "--noheader", "--format=%t").strip() in ("idle", "mix"), "an idle node", 30
-        )
+        until(lambda: self.run("sinfo", "--noheader", "--format=%t").strip() in ("idle", "mix"), "an idle node", 30)
 
     def stop(self) -> None:
         with contextlib.suppress(AssertionError):
@@ -94,7 +80,7 @@ class Cluster:
         """End every job, and wait until the controller has none left."""
         if self.run("squeue", "--noheader").strip():
             self.run("scancel", "--user=root")
-            eventually(lambda: not self.run("squeue", "--noheader").strip(), "an empty queue")
+            until(lambda: not self.run("squeue", "--noheader").strip(), "an empty queue")
 
     def run(self, *command: str) -> str:
         """Run one of Slurm's commands; return what it prints."""
@@ -111,15 +97,13 @@ class Cluster:
 
     def started(self, job: str) -> str:
         """Wait until a job's prolog has run and its script has begun."""
-        eventually((self.holders / f"{job}.job").exists, f"the holder file of job {job}")
-        eventually(
-            lambda: self.run("squeue", "--noheader", f"--job={job}", "--format=%T").strip() == "RUNNING", "running"
-        )
+        until((self.holders / f"{job}.job").exists, f"the holder file of job {job}")
+        until(lambda: self.run("squeue", "--noheader", f"--job={job}", "--format=%T").strip() == "RUNNING", "running")
         return job
 
     def ended(self, job: str) -> Path:
         """Wait until a job's epilog has run; return the file."""
-        return eventually(lambda: next(self.holders.glob(f"{job}.*.ended"), None), f"the end of job {job}")
+        return until(lambda: next(self.holders.glob(f"{job}.*.ended"), None), f"the end of job {job}")
 
     def cancel(self, *jobs: str) -> None:
         """End jobs, and wait for their epilogs."""

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -29,6 +28,7 @@ from gpuledger.config import load_config
 from gpuledger.model import State, UsageRecord
 from tests.agent.nodes import MINUTE, T0, GivenSource, board, node
 from tests.agent.scripted_server import Answer, Request, ScriptedServer, accept_all, problem, serving
+from tests.waiting import until
 
 START_US = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
 END_US = START_US + 4 * 3_600_000_000
@@ -199,7 +199,7 @@ def test_killed_at_random_moments_the_usage_is_the_same(tmp_path: Path, undistur
         for _ in range(5):
             agent = run_agent(path)
             seen = len(server.requests)
-            wait_for(partial(moved_on, server, agent, seen))
+            until(partial(moved_on, server, agent, seen))
             time.sleep(chance.random() * 0.15)  # any moment is a moment to die in
             agent.kill()
             agent.wait()
@@ -212,7 +212,7 @@ def test_sigterm_ends_the_process_cleanly(tmp_path: Path) -> None:
     """SIGTERM flushes, delivers and exits with 0."""
     with serving(accept_all) as server:
         agent = run_agent(settings_file(tmp_path, server.url, extra="speed = 3600"))
-        wait_for(lambda: len(server.requests) > 2 or agent.poll() is not None)
+        until(lambda: len(server.requests) > 2 or agent.poll() is not None)
         agent.send_signal(signal.SIGTERM)
         assert agent.wait(20) == 0
     last = batches_of(server)[-1]
@@ -222,13 +222,6 @@ def test_sigterm_ends_the_process_cleanly(tmp_path: Path) -> None:
 def moved_on(server: ScriptedServer, agent: subprocess.Popen[bytes], seen: int) -> bool:
     """Tell whether the agent has delivered more than was seen, or has ended."""
     return len(server.requests) > seen or agent.poll() is not None
-
-
-def wait_for(condition: Callable[[], bool], limit_s: float = 30.0) -> None:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.005)
 
 
 def test_a_new_run_starts_from_the_spool_and_not_from_what_it_did_not_take(tmp_path: Path) -> None:

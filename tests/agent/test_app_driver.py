@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from gpuledger import wire
-from tests.agent.driver_node import LINES, has_ended, wait_for
+from tests.agent.driver_node import LINES, has_ended
 from tests.agent.scripted_server import ScriptedServer, accept_all, problem, serving
 from tests.driver.build import require
 from tests.driver.control import World
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 COUNT = "nvmlDeviceGetCount_v2"
@@ -57,7 +58,7 @@ class RunningAgent:
         command = [Path(sys.executable).with_name("gpuledger"), "agent", "--config", str(self._path)]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, env=self._environment, stderr=log)
-        wait_for(lambda: b"metrics at" in self.log.read_bytes() or self.process.poll() is not None)
+        until(lambda: b"metrics at" in self.log.read_bytes() or self.process.poll() is not None)
 
     def stop(self) -> None:
         """End the agent and wait for it."""
@@ -74,9 +75,9 @@ class RunningAgent:
 
     def sample(self) -> None:
         """Wait for a few readings."""
-        wait_for(lambda: SUCCESS.format(1) in self.metrics)
+        until(lambda: SUCCESS.format(1) in self.metrics)
         seen = self.world.calls
-        wait_for(lambda: self.world.calls > seen + 100)
+        until(lambda: self.world.calls > seen + 100)
 
     def children(self) -> list[int]:
         """Return the pids of the processes that the agent has started."""
@@ -116,15 +117,15 @@ def test_it_serves_and_delivers_while_the_driver_hangs(agent: RunningAgent, serv
     agent.stop()  # what it metered waits in the spool
     agent.world.add(f"hang {COUNT}")
     agent.start()
-    wait_for(lambda: agent.world.hanging)
+    until(lambda: agent.world.hanging)
     assert SUCCESS.format(0) in agent.metrics
     server.answer = accept_all
     server.requests.clear()
-    wait_for(lambda: server.requests)
+    until(lambda: server.requests)
     assert agent.world.hanging
     assert "gpuledger_device_power_watts{" not in agent.metrics
     agent.world.drop("hang")
-    wait_for(lambda: SUCCESS.format(1) in agent.metrics)
+    until(lambda: SUCCESS.format(1) in agent.metrics)
     assert "gpuledger_device_power_watts{" in agent.metrics
 
 
@@ -136,7 +137,7 @@ def test_told_to_end_it_flushes_and_leaves_no_process(agent: RunningAgent, serve
     for pid in (*children, agent.process.pid):
         os.kill(pid, signal.SIGTERM)
     assert agent.process.wait(20) == 0
-    wait_for(lambda: all(map(has_ended, children)))
+    until(lambda: all(map(has_ended, children)))
     last = wire.decode(server.requests[-1].body)
     assert last.until_us > last.from_us
     assert "driver_restarted" not in {event.kind for event in last.events}
@@ -145,14 +146,14 @@ def test_told_to_end_it_flushes_and_leaves_no_process(agent: RunningAgent, serve
 @pytest.mark.parametrize("hanging", [False, True])
 def test_killed_it_takes_its_processes_with_it(agent: RunningAgent, *, hanging: bool) -> None:
     """No orphan stays after kill -9, not even one that hangs in the driver."""
-    wait_for(lambda: len(agent.children()) == 1)
+    until(lambda: len(agent.children()) == 1)
     children = agent.children()
     if hanging:
         agent.world.add(f"hang {COUNT}")
-        wait_for(lambda: agent.world.hanging)
+        until(lambda: agent.world.hanging)
     agent.process.kill()
     agent.process.wait()
-    wait_for(lambda: all(map(has_ended, children)))
+    until(lambda: all(map(has_ended, children)))
 
 
 def test_a_child_that_was_forked_is_followed_by_programs(agent: RunningAgent) -> None:
@@ -170,7 +171,7 @@ def test_without_a_child_the_driver_is_read_in_the_agent(tmp_path: Path, server:
     """[nvml] child = false: one process, as before."""
     agent = RunningAgent(tmp_path, require(), server.url, "child = false")
     try:
-        wait_for(lambda: SUCCESS.format(1) in agent.metrics)
+        until(lambda: SUCCESS.format(1) in agent.metrics)
         assert agent.children() == []
     finally:
         agent.stop()

@@ -19,10 +19,11 @@ import pytest
 from agent.devices.child_readers import MOST_ABANDONED
 from gpuledger.errors import DeviceError
 from gpuledger.model import State
-from tests.agent.driver_node import LINES, SECOND, STEP, T0, DriverNode, Ledger, has_ended, wait_for
+from tests.agent.driver_node import LINES, SECOND, STEP, T0, DriverNode, Ledger, has_ended
 from tests.agent.test_devices_library import readings_of
 from tests.driver.build import VERSION, require
 from tests.driver.control import WORLD
+from tests.waiting import until
 
 COUNT = "nvmlDeviceGetCount_v2"  # asked at every reading
 HUNG_S = 0.2
@@ -137,7 +138,7 @@ def test_killed_between_and_during_readings_nothing_is_lost(make: Nodes, undistu
             pid = node.source.pid
             killing.append(kill_after(chance.random() * 0.002, pid))
             if step % 2:
-                wait_for(lambda: has_ended(pid))
+                until(lambda: has_ended(pid))
 
     ledger = node.ledger(60, before)
     assert node.source.stats.crashes == 7
@@ -253,8 +254,8 @@ def test_a_process_that_cannot_be_killed_is_left_behind_and_counted(make: Nodes)
         except DeviceError:
             return False
 
-    wait_for(answers)
-    wait_for(lambda: answers() and node.source.stats.abandoned == 0)
+    until(answers)
+    until(lambda: answers() and node.source.stats.abandoned == 0)
     assert node.source.stats.abandonments == MOST_ABANDONED
 
 
@@ -297,7 +298,7 @@ def test_told_to_stop_it_waits_no_longer(make: Nodes) -> None:
     node = make(timeout_s=60.0, stop=stop)
     node.read()
     node.world.add(f"hang {COUNT}")
-    threading.Thread(target=lambda: (wait_for(lambda: node.world.hanging), stop.set())).start()
+    threading.Thread(target=lambda: (until(lambda: node.world.hanging), stop.set())).start()
     began = time.monotonic()
     with pytest.raises(DeviceError, match="told to stop"):
         node.read()

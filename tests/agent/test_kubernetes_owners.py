@@ -17,8 +17,9 @@ from agent.holders.kubernetes.single_objects import SingleObjects
 from agent.holders.kubernetes.slices import NodeSlices
 from agent.identity.facts import PodMetadata
 from agent.identity.facts import PodOwner as Owner
-from tests.agent.kubernetes_api import KubernetesApi, owner, serving_api, thing, until
+from tests.agent.kubernetes_api import KubernetesApi, owner, serving_api, thing
 from tests.agent.test_kubernetes_devices import SLICES
+from tests.waiting import until
 
 RS = Owner("apps/v1", "ReplicaSet", "llama-7d9f", "uid-rs")
 DEPLOYMENT = Owner("apps/v1", "Deployment", "llama", "uid-d")

@@ -18,10 +18,11 @@ from gpuledger.accounting.units import US_PER_SECOND
 from gpuledger.model import Event, Holder
 from tests.agent import kubernetes_api as objects
 from tests.agent.kubelet_messages import claimed, listing, plugged, pod
-from tests.agent.kubernetes_api import KubernetesApi, owner, thing, until
+from tests.agent.kubernetes_api import KubernetesApi, owner, thing
 from tests.agent.kubernetes_node import READING, KubernetesNode, held, kubernetes_node
 from tests.agent.nodes import T0
 from tests.agent.test_kubernetes_devices import MIG1, MIG2, A, B
+from tests.waiting import until
 
 UID = "6f3c1c5e-9a4b-4c8d-8f21-0123456789ab"
 UID2 = "7f3c1c5e-9a4b-4c8d-8f21-0123456789ab"

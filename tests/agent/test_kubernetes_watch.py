@@ -15,7 +15,8 @@ from agent.holders.kubernetes.api import ApiEndpoint, ApiError, ApiServer
 from agent.holders.kubernetes.pod_store import PodStore
 from agent.holders.kubernetes.watch import PODS, PodWatch
 from gpuledger.errors import ConfigError
-from tests.agent.kubernetes_api import KubernetesApi, pod, self_signed, serving_api, until
+from tests.agent.kubernetes_api import KubernetesApi, pod, self_signed, serving_api
+from tests.waiting import until
 
 
 class Waited(PodStore):

@@ -22,8 +22,9 @@ from agent.holders.slurm.job_watch import JobWatch
 from agent.holders.slurm.node import SlurmNode
 from gpuledger.model import Confidence
 from tests.agent.nodes import T0
-from tests.agent.slurm_cluster import BY_MINOR, eventually, reading
+from tests.agent.slurm_cluster import BY_MINOR, reading
 from tests.agent.test_slurm_holder_files import content, kinds
+from tests.waiting import until
 
 SECOND = 1_000_000
 SLUID = "s8FXKTA79XAR00"
@@ -299,13 +300,13 @@ def test_a_job_between_two_readings_is_dated_by_its_cgroup(here: Node, shape: st
         now_us[0] = T0 + 2 * SECOND
         here.run(SHAPES[shape], SLURM_JOB_GPUS="1", SLURM_JOB_ACCOUNT="vision")
         path = here.cgroup / SHAPES[shape]
-        eventually(lambda: str(path) in events.watched, "the new job")
+        until(lambda: str(path) in events.watched, "the new job")
         now_us[0] = T0 + 3 * SECOND
         events.wake()
-        eventually(lambda: events.watched.get(str(path)), "what its processes say")
+        until(lambda: events.watched.get(str(path)), "what its processes say")
         now_us[0] = T0 + 5 * SECOND
         shutil.rmtree(path)
-        (grant,) = eventually(lambda: source.read(now_us[0], reading()).grants, "its end")
+        (grant,) = until(lambda: source.read(now_us[0], reading()).grants, "its end")
         assert (grant.device, grant.holder.slurm_job, grant.holder.slurm_account) == (BY_MINOR[1], "7", "vision")
         assert (grant.since_us, grant.until_us) == (T0 + 2 * SECOND, T0 + 5 * SECOND)
         (here.holders / "7.1767225604500000000.ended").write_bytes(content(gpus="1"))
@@ -326,7 +327,7 @@ def test_a_job_that_goes_while_it_is_read_ends_once(here: Node) -> None:
         at_us = T0 + 70 * SECOND
         here.watch.jobs(at_us, {})
         shutil.rmtree(here.cgroup / SHAPES["v2"])
-        eventually(lambda: events.waiting, "the removal")
+        until(lambda: events.waiting, "the removal")
         assert [grant.until_us for grant in source.read(at_us, reading()).grants] == [T0 + 60 * SECOND]
     finally:
         source.close()

@@ -39,12 +39,12 @@ from tests.agent.slurm_cluster import (
     UUIDS,
     Cluster,
     crash,
-    eventually,
     me,
     reading,
     running_cluster,
     stepds,
 )
+from tests.waiting import until
 
 H100S = [BY_MINOR[minor] for minor in SLURMS_MINORS[:3]]
 A100 = BY_MINOR[0]
@@ -102,7 +102,7 @@ def test_a_job_holds_the_gpu_that_slurms_index_means(slurm: Cluster) -> None:
         granted = files.read(now_us(), reading())
         return None if granted.replicas else granted  # until its script has started it may have a shard only
 
-    granted = eventually(whole, "that it was given the whole GPU")
+    granted = until(whole, "that it was given the whole GPU")
     assert granted is not None
     (grant,) = of_job(granted, job).values()
     holder = grant.holder
@@ -185,7 +185,7 @@ def test_tasks_of_an_array_are_jobs_of_one_array(slurm: Cluster) -> None:
         ]
         return found if len(found) == 2 else []
 
-    grants = eventually(tasks, "both tasks, known by their array")
+    grants = until(tasks, "both tasks, known by their array")
     assert {one.holder.labels["slurm_array_task"] for one in grants} == {"3", "5"}
     assert {one.holder.labels["slurm_job_name"] for one in grants} == {"sweep"}
     jobs = {one.holder.slurm_job for one in grants}
@@ -205,7 +205,7 @@ def test_shards_are_parts_of_their_gpu(slurm: Cluster) -> None:
         found = {grant.holder.slurm_job: grant.replicas for grant in granted.grants if grant.device == A100}
         return found if found.get(three) == 3 and granted.replicas == {A100: SHARDS} else {}
 
-    assert eventually(replicas, "the shards of each job") == {three: 3, one: 1}
+    assert until(replicas, "the shards of each job") == {three: 3, one: 1}
     assert not named(files.read(now_us(), reading()).events, "slurm_share_unknown")
     slurm.cancel(three, one)
 
@@ -219,7 +219,7 @@ def test_jobs_are_found_without_our_prolog(slurm: Cluster, tmp_path: Path) -> No
     def found() -> dict[str, Grant]:
         return of_job(cgroups.read(now_us(), reading()), job)
 
-    grants = eventually(found, "the job in its cgroup")
+    grants = until(found, "the job in its cgroup")
     assert set(grants) == set(H100S[:2])
     for grant in grants.values():
         assert (grant.method, grant.confidence) == ("slurm_job_environment", Confidence.DERIVED)
@@ -227,7 +227,7 @@ def test_jobs_are_found_without_our_prolog(slurm: Cluster, tmp_path: Path) -> No
         assert grant.since_us is not None
         assert before_us - 20_000 < grant.since_us < now_us()
     group = next(one for one in JobCgroups().list() if one.job == job)
-    eventually(lambda: pids(group, "0"), "the step")
+    until(lambda: pids(group, "0"), "the step")
     for _ in range(6):
         found()  # groups that others left behind empty are looked at a few times, no more
     read = context.watch.environs_read
@@ -244,7 +244,7 @@ def test_a_short_job_is_seen_without_our_prolog(slurm: Cluster, tmp_path: Path) 
     cgroups = SlurmCgroups(context)
     long = slurm.started(slurm.submit("--gres=gpu:h100:2"))
     try:
-        eventually(lambda: of_job(cgroups.read(now_us(), reading()), long), "the job in its cgroup")
+        until(lambda: of_job(cgroups.read(now_us(), reading()), long), "the job in its cgroup")
         before_us = now_us()
         short = slurm.submit("--gres=gpu:a100:1", "--account=vision", script="sleep 1.5")
         slurm.ended(short)
@@ -258,7 +258,7 @@ def test_a_short_job_is_seen_without_our_prolog(slurm: Cluster, tmp_path: Path) 
         ended = of_job(granted, long)
         assert set(ended) == set(H100S[:2])
         assert all(before_us < (one.until_us or 0) < now_us() for one in ended.values())
-        eventually(lambda: cgroups.read(now_us(), reading()).grants == (), "no grant that is left")
+        until(lambda: cgroups.read(now_us(), reading()).grants == (), "no grant that is left")
     finally:
         cgroups.close()
 
@@ -270,7 +270,7 @@ def test_a_job_without_an_epilog_is_not_billed_for_ever(slurm: Cluster) -> None:
     job = slurm.started(slurm.submit("--gres=gpu:h100:1"))
     assert of_job(files.read(now_us(), reading()), job)
     slurm.run("scancel", job)
-    eventually(lambda: not slurm.run("squeue", "--noheader", f"--job={job}").strip(), "the end of the job")
+    until(lambda: not slurm.run("squeue", "--noheader", f"--job={job}").strip(), "the end of the job")
     slurm.no_epilog.unlink()
     gone_us = now_us()
     assert of_job(files.read(gone_us, reading()), job)
@@ -316,14 +316,14 @@ def test_a_node_that_crashed_frees_its_gpus(slurm: Cluster) -> None:
     """Daemon, slurmstepd and job are killed: the file stays behind, and once its GPU is given again it counts no more."""
     files = sources(slurm).files
     job = slurm.started(slurm.submit("--gres=gpu:a100:1", "--no-requeue"))
-    group = eventually(lambda: next((one for one in JobCgroups().list() if one.job == job), None), "the job's cgroup")
+    group = until(lambda: next((one for one in JobCgroups().list() if one.job == job), None), "the job's cgroup")
     assert job in JobEnvirons().titles()
-    eventually(lambda: crash(slurm, [*stepds(job), *pids(group)]), "the death of all that the node ran")
+    until(lambda: crash(slurm, [*stepds(job), *pids(group)]), "the death of all that the node ran")
     assert set(of_job(files.read(now_us(), reading()), job)) == {A100}
     slurm.no_epilog.touch()
     slurm.start_node()
     slurm.run("scancel", job)
-    eventually(lambda: not slurm.run("squeue", "--noheader", f"--job={job}").strip(), "the controller noticing")
+    until(lambda: not slurm.run("squeue", "--noheader", f"--job={job}").strip(), "the controller noticing")
     slurm.no_epilog.unlink()
     later = slurm.started(slurm.submit("--gres=gpu:a100:1"))
     granted = files.read(now_us() + 61_000_000, reading())

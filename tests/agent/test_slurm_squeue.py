@@ -29,6 +29,7 @@ from gpuledger.errors import ConfigError, HolderError
 from gpuledger.model import Event
 from tests.agent.nodes import T0
 from tests.agent.slurm_cluster import BY_MINOR, reading
+from tests.waiting import until
 
 SECOND = 1_000_000
 OLD = {
@@ -230,6 +231,7 @@ def test_the_thread_asks_and_stops(tmp_path: Path) -> None:
     squeue.start()
     squeue.start()
     assert asked.wait(20)
+    until(lambda: squeue.answer, "the answer: to close is to end the question")
     squeue.close()
     assert squeue.answer is not None
     assert "7" in squeue.answer.jobs

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from gpuledger.clock import Clock, VirtualClock
 from tests.collector.batches import START_US
 from tests.collector.reviews import Object, container, pod, pod_spec, review, sent
 from tests.collector.test_collector_api import OWNERS, Answer, Site, settings
+from tests.waiting import until
 
 NLP = OWNERS.replace(b"team-1", b"nlp").replace(b"vision", b"nlp")
 
@@ -30,15 +30,6 @@ def site_with(folder: Path, clock: Clock | None = None, **admission: Any) -> Any
 def site(tmp_path: Path) -> Iterator[Site]:
     with site_with(tmp_path) as url:
         yield Site(url)
-
-
-def until(condition: Callable[[], Any], what: str) -> Any:
-    """Return the first true value of a condition."""
-    deadline = time.monotonic() + 20
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"never came: {what}"
-        time.sleep(0.05)
-    return value
 
 
 def ask(site: Site, document: Object | bytes, path: str = "/v1/admission?timeout=10s") -> Answer:

@@ -15,7 +15,8 @@ from gpuledger.clock import VirtualClock
 from tests.collector.batches import START_US
 from tests.collector.reviews import Object, container, made, pod, pod_spec, review, template
 from tests.collector.test_collector_api import Site
-from tests.collector.test_collector_enforcement_api import ask, kept, ready, site_with, told, until
+from tests.collector.test_collector_enforcement_api import ask, kept, ready, site_with, told
+from tests.waiting import until
 
 DAY_US = 86_400_000_000
 OWNERS = """[[owner]]

@@ -8,8 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from tests.collector.ask import ask
 from tests.collector.batches import START_US
 from tests.collector.test_collector_api import Site as Asking
 from tests.collector.test_collector_governance_budgets import Site, book
+from tests.waiting import until
 
 PATIENCE_S = 30
 
@@ -271,15 +271,8 @@ def test_the_collector_evaluates_and_tells_by_itself(tmp_path: Path, hook: Webho
     with running(wanted) as url:
         asking = Asking(url)
         assert hook.asked.wait(PATIENCE_S)
-        assert wait_for(lambda: asking.get("/v1/budgets/notices").json["rows"][0]["state"] == "sent")
+        assert until(lambda: asking.get("/v1/budgets/notices").json["rows"][0]["state"] == "sent")
         assert b'gpuledger_budget_spent{currency="EUR",owner="acme/ml"' in asking.get("/metrics").body
         for path in ("/v1/budgets/notices", "/v1/budgets/book", "/v1/budgets", "/v1/audit", "/metrics"):
             assert b"hunter2" not in asking.get(path).body
     assert len(hook.got) == 1
-
-
-def wait_for(met: Callable[[], bool]) -> bool:
-    until = time.monotonic() + PATIENCE_S
-    while not (found := met()) and time.monotonic() < until:
-        time.sleep(0.1)
-    return found

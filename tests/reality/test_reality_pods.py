@@ -14,7 +14,8 @@ import yaml
 from agent.holders.kubernetes.api import ApiEndpoint, ApiServer
 from agent.holders.kubernetes.labels import LabelFilter
 from agent.holders.kubernetes.view import ApiView
-from tests.agent.kubernetes_api import KubernetesApi, serving_api, until
+from tests.agent.kubernetes_api import KubernetesApi, serving_api
+from tests.waiting import until
 
 _ROOT = Path(__file__).parents[2]
 _DATA = Path(os.environ.get("GPULEDGER_REALITY_DATA", _ROOT.parent / "shared" / "data")) / "mlops_pods"
