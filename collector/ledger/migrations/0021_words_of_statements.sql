@@ -40,7 +40,8 @@ CASE dimension
 END;
 
 -- in_scope: everything (empty), or one of owner, unattributed, idle, unavailable and unobserved; what is NULL is any,
--- and an empty name is none. Held states are 1, 2, 6 and 7.
+-- and an empty name is none. Held states are 1, 2, 6 and 7. Everything is a branch of its own: looking names up that
+-- nobody asked for takes longer than all else.
 CREATE MACRO charges_within(
     in_scope, in_organisation, in_department, in_team, in_project, of_user, of_workload
 ) AS TABLE
@@ -68,10 +69,14 @@ CREATE MACRO charges_within(
 
     SELECT c.*
     FROM charges AS c
+    WHERE in_scope = ''
+    UNION ALL
+    SELECT c.*
+    FROM charges AS c
     WHERE
-        (
-            in_scope = ''
-            OR (
+        in_scope <> ''
+        AND (
+            (
                 in_scope = 'owner'
                 AND c.state IN (1, 2, 6, 7)
                 AND c.owner_id IN (SELECT w.owner_id FROM wanted_owners AS w)
