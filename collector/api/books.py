@@ -20,6 +20,7 @@ from collector.governance.budget_books import import_budgets
 from collector.governance.guarding import import_prices_by_rule
 from collector.governance.rulebooks import import_rules
 from collector.policies.imports import import_policies
+from collector.pricing.carbon import import_carbon
 from collector.pricing.imports import ImportReport, import_directory, import_owners, import_prices
 from collector.pricing.records import FileFormat, file_format
 from collector.pricing.shares import import_shares
@@ -46,6 +47,10 @@ BOOKS: Final[dict[str, Book]] = {
     "policies": Book("policy book", import_policies, TOML),
     "rules": Book("rule book", import_rules, TOML),
     "budgets": Book("budget book", import_budgets, TOML),
+}
+IMPORTING: Final[dict[str, Importing]] = {
+    **{kind: each.importing for kind, each in BOOKS.items()},
+    "carbon": import_carbon,  # hours are added to those that are known: no book
 }
 # What open bills follow from: a trial says what the file would change of them.
 BILLED: Final[dict[str, Importing]] = {

@@ -28,12 +28,10 @@ from collector.commit import OverloadError
 from collector.enforcement.gate import Mode
 from collector.enforcement.reviews import MAX_BYTES as MAX_REVIEW_BYTES
 from collector.enforcement.slurm_jobs import job_ask
-from collector.governance.guarding import guard
-from collector.governance.wanted import Asked
+from collector.governance.guarding import close_period_by_rule
 from collector.imports.apply import apply_import
 from collector.imports.payload import decode_import
 from collector.ledger.intake import BatchResult
-from collector.periods.closing import close_period
 from gpuledger.accounting.periods import parse_period
 from gpuledger.client import BatchReceipt
 from gpuledger.errors import AdmissionError, LedgerError, WireError
@@ -113,11 +111,8 @@ def close(services: Services) -> Handler:
     async def handle(request: Request) -> Response:
         asked = signed(identity_of(request), parse_close_request(await body_of(request, MAX_REQUEST_BYTES)))
         period = parse_period(asked.period, services.ledger.calendar.days)
-        if asked.exception:
-            wanted = Asked(kind="exception", by=asked.by, why=asked.exception, period=asked.period)
-            await run_in_threadpool(guard, services.ledger, wanted)
         report = await run_in_threadpool(
-            close_period, services.ledger, period, closed_by=asked.by, exception=asked.exception
+            close_period_by_rule, services.ledger, period, by=asked.by, exception=asked.exception
         )
         services.rater.books_changed()
         return Response(msgspec.json.encode(report), media_type=JSON)

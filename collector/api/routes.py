@@ -20,7 +20,6 @@ from collector.governance.rulebooks import read_rules
 from collector.imports.payload import MEDIA_TYPE as JOB_IMPORT
 from collector.imports.payload import Applied
 from collector.periods.closing import CloseReport
-from collector.pricing.carbon import import_carbon
 from collector.pricing.files import parse_owner_map
 from collector.pricing.imports import ImportReport
 from collector.queries.book_trials import BookTrial, try_book
@@ -108,10 +107,8 @@ def _books() -> Iterator[Route]:
         trying = partial(books.book_trial, trying=partial(try_book, importing=importing))
         means = f"what this file would change of open bills as the {kind}; stores nothing"
         yield _file(f"/v1/{kind}/trial", means, trying, BookTrial)
-    yield _file(
-        "/v1/carbon", "add hours of a region's carbon intensity", partial(books.book, importing=import_carbon),
-        ImportReport, ("text/csv",),
-    )  # fmt: skip
+    adding = partial(books.book, importing=books.IMPORTING["carbon"])
+    yield _file("/v1/carbon", "add hours of a region's carbon intensity", adding, ImportReport, ("text/csv",))
     for asked in OWNER_CHECKS:
         yield _check(asked, asked.means, parse_owner_map)
 

@@ -17,9 +17,9 @@ _RESULT: Final = {Admission.HOLD: Result.HOLD, Admission.BLOCK: Result.REFUSE}
 def limits_of(standing: Standing) -> Limits:
     """Return the limits by which budgets stood: before the first evaluation there are none."""
 
-    def limits(owner: Owner | None, model: str, parts: int, _at_us: int) -> Ruling:
+    def limits(owner: Owner | None, _model: str, parts: int, _at_us: int) -> Ruling:
         payer = "/".join(filter(None, owner[:3])) if owner else ""
-        answer = may_start(standing, payer, model, -(-parts // GPU_PARTS))
+        answer = may_start(standing, payer, -(-parts // GPU_PARTS))
         if answer.admission is Admission.ALLOW:
             return ALLOWED
         return Ruling(_RESULT[answer.admission], RULE, answer.reasons)

@@ -13,8 +13,10 @@ from collector.governance.requests import ApprovalError
 from collector.governance.rulebooks import newest_rules
 from collector.governance.wanted import Asked, Terms, Wanted, read_wanted
 from collector.ledger.store import Ledger
+from collector.periods.closing import CloseReport, close_period
 from collector.pricing.imports import ImportReport, import_prices
 from collector.pricing.records import FileFormat
+from gpuledger.accounting.periods import Period
 from gpuledger.rules.approving import in_words
 from gpuledger.rules.book import Action, Outcome
 
@@ -43,6 +45,13 @@ def import_prices_by_rule(
     if asks:
         _decide(ledger, Proposal("price", Wanted(source=source), _TIMELESS._replace(by=actor())), Tried())
     return import_prices(ledger, content, as_format, source=source, imported_us=imported_us)
+
+
+def close_period_by_rule(ledger: Ledger, period: Period, *, by: str, exception: str) -> CloseReport:
+    """Close a period; one that is not clean only where rules allow `by` to accept that. Raises ApprovalError else."""
+    if exception:
+        guard(ledger, Asked(kind="exception", by=by, why=exception, period=period.label))
+    return close_period(ledger, period, closed_by=by, exception=exception)
 
 
 def _decide(ledger: Ledger, proposal: Proposal, tried: Tried) -> None:

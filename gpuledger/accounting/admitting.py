@@ -38,7 +38,7 @@ class Answer(NamedTuple):
     reasons: tuple[str, ...] = ()
 
 
-def may_start(standing: Standing, owner: str, model: str = "", gpus: int = 1) -> Answer:  # noqa: ARG001 - money has no model
+def may_start(standing: Standing, owner: str, gpus: int = 1) -> Answer:
     """Return whether new work of an owner may start: the strictest budget of it, or of what it is a part of, decides.
 
     Work of nobody in particular (an empty owner) is under the budgets of everything. Work that wants no GPU costs

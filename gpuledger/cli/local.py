@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -15,24 +15,18 @@ from collector.access.tokens import TokenBook
 from collector.api.access import NewToken, TokenRequest, listed, row, wanted_by
 from collector.api.asking import ask
 from collector.api.bodies import parse_request
+from collector.api.books import BILLED, IMPORTING
 from collector.api.changes import find_change
 from collector.api.parameters import read_parameters
 from collector.api.questions import OWNER_CHECKS, QUESTIONS, RULES_CHECK, Question
 from collector.audit.actor import act_as
-from collector.governance.budget_books import import_budgets
-from collector.governance.guarding import guard, import_prices_by_rule
-from collector.governance.rulebooks import import_rules, read_rules
-from collector.governance.wanted import Asked
+from collector.governance.guarding import close_period_by_rule
+from collector.governance.rulebooks import read_rules
 from collector.imports.apply import apply_import
 from collector.imports.payload import Applied, JobImport
 from collector.ledger.calendar import CalendarChange
 from collector.ledger.store import Ledger
-from collector.periods.closing import close_period
-from collector.policies.imports import import_policies
-from collector.pricing.carbon import import_carbon
 from collector.pricing.files import parse_owner_map
-from collector.pricing.imports import ImportReport, import_directory, import_owners, import_prices
-from collector.pricing.shares import import_shares
 from collector.queries.book_trials import try_book
 from collector.queries.budgets import try_budgets
 from collector.rating import rate_dirty
@@ -40,16 +34,6 @@ from gpuledger.accounting.periods import Period, parse_period
 from gpuledger.cli.sources import Document, media_type, read_book
 
 _FORMATS: Final[dict[str, Literal["toml", "csv"]]] = {"application/toml": "toml", "text/csv": "csv"}
-_IMPORTS: Final[dict[str, Callable[..., ImportReport]]] = {
-    "prices": import_prices,
-    "owners": import_owners,
-    "directory": import_directory,
-    "carbon": import_carbon,
-    "shares": import_shares,
-    "policies": import_policies,
-    "rules": import_rules,
-    "budgets": import_budgets,
-}
 _CHECKS: Final = {check.name: check for check in OWNER_CHECKS}
 _QUESTIONS: Final = {question.name: question for question in QUESTIONS}
 
@@ -77,17 +61,16 @@ class LocalSource:
     def import_book(self, kind: str, path: Path) -> Document:
         """Import a price book, an owner mapping, a policy book or a directory of people."""
         content, as_format = read_book(path), _FORMATS[media_type(path)]
-        importing = import_prices_by_rule if kind == "prices" else _IMPORTS[kind]
         self._rated = False
         now_us = self._ledger.now_us()
-        return _plain(importing(self._ledger, content, as_format, source=path.name, imported_us=now_us))
+        return _plain(IMPORTING[kind](self._ledger, content, as_format, source=path.name, imported_us=now_us))
 
     def try_book(self, kind: str, path: Path) -> Document:
         """Import a book into a ledger on trial."""
         content, as_format = read_book(path), _FORMATS[media_type(path)]
         if kind == "budgets":
             return _plain(try_budgets(self._ledger, content, as_format, source=path.name))
-        return _plain(try_book(self._ledger, _IMPORTS[kind], content, as_format, source=path.name))
+        return _plain(try_book(self._ledger, BILLED[kind], content, as_format, source=path.name))
 
     def check_owners(self, check: str, path: Path, params: Mapping[str, str]) -> Document:
         """Hold an owner mapping against the ledger."""
@@ -125,9 +108,7 @@ class LocalSource:
     def close_period(self, period: str, *, by: str, exception: str) -> Document:
         """Close a billing period."""
         self._rated = False
-        if exception:
-            guard(self._ledger, Asked(kind="exception", by=by, why=exception, period=period))
-        return _plain(close_period(self._ledger, self._period(period), closed_by=by, exception=exception))
+        return _plain(close_period_by_rule(self._ledger, self._period(period), by=by, exception=exception))
 
     def change(self, path: str, asked: Document) -> Document:
         """Dispute, adjust, ask for or decide something."""
