@@ -32,7 +32,7 @@ from gpuledger.errors import BudgetBookError, ConfigError
 from tests.collector.ask import ask
 from tests.collector.batches import START_US, frame, records
 from tests.collector.fleet import owners, prices
-from tests.collector.test_collector_governance_requests import Clock
+from tests.collector.governed import Clock
 
 HOUR = US_PER_HOUR
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "budgets.toml"

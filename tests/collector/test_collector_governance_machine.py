@@ -26,7 +26,7 @@ from gpuledger.accounting.units import US_PER_DAY
 from gpuledger.errors import GpuLedgerError
 from tests.collector.ask import ask
 from tests.collector.fleet import owners, prices
-from tests.collector.test_collector_governance_requests import OWNERS, PRICES, Clock
+from tests.collector.governed import OWNERS, PRICES, Clock
 
 PEOPLE = ("ann", "bob", "eve", "kim")
 ROLES = {"ann": {"finance"}, "bob": {"finance"}, "eve": {"finance", "lead"}, "kim": {"lead"}}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from collector.governance.effects import exceptions_in_force, raises_in_force
 from collector.governance.guarding import guard
 from collector.governance.requests import ApprovalError, approve, deny, note_expired, request_approval, withdraw
-from collector.governance.rulebooks import import_rules
 from collector.governance.wanted import KINDS, Asked
 from collector.governance.watching import note_lapsed
 from collector.ledger.store import Ledger
@@ -19,132 +17,23 @@ from collector.periods.closing import PeriodError
 from collector.periods.disputes import open_dispute
 from collector.periods.entries import EntryError
 from collector.queries.approvals import approval, approvals
-from collector.queries.audit import audit
 from collector.queries.billing import invoices, periods
 from collector.queries.books import prices as price_book
 from collector.queries.disputes import disputes
 from collector.queries.entered import entered
 from collector.queries.facts import charges
 from collector.queries.rules import (
-    RuleQuestion,
-    dry_run,
-    explain_rules,
-    rule_decision,
     rule_decisions,
-    rules,
-    rules_history,
 )
 from collector.rating import rate_dirty
 from gpuledger.accounting.periods import Period, iso
 from gpuledger.accounting.units import US_PER_DAY, US_PER_HOUR
 from gpuledger.clock import VirtualClock
-from gpuledger.errors import ConfigError, GpuLedgerError, PriceBookError, RuleBookError
-from gpuledger.rules.files import parse_rule_book
+from gpuledger.errors import ConfigError, GpuLedgerError, PriceBookError
 from tests.collector.ask import ask
 from tests.collector.batches import START_US, frame, records
 from tests.collector.fleet import NOW_US, owners, prices
-
-PRICES = 'currency = "EUR"\n[[price]]\nmodel = "*"\nrate = "2.50"\n'
-OWNERS = "".join(
-    f'[[owner]]\norganisation = "acme"\ndepartment = "ml"\nteam = "{team}"\nmatch.namespace = "{space}"\n'
-    for team, space in (("vision", "team-1"), ("speech", "team-2"))
-)
-RULES = """
-[[rule]]
-name = "none for speech"
-filter = { kind = "quota", owner = "acme/ml/speech" }
-action = "refuse"
-because = "speech has enough"
-
-[[rule]]
-name = "large"
-filter.kind = ["budget", "adjustment", "dispute"]
-when.amount = { over = "100 EUR" }
-action = "approval"
-approvals = [{ roles = ["finance"], count = 2 }, { roles = ["lead"] }]
-
-[[rule]]
-name = "small quotas"
-filter.kind = "quota"
-when.gpus = { at_most = 4 }
-action = "allow"
-
-[[rule]]
-name = "free money"
-filter = { kind = "adjustment", user = "ann" }
-action = "allow"
-
-[[rule]]
-name = "stricter"
-mode = "shadow"
-filter.kind = "exception"
-action = "refuse"
-
-[[rule]]
-name = "rest"
-action = "approval"
-approvals = [{ roles = ["finance", "lead"] }]
-
-[[approvers]]
-name = "bob"
-roles = ["finance"]
-[[approvers]]
-name = "eve"
-roles = ["finance", "lead"]
-[[approvers]]
-name = "Zoë Bee"
-roles = ["lead"]
-owner = "acme/ml/vision"
-"""
-
-
-class Clock(VirtualClock):
-    """A clock that also goes back."""
-
-    def __init__(self) -> None:
-        super().__init__(NOW_US)
-        self.us = NOW_US
-
-    def now_us(self) -> int:
-        return self.us
-
-
-class Site:
-    """A ledger with a clock that tests move."""
-
-    def __init__(self, directory: Path) -> None:
-        self.clock = Clock()
-        self.ledger = Ledger.open(directory, clock=self.clock)
-        prices(self.ledger, PRICES)
-        owners(self.ledger, OWNERS)
-        self.rules(RULES)
-
-    def rules(self, text: str) -> None:
-        import_rules(self.ledger, text.encode(), "toml", source="rules.toml", imported_us=NOW_US)
-
-    def ask(self, kind: str = "budget", **fields: str) -> int:
-        needed = {
-            "budget": {"owner": "acme/ml", "amount": "50", "currency": "EUR", "to": at(30)},
-            "quota": {"owner": "vision", "gpus": "8", "to": at(30)},
-            "exception": {"owner": "vision", "to": at(30)},
-            "adjustment": {"owner": "vision", "amount": "50", "currency": "EUR"},
-        }.get(kind, {})
-        return request_approval(
-            self.ledger, Asked(**{"kind": kind, "by": "ann", "why": "it is late", **needed, **fields})
-        )
-
-    def pass_days(self, days: float) -> None:
-        self.clock.us += int(days * US_PER_DAY)
-
-    def state(self, number: int) -> str:
-        return approval(self.ledger, id=number).approval.state
-
-    def acts(self) -> list[str]:
-        return [row.act for row in reversed(audit(self.ledger, None, act="", actor="", limit=1000).rows)]
-
-
-def at(days: float) -> str:
-    return iso(NOW_US + int(days * US_PER_DAY))
+from tests.collector.governed import OWNERS, PRICES, RULES, Site, at
 
 
 @pytest.fixture
@@ -494,128 +383,6 @@ def test_a_request_that_is_not_there(shared: Site, number: int) -> None:
     for act in (approve, deny, withdraw):
         with pytest.raises(ConfigError, match="there is no approval"):
             act(shared.ledger, number, by="bob", why="so")
-
-
-def race(*acts: Callable[[], object]) -> list[str]:
-    """Do everything at once; return what became of each."""
-    outcomes: list[str] = []
-    start = threading.Barrier(len(acts))
-
-    def attempt(act: Callable[[], object]) -> None:
-        start.wait()
-        try:
-            act()
-            outcomes.append("done")
-        except GpuLedgerError as error:
-            outcomes.append(error.message)
-
-    threads = [threading.Thread(target=attempt, args=(act,)) for act in acts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return outcomes
-
-
-def test_a_double_click_counts_once(site: Site) -> None:
-    """Ten clicks of one person are one approval, and one adjustment."""
-    number = site.ask("adjustment", by="kim")
-    outcomes = race(*[lambda: approve(site.ledger, number, by="bob")] * 10)
-    assert outcomes.count("done") == 1
-    assert len(entered(site.ledger).rows) == 1
-    assert site.acts().count("approval.grant") == 1
-
-
-def test_two_last_approvals_at_once_do_it_once(site: Site) -> None:
-    """Whoever comes second is told that it is granted."""
-    number = site.ask("adjustment", by="kim")
-    outcomes = race(*[lambda who=who: approve(site.ledger, number, by=who) for who in ("bob", "eve", "Zoë Bee")])
-    assert outcomes.count("done") == 1
-    assert sum("is granted by" in each for each in outcomes) == 2
-    assert len(entered(site.ledger).rows) == 1
-
-
-def test_approve_against_withdraw_and_deny(site: Site) -> None:
-    """One of them ends it; an adjustment is there exactly where that was the approval."""
-    for _ in range(8):
-        before = len(entered(site.ledger).rows)
-        number = site.ask("adjustment", by="kim")
-        outcomes = race(
-            lambda number=number: approve(site.ledger, number, by="bob"),
-            lambda number=number: withdraw(site.ledger, number, by="kim", why="no"),
-            lambda number=number: deny(site.ledger, number, by="eve", why="no"),
-        )
-        assert outcomes.count("done") == 1, outcomes
-        assert (len(entered(site.ledger).rows) > before) == (site.state(number) == "granted")
-
-
-def test_requests_at_once_have_numbers_of_their_own(site: Site) -> None:
-    """No number twice, none missing, and a decision of the rules for each."""
-    race(*[lambda: site.ask("quota")] * 6)
-    assert [row.approval for row in approvals(site.ledger).rows] == list(range(1, 7))
-    assert len(rule_decisions(site.ledger, None, limit=100).rows) == 6
-
-
-def test_every_decision_is_explained_by_the_rules_that_made_it(site: Site) -> None:
-    """Also after another book came: what became of each rule follows from the facts that are on record."""
-    number = site.ask("exception")
-    site.rules('[[rule]]\nname = "other"\naction = "allow"\n')
-    [row] = rule_decisions(site.ledger, None, limit=10).rows
-    assert (row.subject, row.action, row.rule, row.shadow_action, row.shadow_rule) == (
-        f"approval {number}",
-        "approval",
-        "rest",
-        "refuse",
-        "stricter",
-    )
-    found = rule_decision(site.ledger, id=row.decision)
-    assert (found.version, found.rule, found.needs) == (1, "rest", "1 of finance or lead")
-    assert [each.became for each in found.rows if each.became != "does not match"] == ["would decide", "decides"]
-    assert found.facts["team"] == "vision"
-    with pytest.raises(ConfigError, match="there is no decision 99"):
-        rule_decision(site.ledger, id=99)
-    assert [each.version for each in rules_history(site.ledger).rows] == [2, 1]
-
-
-def test_a_dry_run_says_what_another_book_would_change(site: Site) -> None:
-    """Of what was decided; nothing is stored, and what stays the same is not shown."""
-    site.ask(amount="500")
-    site.ask(amount="50")
-    tried = dry_run(site.ledger, parse_rule_book(RULES.replace("100 EUR", "10 EUR").encode(), "r"), None)
-    assert (tried.decisions, len(tried.rows)) == (2, 1)
-    [row] = tried.rows
-    assert (row.subject, row.rule_before, row.rule_after) == ("approval 2", "rest", "large")
-    assert row.why == 'kind is "budget", amount 50 EUR is over 10 EUR'
-    assert rules(site.ledger).version == 1
-    assert not dry_run(site.ledger, parse_rule_book(RULES.encode(), "r"), None).rows
-
-
-def test_rules_explain_what_nobody_asked_for_yet(site: Site) -> None:
-    """Hours and weekdays are those of the book's zone; nothing is recorded."""
-    found = explain_rules(
-        site.ledger, RuleQuestion({"kind": "quota", "owner": "acme/ml/speech"}, "2026-11-05T03:00:00Z")
-    )
-    assert (found.action, found.rule, found.because, found.decision) == (
-        "refuse",
-        "none for speech",
-        "speech has enough",
-        0,
-    )
-    assert (found.facts["hour"], found.facts["weekday"]) == ("3", "thu")
-    assert not rule_decisions(site.ledger, None, limit=10).rows
-    with pytest.raises(RuleBookError, match='no fact "gpu"'):
-        explain_rules(site.ledger, RuleQuestion({"gpu": "8"}))
-
-
-def test_a_rule_book_is_imported_once(site: Site) -> None:
-    """The same file again is no new version; CSV and unknown zones are refused."""
-    report = import_rules(site.ledger, RULES.encode(), "toml", source="r", imported_us=1)
-    assert (report.version, report.changed) == (1, False)
-    assert site.acts().count("rules.import") == 1
-    with pytest.raises(RuleBookError, match="is TOML"):
-        import_rules(site.ledger, b"name,action", "csv", source="r.csv", imported_us=1)
-    with pytest.raises(RuleBookError, match="there is no time zone"):
-        import_rules(site.ledger, b'zone = "Mars/Base"\n' + RULES.encode(), "toml", source="r", imported_us=1)
 
 
 def test_without_a_rule_book_nobody_may_approve(tmp_path: Path) -> None:
