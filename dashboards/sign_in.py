@@ -16,6 +16,7 @@ UNKNOWN: Final = 401
 REFUSED: Final = (UNKNOWN, 403)
 _KEPT: Final = "token"  # in the session of this browser tab only: it is gone when the tab is
 _MAKE: Final = "gpuledger token create --role viewer --team ORGANISATION/DEPARTMENT/TEAM"
+_WHO: Final = "Whoever runs the collector makes one (for the audit log with the role finance, approver or admin):"
 _WHAT: Final = "Your token decides what you see here. It is kept for this tab only, and not in the address."
 
 
@@ -35,7 +36,7 @@ def token() -> str | None:
 def ask(error: DeliveryError) -> None:
     """Say why a page is not shown, and take another token."""
     if error.status == UNKNOWN and not st.session_state.get(_KEPT):
-        st.html(pieces.empty("This page needs a token", _WHAT, "Whoever runs the collector makes one:", command=_MAKE))
+        st.html(pieces.empty("This page needs a token", _WHAT, _WHO, command=_MAKE))
     elif error.status == UNKNOWN:
         st.html(pieces.empty("The collector does not know this token", "It may have expired, or been revoked.", _WHAT))
     else:
