@@ -9,7 +9,7 @@ import msgspec
 from collector.governance.deciding import RecordedDecision, recorded_decisions
 from collector.governance.rulebooks import newest_rules, rule_versions, rules_of_version
 from collector.ledger.store import Ledger
-from collector.queries.approvals import RuleTrial, facts_shown, shown, trials_of
+from collector.queries.approvals import RuleTrial, facts_shown, shown
 from collector.queries.figures import instant
 from gpuledger.accounting.periods import Period, iso, parse_instant
 from gpuledger.errors import ConfigError
@@ -192,9 +192,9 @@ def rule_decision(ledger: Ledger, *, id: int) -> Explained:  # noqa: A002 - what
             raise ConfigError(f"there is no decision {id}", hint="gpuledger rules decisions shows all of them")
         [recorded] = found
         book = rules_of_version(session, recorded.rules_version).book
-        tried = trials_of(session, recorded)
-    outcome = book.decide(recorded.facts, recorded.at_us).outcome
-    explained = _explained(outcome, recorded.shadow_action, facts_shown(recorded), tried)
+    decided = book.decide(recorded.facts, recorded.at_us)  # the same again: it follows from the facts alone
+    tried = [shown(each) for each in decided.trials]
+    explained = _explained(decided.outcome, recorded.shadow_action, facts_shown(recorded), tried)
     return msgspec.structs.replace(explained, decision=id, version=recorded.rules_version)
 
 
