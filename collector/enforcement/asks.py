@@ -19,7 +19,7 @@ class Ask(NamedTuple):
 
     `takes`: what is allowed takes its GPUs now (a pod, a claim, a job); a Deployment or a Job of Kubernetes only hears
     early what its pods will be told. `series` is what the asks of one controller have in common. `notes` say what of it
-    could not be seen.
+    could not be seen. `otherwise` are attributes that it may come to have instead: a job may name several partitions.
     """
 
     source: str
@@ -37,6 +37,7 @@ class Ask(NamedTuple):
     series: str = ""
     priority_class: str = ""
     dry_run: bool = False
+    otherwise: tuple[Mapping[str, str], ...] = ()
 
     @property
     def parts(self) -> int:

@@ -68,6 +68,12 @@ def strictest(rulings: Sequence[Ruling]) -> Ruling:
     return Ruling(worst, heard[0].rule if heard else "", tuple(reasons))
 
 
+def strictness(found: Judgement) -> tuple[int, int]:
+    """Return an order of judgements: the strictest last, then what rules in shadow would say."""
+    shadowed = found.shadowed.result if found.shadowed else Result.ALLOW
+    return _STRICT.index(found.ruling.result), _STRICT.index(shadowed)
+
+
 def combine(by_rules: Ruling | None, by_limits: Ruling) -> Ruling:
     """Return what holds: what a rule decided, else what budgets and quotas say."""
     return by_limits if by_rules is None else by_rules

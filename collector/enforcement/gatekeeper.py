@@ -25,6 +25,7 @@ from collector.enforcement.gate import (
     combine,
     owner_path,
     strictest,
+    strictness,
 )
 from collector.enforcement.pods import Gpus
 from collector.enforcement.promises import Promises
@@ -116,7 +117,7 @@ class Gatekeeper:
             told = self._doubt(f"{ask.what}: {figures}")
             self._note(ask, Judgement(Ruling(Result.ALLOW, reasons=(figures,)), None), told, now_us)
         else:
-            found = self._judge(ask, figures, now_us)
+            found = self._strictest(ask, figures, now_us)
             told = Told(answer_in(self.mode, ask, found), found.ruling.result.value)
             self._promise(ask, found, told, now_us)
             self._note(ask, found, told, now_us)
@@ -125,6 +126,11 @@ class Gatekeeper:
             if len(self._told) > REMEMBERED:
                 self._told.popitem(last=False)
         return told
+
+    def _strictest(self, ask: Ask, figures: Figures, now_us: int) -> Judgement:
+        """Return what is decided of an ask whatever becomes of it: with several partitions by the strictest of them."""
+        ways = (ask, *(ask._replace(attributes=each) for each in ask.otherwise))
+        return max((self._judge(each, figures, now_us) for each in ways), key=strictness)
 
     def _judge(self, ask: Ask, figures: Figures, now_us: int) -> Judgement:
         """Return what is decided of an ask: its parts of each model by themselves, and the strictest counts."""

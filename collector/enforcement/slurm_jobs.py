@@ -1,15 +1,15 @@
 """What Slurm's job_submit asks: the fields of a job as Slurm has them, and the GPUs in them. Pure.
 
 Slurm writes TRES as `gres:gpu:h100:2` (22.05 and before) or `gres/gpu:h100:2`; a count that is left out is one. What is
-asked for a node, a task or a socket is multiplied by as many of them as the job says; an array asks for all tasks that
-may run at once.
+asked for a node, a task or a socket is multiplied by as many of them as the job says. `--gpus=8 --gpus-per-node=4` says one
+thing twice: of what is said in several ways the largest counts. An array asks for all tasks that may run at once.
 """
 
 from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from collector.enforcement.asks import SLURM, Ask, summed
@@ -19,9 +19,11 @@ from gpuledger.accounting.units import GPU_PARTS
 from gpuledger.errors import AdmissionError
 
 FIELDS: Final = {
-    "cluster", "user", "account", "partition", "name", "array", "nodes", "tasks", "sockets_per_node", "job",
-    "tres_per_job", "tres_per_node", "tres_per_task", "tres_per_socket", "labels",
+    "cluster", "user", "account", "partition", "name", "array", "nodes", "tasks", "tasks_per_node", "tasks_per_gpu",
+    "sockets_per_node", "job", "tres_per_job", "tres_per_node", "tres_per_task", "tres_per_socket", "labels",
 }  # fmt: skip
+PARTITIONS: Final = 100  # that a job may name: each is decided by itself
+_NAME: Final = 200  # characters of a job's name that are kept and said: Slurm takes any text of any length
 _GRES: Final = re.compile(r"(?:gres[:/])?(gpu|shard|mps)(?::([A-Za-z][^:=]*))?(?:[:=]([0-9]+)(?:\(.*\))?)?")
 _RANGE: Final = re.compile(r"([0-9]+)(?:-([0-9]+)(?::([0-9]+))?)?")
 
@@ -32,37 +34,48 @@ def job_ask(fields: Mapping[str, str], cluster: str) -> Ask:
     if strange:
         raise AdmissionError(f'a job has no "{min(strange)[:80]}"', hint=f"send: {', '.join(sorted(FIELDS))}")
     notes: list[str] = []
+    nodes, tasks = _number(fields, "nodes"), _number(fields, "tasks")
+    if fields.get("tasks_per_node"):
+        nodes = max(nodes, -(-tasks // _number(fields, "tasks_per_node")))
     times = {
         "tres_per_job": 1,
-        "tres_per_node": _number(fields, "nodes"),
-        "tres_per_task": _number(fields, "tasks"),
-        "tres_per_socket": _number(fields, "nodes") * _number(fields, "sockets_per_node"),
+        "tres_per_node": nodes,
+        "tres_per_task": tasks,
+        "tres_per_socket": nodes * _number(fields, "sockets_per_node"),
     }
-    tasks = array_tasks(fields.get("array", ""))
-    gpus = summed(
-        (tuple(_gpus(fields.get(name, ""), notes)), many * tasks) for name, many in times.items() if fields.get(name)
-    )
+    said = [
+        summed([(tuple(_gpus(fields[name], notes)), many)]) for name, many in times.items() if fields.get(name)
+    ]
+    if fields.get("tasks_per_gpu"):
+        said.append((Gpus("", "", -(-tasks // _number(fields, "tasks_per_gpu")) * GPU_PARTS),))
+    gpus = summed([(_largest(said), array_tasks(fields.get("array", "")))])
+    partition, *others = dict.fromkeys(fields.get("partition", "").split(","))
+    if len(others) > PARTITIONS:
+        raise AdmissionError(f"a job names {len(others)} partitions, and {PARTITIONS} are the most")
+    name = _in_a_line(fields.get("name") or fields.get("job", ""))
     found = {
         "kind": "slurm_job",
         "cluster": fields.get("cluster") or cluster,
         "slurm_account": fields.get("account", ""),
-        "slurm_partition": fields.get("partition", ""),
+        "slurm_partition": partition,
         "user": fields.get("user", ""),
         "team_claim": fields.get("account", ""),
     }
+    attributes = {name: value for name, value in found.items() if value}
     return Ask(
         source=SLURM,
-        uid=fields.get("job") or uuid.uuid4().hex,  # before a job has a number nothing tells it from its like
+        uid=uuid.uuid4().hex,  # a new job has no number yet, and one that is changed is asked about again
         cluster=found["cluster"],
         operation="SUBMIT",
         kind="job",
         namespace="",
-        name=fields.get("name") or fields.get("job", ""),
+        name=name,
         user=found["user"],
-        attributes={name: value for name, value in found.items() if value},
+        attributes=attributes,
         gpus=gpus,
         notes=tuple(dict.fromkeys(notes)),
-        series=fields.get("name", ""),
+        series=name,
+        otherwise=tuple({**attributes, "slurm_partition": other} for other in others if other),
     )
 
 
@@ -80,6 +93,21 @@ def array_tasks(text: str) -> int:
         total += max(0, last - first) // max(1, step) + 1
     limit = int(at_once[:10]) if at_once.isascii() and at_once.isdigit() else total
     return max(1, min(total, limit, MOST))
+
+
+def _largest(said: Sequence[tuple[Gpus, ...]]) -> tuple[Gpus, ...]:
+    """Return one for all: of each model the most; GPUs of any model are among those of a named one where it has as many."""
+    most: dict[str, int] = {}
+    for each in said:
+        for gpus in each:
+            most[gpus.model] = max(most.get(gpus.model, 0), gpus.parts)
+    anyone = most.pop("", 0) - sum(most.values())
+    return tuple(Gpus(model, "", parts) for model, parts in sorted({**most, "": anyone}.items()) if parts > 0)
+
+
+def _in_a_line(text: str) -> str:
+    """Return a text as it can stand in a line of an answer."""
+    return "".join(each if each.isprintable() else "?" for each in text[:_NAME])
 
 
 def _gpus(tres: str, notes: list[str]) -> Iterator[Gpus]:

@@ -255,12 +255,26 @@ def test_quantities_are_read_back(number: int, suffix: str) -> None:
         ({"tres_per_socket": "gres:gpu:1", "nodes": "2", "sockets_per_node": "2"}, [Gpus("", "", 4 * GPU_PARTS)]),
         ({"tres_per_node": "gres:gpu:a100:1,gres:gpu:h100:1,license:x:3"}, [Gpus("a100", "", GPU_PARTS), Gpus("h100", "", GPU_PARTS)]),
         ({"tres_per_node": "gres:gpu:1", "array": "0-15%4"}, [Gpus("", "", 4 * GPU_PARTS)]),
+        ({"tres_per_node": "gres:gpu:8", "tasks": "32", "tasks_per_node": "5"}, [Gpus("", "", 56 * GPU_PARTS)]),
+        ({"tasks": "7", "tasks_per_gpu": "2"}, [Gpus("", "", 4 * GPU_PARTS)]),
+        ({"tres_per_job": "gres:gpu:8", "tres_per_node": "gres:gpu:4", "nodes": "2"}, [Gpus("", "", 8 * GPU_PARTS)]),
+        ({"tres_per_job": "gpu:8", "tres_per_node": "gpu:h100:2,gpu:a100:1", "nodes": "2"}, [
+            Gpus("", "", 2 * GPU_PARTS), Gpus("a100", "", 2 * GPU_PARTS), Gpus("h100", "", 4 * GPU_PARTS)]),
         ({"name": "cpu only"}, []),
     ],
 )  # fmt: skip
 def test_gpus_of_slurm_jobs(fields: dict[str, str], expected: list[Gpus]) -> None:
     """As job_submit has them: for a node, a task, a socket or the job; very large numbers mean that nothing was said."""
     assert list(job_ask(fields, "c1").gpus) == expected
+
+
+def test_a_job_that_names_several_partitions_may_come_to_any() -> None:
+    """Each is one that it may be decided by, the same once; a name is one line and no longer than can be read."""
+    ask = job_ask({"partition": "a,b,a,c", "account": "nlp", "name": "x\nallow\x1b[2J" + "y" * 10_000}, "")
+    ways = [ask.attributes, *ask.otherwise]
+    assert [(each["slurm_partition"], each["slurm_account"]) for each in ways] == [(name, "nlp") for name in "abc"]
+    assert ask.name == "x?allow?[2J" + "y" * 189
+    assert job_ask({"job": "7"}, "").uid != job_ask({"job": "7"}, "").uid, "who asks again is decided again"
 
 
 def test_broken_jobs_are_refused() -> None:
@@ -270,6 +284,7 @@ def test_broken_jobs_are_refused() -> None:
         {"tres_per_job": "gres:gpu:x:y:z"},
         {"tres_per_job": "gpu", "nodes": "two"},
         {"array": "a"},
+        {"partition": ",".join(map(str, range(102)))},
     ):
         with pytest.raises(AdmissionError):
             job_ask(fields, "")
