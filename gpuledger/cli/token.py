@@ -18,7 +18,7 @@ from gpuledger.clock import WallClock
 from gpuledger.errors import ConfigError
 from gpuledger.tokens import write_token
 
-ROLES: Final = ("viewer", "team-lead", "finance", "approver", "admin", "join")
+ROLES: Final = ("viewer", "team-lead", "finance", "approver", "admin", "join", "scheduler")
 _DAYS: Final = re.compile(r"([1-9]\d{0,4})d", re.ASCII)
 
 

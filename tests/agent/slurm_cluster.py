@@ -41,10 +41,11 @@ def reading() -> NodeReading:
 
 
 class Cluster:
-    """A controller and a node. Everything of it lies under `folder`."""
+    """A controller and a node. Everything of it lies under `folder`; `more` are further lines of slurm.conf."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, more: str = "") -> None:
         self.folder = folder
+        self._more = more
         self.holders = folder / "holders"
         self.node = f"node{os.getpid()}"
         self.conf = folder / "slurm.conf"
@@ -175,6 +176,7 @@ FirstJobId={random.randrange(10_000, 60_000) * 1_000}
 KillWait=1
 NodeName={self.node} NodeHostname={socket.gethostname()} NodeAddr=127.0.0.1 CPUs=8 Gres=gpu:h100:3,gpu:a100:1,shard:{SHARDS}
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+{self._more}
 """)
 
 
@@ -196,14 +198,14 @@ def why_not() -> str:
     return "" if os.access(FREEZER, os.W_OK) else f"{FREEZER} is not writable: Slurm 22.05 tracks jobs there"
 
 
-def running_cluster(folder: Path) -> Iterator[Cluster]:
+def running_cluster(folder: Path, more: str = "") -> Iterator[Cluster]:
     """Run a cluster for as long as a fixture lives. Where there is no Slurm its tests are skipped, in CI they fail."""
     reason = why_not()
     if reason and os.environ.get("CI") == "true":
         pytest.fail(reason, pytrace=False)
     if reason:
         pytest.skip(reason)
-    cluster = Cluster(folder)
+    cluster = Cluster(folder, more)
     try:
         cluster.start()
         yield cluster
