@@ -24,7 +24,9 @@ FIELDS: Final = {
 }  # fmt: skip
 PARTITIONS: Final = 100  # that a job may name: each is decided by itself
 _NAME: Final = 200  # characters of a job's name that are kept and said: Slurm takes any text of any length
-_GRES: Final = re.compile(r"(?:gres[:/])?(gpu|shard|mps)(?::([A-Za-z][^:=]*))?(?:[:=]([0-9]+)(?:\(.*\))?)?")
+_GRES: Final = re.compile(r"(?:gres[:/])?(gpu|shard|mps)(?::([A-Za-z][^:=]*))?(?:[:=]\s*\+?([0-9]+)([kKmMgGtTpP]?)(?:\(.*\))?)?")
+_SUFFIX: Final = "KMGTP"  # powers of 1024, as of every count of Slurm's
+_IDLE: Final = re.compile(r"[\s+]")  # what strtol, which Slurm reads numbers with, passes over
 _RANGE: Final = re.compile(r"([0-9]+)(?:-([0-9]+)(?::([0-9]+))?)?")
 
 
@@ -83,7 +85,7 @@ def array_tasks(text: str) -> int:
     """Return how many tasks of an array such as `0-15%4` may run at once; one where there is none."""
     if not text:
         return 1
-    indices, _, at_once = text.strip("[]").partition("%")
+    indices, _, at_once = _IDLE.sub("", text).strip("[]").partition("%")
     total = 0
     for part in indices.split(","):
         found = _RANGE.fullmatch(part)
@@ -120,7 +122,7 @@ def _gpus(tres: str, notes: list[str]) -> Iterator[Gpus]:
         if found[1] != "gpu":
             notes.append(f"{found[1]} are parts of a GPU whose size Slurm does not tell: they are not counted")
             continue
-        number = int((found[3] or "1")[:10])
+        number = int((found[3] or "1")[:10]) * (1024 ** (1 + _SUFFIX.index(found[4].upper())) if found[4] else 1)
         if number > MOST:
             raise AdmissionError(f"{part[:80]!r} is more GPUs than there are")
         yield Gpus(found[2] or "", "", number * GPU_PARTS)

@@ -148,6 +148,9 @@ def test_a_job_within_the_rules_is_accepted_and_runs(slurm: Cluster, refusing: S
     ("--gpus-per-task=1", "--ntasks=3"),
     ("--ntasks-per-gpu=2", "--ntasks=6"),
     ("--gres=gpu:1", "--array=0-9%4"),
+    ("--gres=gpu: 3",),
+    ("--gres=gpu:h100:+3",),
+    ("--gres=gpu:h100:1", "--array= 0- 3"),
     ("--gpus-per-socket=2", "--sockets-per-node=2"),
 ])  # fmt: skip
 def test_a_job_that_a_rule_refuses_is_refused_with_words(
@@ -289,7 +292,8 @@ def test_a_curl_that_hangs_is_killed(slurm: Cluster) -> None:
 def test_a_refused_question_is_no_reason_to_rest(slurm: Cluster, refusing: Site) -> None:
     """Who writes a job that cannot be read does not let the jobs of others pass unasked."""
     install(slurm.folder, "rest_s = 600")
-    assert "Invalid" in sbatch(slurm, "--gres=gpu:h100:1,gpu:x:y:z", *LATER).stderr, "Slurm refuses it, too"
+    many = ",".join(f"p{number}" for number in range(120))
+    assert "invalid partition" in sbatch(slurm, "--gres=gpu:1", *LATER, f"--partition={many}").stderr
     assert "error: 400" in log(slurm)
     assert sbatch(slurm, "--gres=gpu:h100:3", *LATER).returncode == 1
     install(slurm.folder)
