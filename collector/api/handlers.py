@@ -246,7 +246,10 @@ def metrics(services: Services) -> Handler:
 def _admission_state(services: Services) -> AdmissionState:
     found = services.admission
     mode = "" if found.gatekeeper.mode is Mode.OFF else found.gatekeeper.mode.value
-    return AdmissionState(mode, found.age_s, found.settings.stale_after_s, found.records.waiting, found.records.lost)
+    refuses = found.gatekeeper.mode is Mode.ENFORCE and found.settings.on_doubt == "refuse"
+    return AdmissionState(
+        mode, found.age_s, found.settings.stale_after_s, found.records.waiting, found.records.lost, refuses
+    )
 
 
 def _receipt(result: BatchResult) -> bytes:

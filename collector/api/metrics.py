@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from collector.enforcement.asks import KUBERNETES, SLURM
 from collector.ledger.intake import BatchResult
 
 COMMIT_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -77,6 +78,7 @@ class AdmissionState(NamedTuple):
     stale_s: float = 0.0
     waiting: int = 0
     lost: int = 0
+    refuses: bool = False  # what nobody can decide
 
 
 class CollectorMetrics:
@@ -121,6 +123,8 @@ class CollectorMetrics:
         )
         for result in ("taken", "duplicate", "refused", "overload", "failed"):
             self.batches.labels(result)
+        for source in (KUBERNETES, SLURM):
+            self.admissions.labels(source, "unsure")  # from the start: the first one is an increase, too
 
     def answered(self, result: BatchResult) -> None:
         """Count what became of a batch."""
@@ -162,6 +166,11 @@ class AdmissionCollector(Collector):
         mode = GaugeMetricFamily("gpuledger_admission_mode", "1 for the mode of answers", labels=["mode"])
         mode.add_metric([state.mode], 1)
         yield mode
+        yield GaugeMetricFamily(
+            "gpuledger_admission_refuses_undecided",
+            "1 where what cannot be decided is refused, 0 where it starts",
+            value=float(state.refuses),
+        )
         if state.age_s is not None:
             yield GaugeMetricFamily(
                 "gpuledger_admission_figures_age_seconds", "Age of the figures of answers", value=state.age_s
