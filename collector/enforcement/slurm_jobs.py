@@ -1,8 +1,8 @@
 """What Slurm's job_submit asks: the fields of a job as Slurm has them, and the GPUs in them. Pure.
 
 Slurm writes TRES as `gres:gpu:h100:2` (22.05 and before) or `gres/gpu:h100:2`; a count that is left out is one. What is
-asked for a node, a task or a socket is multiplied by as many of them as the job says. `--gpus=8 --gpus-per-node=4` says one
-thing twice: of what is said in several ways the largest counts. An array asks for all tasks that may run at once.
+asked for a node, a task or a socket is multiplied by as many of them as the job says. `--gpus=8 --gpus-per-node=4` says
+one thing twice: of what is said in several ways the largest counts. An array asks for all tasks that may run at once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ FIELDS: Final = {
 }  # fmt: skip
 PARTITIONS: Final = 100  # that a job may name: each is decided by itself
 _NAME: Final = 200  # characters of a job's name that are kept and said: Slurm takes any text of any length
-_GRES: Final = re.compile(r"(?:gres[:/])?(gpu|shard|mps)(?::([A-Za-z][^:=]*))?(?:[:=]\s*\+?([0-9]+)([kKmMgGtTpP]?)(?:\(.*\))?)?")
+_GRES: Final = re.compile(
+    r"(?:gres[:/])?(gpu|shard|mps)(?::([A-Za-z][^:=]*))?(?:[:=]\s*\+?([0-9]+)([kKmMgGtTpP]?)(?:\(.*\))?)?"
+)
 _SUFFIX: Final = "KMGTP"  # powers of 1024, as of every count of Slurm's
 _IDLE: Final = re.compile(r"[\s+]")  # what strtol, which Slurm reads numbers with, passes over
 _RANGE: Final = re.compile(r"([0-9]+)(?:-([0-9]+)(?::([0-9]+))?)?")
@@ -45,9 +47,7 @@ def job_ask(fields: Mapping[str, str], cluster: str) -> Ask:
         "tres_per_task": tasks,
         "tres_per_socket": nodes * _number(fields, "sockets_per_node"),
     }
-    said = [
-        summed([(tuple(_gpus(fields[name], notes)), many)]) for name, many in times.items() if fields.get(name)
-    ]
+    said = [summed([(tuple(_gpus(fields[name], notes)), many)]) for name, many in times.items() if fields.get(name)]
     if fields.get("tasks_per_gpu"):
         said.append((Gpus("", "", -(-tasks // _number(fields, "tasks_per_gpu")) * GPU_PARTS),))
     gpus = summed([(_largest(said), array_tasks(fields.get("array", "")))])
@@ -98,7 +98,7 @@ def array_tasks(text: str) -> int:
 
 
 def _largest(said: Sequence[tuple[Gpus, ...]]) -> tuple[Gpus, ...]:
-    """Return one for all: of each model the most; GPUs of any model are among those of a named one where it has as many."""
+    """Return one for all: of each model the most; GPUs of any model are first among those whose model is named."""
     most: dict[str, int] = {}
     for each in said:
         for gpus in each:

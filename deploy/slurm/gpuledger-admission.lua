@@ -116,6 +116,8 @@ Admission.__index = Admission
 --   rest_s    how long nobody is asked after no answer came (30)
 --   on_doubt  where there is no answer: "allow" (the default) or "refuse"
 --   warn      whether users see what would have been refused (true)
+--   cluster   as the collector calls it; without one its own [admission] cluster
+--   enabled   false: nothing is asked, everything passes (true)
 local function new(settings)
   settings = settings or {}
   local self = setmetatable({ rest_from = nil }, Admission)
@@ -124,6 +126,8 @@ local function new(settings)
   self.rest_s = settings.rest_s or 30
   self.refuses = settings.on_doubt == "refuse"
   self.warn = settings.warn ~= false
+  self.cluster = settings.cluster
+  self.enabled = settings.enabled ~= false
   -- KILL: slurmctld's threads block other signals, and their children inherit that.
   self.command = "PATH=/usr/bin:/bin exec timeout -s KILL " .. quoted(settings.kill_s or 0.5)
     .. " curl --disable --config " .. quoted(settings.config or "/etc/slurm/gpuledger.curl")
@@ -173,6 +177,7 @@ end
 
 function Admission:decide(asked)
   if asked == nil then return slurm.SUCCESS end
+  asked.cluster = self.cluster
   local lines, why = self:ask(asked)
   if lines == nil then return self:doubt(why) end
   local refused = lines[1] ~= "allow"
@@ -184,6 +189,7 @@ function Admission:decide(asked)
 end
 
 local function guarded(self, make)
+  if not self.enabled then return slurm.SUCCESS end
   local fine, found = pcall(function() return self:decide(make()) end)
   if fine then return found end
   return self:doubt(tostring(found)) -- whatever goes wrong in here is doubt, too

@@ -55,6 +55,7 @@ def test_the_example_is_valid() -> None:
         ("owner=team team=speech severity=warning", "platform-digest"),
         ("severity=critical", "platform-on-call"),
         ("severity=warning", "platform"),
+        ("owner=platform severity=critical", "platform-on-call"),
     ],
 )
 def test_who_is_told(labels: str, receiver: str) -> None:
@@ -66,7 +67,7 @@ def test_every_severity_and_owner_is_one_that_is_routed() -> None:
     """A label that no route knows would go to the wrong people."""
     labels = [rule["labels"] for group in read_groups() for rule in group["rules"] if "alert" in rule]
     assert {each["severity"] for each in labels} == {"info", "warning", "critical"}
-    assert {each.get("owner") for each in labels} == {None, "team"}
+    assert {each.get("owner") for each in labels} == {None, "platform", "team"}
 
 
 def test_inhibitions_name_alerts_that_exist() -> None:

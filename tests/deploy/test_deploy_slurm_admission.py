@@ -54,7 +54,7 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Run a cluster whose controller has our script."""
     folder = tmp_path_factory.mktemp("slurm")
     install(folder)
-    more = f"PartitionName=closed Nodes=ALL MaxTime=INFINITE State=UP\nJobSubmitPlugins=lua\n"
+    more = "PartitionName=closed Nodes=ALL MaxTime=INFINITE State=UP\nJobSubmitPlugins=lua\n"
     yield from running_cluster(folder, more)
 
 
@@ -74,7 +74,9 @@ def nothing_left_behind(slurm: Cluster) -> Iterator[None]:
 
 def install(folder: Path, settings: str = "") -> None:
     """Write job_submit.lua as it is shipped, with these settings, so that the controller reads it at the next job."""
-    all_settings = f'folder = "{folder}", config = "{folder}/gpuledger.curl", rest_s = 0, kill_s = 5, timeout_s = 4, {settings}'
+    all_settings = (
+        f'folder = "{folder}", config = "{folder}/gpuledger.curl", rest_s = 0, kill_s = 5, timeout_s = 4, {settings}'
+    )
     text = OURS.replace("/etc/slurm/gpuledger-admission.lua", str(MODULE))
     text = text.replace('on_doubt = "allow", warn = true', all_settings)
     assert all_settings in text
@@ -160,7 +162,9 @@ def test_a_job_that_a_rule_refuses_is_refused_with_words(
     done = sbatch(slurm, *options, "--account=nlp", "--job-name=large")
     assert (done.returncode, done.stdout) == (1, "")
     assert "gpuledger: job large asks for" in done.stderr
-    assert "GPUs for acme/research/nlp: refused: more than 2 GPUs need a reservation (rule no large jobs)" in done.stderr
+    assert (
+        "GPUs for acme/research/nlp: refused: more than 2 GPUs need a reservation (rule no large jobs)" in done.stderr
+    )
     assert "approval request" in done.stderr
     assert refusing
 
@@ -278,7 +282,7 @@ def test_without_an_answer_the_settings_decide(
 
 
 def test_a_curl_that_hangs_is_killed(slurm: Cluster) -> None:
-    """curl keeps to its own limit; where it does not, slurmctld waits no longer than `kill_s`."""
+    """It keeps to its own limit; where it does not, slurmctld waits no longer than `kill_s`."""
     before = (slurm.folder / "gpuledger.curl").read_text()
     install(slurm.folder, "timeout_s = 600, kill_s = 0.5")
     with silent() as url:
@@ -287,6 +291,17 @@ def test_a_curl_that_hangs_is_killed(slurm: Cluster) -> None:
     assert "let through undecided: the collector did not answer: in time" in log(slurm)
     install(slurm.folder)
     (slurm.folder / "gpuledger.curl").write_text(before)
+
+
+def test_turned_off_it_asks_nothing(slurm: Cluster, refusing: Site) -> None:
+    """From the next job on, without a restart of anything."""
+    install(slurm.folder, "enabled = false")
+    assert sbatch(slurm, "--gres=gpu:h100:3", *LATER, "--job-name=off").returncode == 0
+    install(slurm.folder, 'cluster = "other"')
+    assert sbatch(slurm, "--gres=gpu:h100:3", *LATER, "--job-name=on").returncode == 1
+    install(slurm.folder)
+    assert [row["cluster"] for row in until(lambda: named(refusing, "on"), "the record")] == ["other"]
+    assert named(refusing, "off") == []
 
 
 def test_a_refused_question_is_no_reason_to_rest(slurm: Cluster, refusing: Site) -> None:
