@@ -49,50 +49,48 @@ local function tasks_left(before)
   return tasks and tasks > 1 and string.format("1-%.0f", tasks) or nil
 end
 
+-- What a job says of GPUs, in the collector's words.
+local function wishes(job)
+  local found = {}
+  for _, name in ipairs(TRES) do found[name] = text(field(job, name)) end
+  for name, slurms in pairs(COUNTS_32) do found[name] = count(field(job, slurms), NOTHING_SAID_32) end
+  for name, slurms in pairs(COUNTS_16) do found[name] = count(field(job, slurms), NOTHING_SAID_16) end
+  return found
+end
+
+local function wants_gpus(wished)
+  for _, name in ipairs(TRES) do
+    if (wished[name] or ""):find("gpu", 1, true) then return true end
+  end
+  return (tonumber(wished.tasks_per_gpu) or 0) > 0
+end
+
 -- What the collector is asked about a job; `before` is the job as it is where it is to be changed. nil: it wants no GPUs.
 local function question(job, before, partitions)
-  local asked, gpus = {}, false
-  for _, name in ipairs(TRES) do
-    asked[name] = text(field(job, name), field(before, name))
-    gpus = gpus or (asked[name] or ""):find("gpu", 1, true) ~= nil
-  end
-  for name, slurms in pairs(COUNTS_32) do
-    asked[name] = count(field(job, slurms), NOTHING_SAID_32) or count(field(before, slurms), NOTHING_SAID_32)
-  end
-  for name, slurms in pairs(COUNTS_16) do
-    asked[name] = count(field(job, slurms), NOTHING_SAID_16) or count(field(before, slurms), NOTHING_SAID_16)
-  end
-  if not gpus and (tonumber(asked.tasks_per_gpu) or 0) == 0 then return nil end
+  local asked = wishes(before)
+  for name, value in pairs(wishes(job)) do asked[name] = value end
+  if not wants_gpus(asked) then return nil end
   asked.user = text(field(job, "user_name"), field(before, "user_name"))
   asked.account = text(field(job, "account"), field(before, "account"), field(job, "default_account"))
   asked.partition = text(field(job, "partition"), field(before, "partition")) or default_partition(partitions)
   asked.name = (text(field(job, "name"), field(before, "name")) or ""):sub(1, 1024)
   asked.array = text(field(job, "array_inx")) or tasks_left(before)
-  asked.job = before and count(field(before, "job_id"), NOTHING_SAID_32)
+  asked.job = count(field(before, "job_id"), NOTHING_SAID_32)
   return asked
 end
 
 -- Whether a change is of what is decided by; all others (a priority, a time limit, a name) are of no interest.
 local function matters(job)
-  for _, name in ipairs(TRES) do
-    if text(field(job, name)) then return true end
-  end
-  for _, slurms in pairs(COUNTS_32) do
-    if count(field(job, slurms), NOTHING_SAID_32) then return true end
-  end
-  for _, slurms in pairs(COUNTS_16) do
-    if count(field(job, slurms), NOTHING_SAID_16) then return true end
-  end
-  return text(field(job, "account"), field(job, "partition"), field(job, "array_inx")) ~= nil
+  return next(wishes(job)) ~= nil or text(field(job, "account"), field(job, "partition"), field(job, "array_inx")) ~= nil
 end
 
 local function encoded(asked)
-  local pairs_ = {}
+  local fields = {}
   for name, value in pairs(asked) do
     value = value:gsub("[^A-Za-z0-9_.-]", function(byte) return string.format("%%%02X", byte:byte()) end)
-    pairs_[#pairs_ + 1] = name .. "=" .. value
+    fields[#fields + 1] = name .. "=" .. value
   end
-  return table.concat(pairs_, "&")
+  return table.concat(fields, "&")
 end
 
 local function written(path, content)
