@@ -47,7 +47,7 @@ class Cluster:
         self.folder = folder
         self._more = more
         self.holders = folder / "holders"
-        self.node = f"node{os.getpid()}"
+        self.node = f"node{os.getpid()}-{random.randrange(10_000)}"  # its cgroups are not those of another cluster
         self.conf = folder / "slurm.conf"
         self.no_epilog = folder / "no-epilog"
         self._controller: subprocess.Popen[bytes] | None = None
