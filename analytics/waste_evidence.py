@@ -24,7 +24,10 @@ def dearest(wasted: pl.LazyFrame, row: Sequence[str]) -> pl.DataFrame:
     best = wasted.select(*row, "cost_quanta", *_NAMED).head(0).collect()
     for batch in wasted.select(best.columns).collect_batches(chunk_size=_BATCH, maintain_order=False):
         best = _best(pl.concat([best, _best(batch, row)]), row)
-    return best.with_columns(_charge()).group_by(row, maintain_order=True).agg(pl.col("charge").alias("evidence"))
+    state = pl.col("state").replace_strict({int(each): each.label for each in State}, return_dtype=pl.String)
+    name = charge_name(pl.col("hour_us"), pl.col("offset_us"), state, pl.col("reason_as_is"), "at_node")
+    named = best.select(*row, name.alias("evidence"))
+    return named.group_by(row, maintain_order=True).agg("evidence")
 
 
 def _best(lines: pl.DataFrame, row: Sequence[str]) -> pl.DataFrame:
@@ -32,16 +35,14 @@ def _best(lines: pl.DataFrame, row: Sequence[str]) -> pl.DataFrame:
     return ordered.group_by(row, maintain_order=True).head(MOST_EVIDENCE)
 
 
-def _charge() -> pl.Expr:
-    """Return the name of a line's charge, as `gpuledger explain` reads it."""
-    at = pl.from_epoch(pl.col("hour_us") + pl.col("offset_us"), time_unit="us")
-    fraction = pl.when(pl.col("offset_us") % US_PER_SECOND != 0).then(at.dt.strftime("%.6f")).otherwise(pl.lit(""))
+def charge_name(hour_us: pl.Expr, offset_us: pl.Expr, state: pl.Expr, reason: pl.Expr, node: str = "node") -> pl.Expr:
+    """Return the name of a charge, as `gpuledger explain` reads it; state and reason are words, `node` is a column."""
+    at = pl.from_epoch(hour_us + offset_us, time_unit="us")
+    fraction = pl.when(offset_us % US_PER_SECOND != 0).then(at.dt.strftime("%.6f")).otherwise(pl.lit(""))
     turned = pl.concat_str([at.dt.strftime("%Y-%m-%dT%H:%M:%S"), fraction, pl.lit("Z")])
-    hour = pl.when(pl.col("offset_us") == 0).then(at.dt.strftime("%Y-%m-%dT%H")).otherwise(turned)
-    state = pl.col("state").replace_strict({int(each): each.label for each in State}, return_dtype=pl.String)
-    fields = (pl.col(name).fill_null("") for name in ("cluster", "at_node", "device", "holder"))
-    escaped = (_escaped(field) for field in (*fields, state, pl.col("reason_as_is")))
-    return pl.concat_str([hour, *escaped], separator="@").alias("charge")
+    hour = pl.when(offset_us == 0).then(at.dt.strftime("%Y-%m-%dT%H")).otherwise(turned)
+    fields = (pl.col(name).fill_null("") for name in ("cluster", node, "device", "holder"))
+    return pl.concat_str([hour, *(_escaped(field) for field in (*fields, state, reason))], separator="@")
 
 
 def _escaped(field: pl.Expr) -> pl.Expr:
