@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import polars as pl
 
 from analytics.line_groups import require
-from gpuledger.accounting.units import GPU_PARTS, US_PER_DAY
+from gpuledger.accounting.units import GPU_PARTS, US_PER_HOUR
 from gpuledger.model import State
 
 READ: Final = ("hour_us", "cluster", "node", "device", "model", "mig_profile", "parts", "state", "reason", "held_us")
@@ -34,7 +34,6 @@ REQUESTS: Final = pl.Schema(
 NODES: Final = pl.Schema(
     {"cluster": pl.String(), "model": pl.String(), "free_gpus": pl.Int64(), "node_hours": pl.Int64()}
 )
-_AT_ONCE_US: Final = 30 * US_PER_DAY  # hours of devices in memory
 _HOUR: Final = ("cluster", "model", "hour_us")
 Lines = pl.DataFrame | pl.LazyFrame
 
@@ -58,46 +57,42 @@ def fragmentation(lines: Lines) -> Fragmentation:
     """
     lazy = lines.lazy()
     require(lazy, READ)
-    parts = [_counted(devices) for devices in _device_hours(lazy)]
-    nodes, slices = (pl.concat(each) for each in zip(*parts, strict=True))
+    counts = _node_hours(lazy)
+    is_slice = pl.col("mig_profile") != ""
+    nodes = counts.filter(~is_slice & (pl.col("parts") == GPU_PARTS))
+    slices = counts.filter(is_slice).group_by(*_HOUR, "mig_profile", "parts").agg(pl.col("free", "perhaps").sum())
     asked = pl.concat([_asked_gpus(nodes), _asked_slices(slices)])
     return Fragmentation(_requests(asked), _free_on_nodes(nodes))
 
 
-def _device_hours(lazy: pl.LazyFrame) -> list[pl.LazyFrame]:
-    """Return hours of devices, some weeks at a time: their time, what of it was free, and what nobody observed."""
-    first_us, last_us = lazy.select(low=pl.col("hour_us").min(), high=pl.col("hour_us").max()).collect().row(0)
-    state, held = pl.col("state"), pl.col("held_us")
+def _node_hours(lazy: pl.LazyFrame) -> pl.DataFrame:
+    """Return hours of nodes and kinds of devices: how many there are, are free, and may be free, for all of the hour.
+
+    Only devices that may be free are told apart: they are few, and what is in memory is what they had.
+    """
+    keys, held, state = (*_HOUR, "mig_profile", "parts", "node"), pl.col("held_us"), pl.col("state")
+    placed = lazy.filter(~pl.col("device").str.starts_with("pool:"))
+    unseen = state == int(State.UNOBSERVED)
     free = (state == int(State.IDLE)) & ~pl.col("reason").is_in(NOT_ASKED_FOR)
-    begins = range(0, 1) if first_us is None else range(first_us, last_us + 1, _AT_ONCE_US)
-    return [
-        lazy.filter(pl.col("hour_us").is_between(at_us, at_us + _AT_ONCE_US, closed="left"))
-        .filter(~pl.col("device").str.starts_with("pool:"))
-        .group_by(*_HOUR, "mig_profile", "parts", "node", "device")
-        .agg(
-            held.sum().alias("time"),
-            held.filter(free).sum().alias("free_us"),
-            held.filter(state == int(State.UNOBSERVED)).sum().alias("unseen_us"),
-        )
-        for at_us in begins
-    ]
-
-
-def _counted(devices: pl.LazyFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return whole GPUs by node and hour, and slices by profile and hour: how many, free, and perhaps free."""
-    known = pl.col("free_us") == pl.col("time")
-    perhaps = (pl.col("free_us") + pl.col("unseen_us") == pl.col("time")) & ~known
-    counted = devices.with_columns(known.alias("free"), perhaps.alias("perhaps")).collect(engine="streaming")
+    every = placed.group_by(keys).agg((held.sum() // US_PER_HOUR).alias("devices")).collect(engine="streaming")
+    devices = placed.filter(free | unseen).group_by(*keys, "device")
+    sums = devices.agg(held.filter(free).sum().alias("free_us"), held.filter(unseen).sum().alias("unseen_us"))
+    is_free = pl.col("free_us") >= US_PER_HOUR
     counts = (
-        pl.len().cast(pl.Int64).alias("devices"),
-        pl.col("free").sum().cast(pl.Int64),
-        pl.col("perhaps").sum().cast(pl.Int64),
-        (pl.col("unseen_us") > 0).any().alias("unseen"),
+        sums.with_columns(
+            is_free.alias("free"),
+            (~is_free & (pl.col("free_us") + pl.col("unseen_us") >= US_PER_HOUR)).alias("perhaps"),
+        )
+        .group_by(keys)
+        .agg(
+            pl.col("free", "perhaps").sum().cast(pl.Int64),
+            (pl.col("unseen_us") > 0).any().alias("unseen"),
+        )
+        .collect(engine="streaming")
     )
-    is_slice = pl.col("mig_profile") != ""
-    whole = counted.filter(~is_slice & (pl.col("parts") == GPU_PARTS)).group_by(*_HOUR, "node").agg(counts)
-    slices = counted.filter(is_slice).group_by(*_HOUR, "mig_profile", pl.col("parts").cast(pl.Int64)).agg(counts)
-    return whole, slices
+    return every.join(counts, on=keys, how="left").with_columns(
+        pl.col("parts").cast(pl.Int64), pl.col("free", "perhaps").fill_null(0), pl.col("unseen").fill_null(value=False)
+    )
 
 
 def _asked_gpus(nodes: pl.DataFrame) -> pl.DataFrame:
@@ -109,7 +104,7 @@ def _asked_gpus(nodes: pl.DataFrame) -> pl.DataFrame:
         pl.col("free").max().alias("largest"),
         could.max().alias("could_largest"),
     )
-    most = nodes.group_by("cluster", "model").agg(pl.col("devices").max().alias("most"))
+    most = nodes.group_by("cluster", "model").agg(pl.col("devices").max().clip(1).alias("most"))
     powers = pl.DataFrame({"size": [2**n for n in range(12)]}, schema={"size": pl.Int64})
     sizes = pl.concat(
         [
@@ -145,7 +140,7 @@ def _asked_slices(slices: pl.DataFrame) -> pl.DataFrame:
     )
     profiles = slices.select("cluster", "model", "mig_profile", "parts").unique()
     every = hours.join(profiles, on=["cluster", "model"]).join(
-        slices.drop("parts", "devices", "unseen"), on=[*_HOUR, "mig_profile"], how="left"
+        slices.drop("parts"), on=[*_HOUR, "mig_profile"], how="left"
     )
     parts = pl.col("parts")
     return every.with_columns(pl.col("free", "perhaps").fill_null(0)).select(

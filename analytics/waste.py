@@ -3,7 +3,7 @@
 Pure, over lines of `/v1/bill`. Times are microseconds x parts of a GPU, money is whole quanta, energy millijoules, all
 exact. A saving is a range: `high_quanta` is all that the wasted time cost; `low_quanta` leaves out hours in which the
 device also worked for the holder and the first `grace_hours` of every unbroken stretch. Null: no price applies.
-What a charge does not know is not guessed: the memory of a holder, so that no smaller GPU or profile is advised.
+What a charge does not know is not guessed: what a holder needed is in `over_asked`, and who waited is not known at all.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ GRACE_HOURS: Final = 2
 HELD_IDLE: Final = "held_idle"
 STRANDED: Final = "stranded"
 NOT_KNOWN: Final = (
-    "Charges hold no memory figures, so nothing here says that a smaller GPU or MIG profile would do;"
-    " time that nobody observed is left out."
+    "Time that nobody observed is left out. Whether anybody waited while GPUs were idle is not known: the ledger has no"
+    " queues. Advice is given where all memory and activity of a holder is known."
 )
 SCHEMA: Final = pl.Schema(
     {

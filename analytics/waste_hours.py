@@ -1,4 +1,4 @@
-"""Unbroken stretches of idle hours: what a holder's device did nothing in, hour after hour, and where that began. Pure."""
+"""Unbroken stretches of hours in which a device did nothing for its holder, and where each began. Pure."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ import polars as pl
 
 from analytics.compare import spending
 from analytics.energy import energy
+from analytics.fragmentation import fragmentation
 from analytics.utilisation import heat_map, utilisation
 from analytics.waste import idle_power, waste
 from benchmarks.filled_lake import fill_lake
@@ -41,7 +42,8 @@ TEAM: Final = f"CASE WHEN {HELD} THEN coalesce(nullif(team, ''), 'unattributed')
 BERLIN: Final = "timezone('Europe/Berlin', make_timestamptz(hour_us))"
 WASTE: Final = """
     WITH read AS (
-        SELECT *, CASE WHEN state = 2 THEN 'held_idle' WHEN state = 3 AND reason = 'stranded' THEN 'stranded' END AS kind
+        SELECT
+            *, CASE WHEN state = 2 THEN 'held_idle' WHEN state = 3 AND reason = 'stranded' THEN 'stranded' END AS kind
         FROM lake
     ),
     hours AS (
@@ -99,6 +101,34 @@ CASES: Final = {
         ("watched_part_us", "watched"),
     ),
     "waste": Case(waste, WASTE, ("high_quanta", "high")),
+    "fragmentation": Case(
+        lambda lake: fragmentation(lake).requests,
+        """WITH d AS (
+                SELECT
+                    cluster, model, node, device, hour_us, sum(held_us) AS t,
+                    coalesce(
+                        sum(held_us) FILTER (state = 3 AND reason NOT IN ('stranded', 'cordoned', 'draining')), 0
+                    ) AS f,
+                    coalesce(sum(held_us) FILTER (state = 5), 0) AS u
+                FROM lake WHERE mig_profile = '' AND parts = 840 GROUP BY ALL
+            ),
+            n AS (
+                SELECT cluster, model, hour_us, node, count(*) FILTER (f = t) AS free,
+                    count(*) FILTER (f + u = t) AS could
+                FROM d GROUP BY ALL
+            ),
+            h AS (
+                SELECT cluster, model, hour_us, sum(free) AS total, max(free) AS largest, max(could) AS could,
+                    sum(could) AS could_total
+                FROM n GROUP BY ALL
+            )
+            SELECT
+                cluster, model, size, count(*) FILTER (largest >= size) AS fits, avg(total) AS mean_free,
+                count(*) FILTER (could < size AND total >= size) AS fragmented,
+                count(*) FILTER (could_total < size) AS scarce
+            FROM h, (VALUES (1), (2), (4), (8)) s(size) GROUP BY ALL""",
+        ("fits_hours", "fits"),
+    ),
     "idle power": Case(
         idle_power,
         """SELECT node, model, sum(held_us::HUGEINT * parts) AS part_us, sum(energy_mj) AS energy_mj,
@@ -120,9 +150,11 @@ CASES: Final = {
     ),
     "chargeback by team and model": Case(
         lambda lake: spending([lake], "team"),
-        f"""SELECT {TEAM} AS key, model, mig_profile, sum(cost_quanta) AS cost, sum(held_us::HUGEINT * parts) AS part_us,
+        f"""SELECT {TEAM} AS key, model, mig_profile, sum(cost_quanta) AS cost,
+            sum(held_us::HUGEINT * parts) AS part_us,
             sum(held_us::HUGEINT * parts) FILTER (cost_quanta IS NULL) AS unpriced,
-            sum(CASE WHEN {HELD} THEN active_unknown_us WHEN state = 5 THEN held_us ELSE 0 END::HUGEINT * parts) AS unseen
+            sum(CASE WHEN {HELD} THEN active_unknown_us WHEN state = 5 THEN held_us ELSE 0 END::HUGEINT * parts)
+                AS unseen
             FROM lake GROUP BY ALL""",
         ("cost_quanta", "cost"),
     ),
@@ -130,7 +162,7 @@ CASES: Final = {
 
 
 def main() -> int:
-    """Fill a lake and measure each function and its counterpart, in turn, the best of three; return 1 on a difference."""
+    """Fill a lake and measure each function and its counterpart, in turn, the best of three; 1 on a difference."""
     days = int(sys.argv[1]) if len(sys.argv) > 1 else DAYS
     with tempfile.TemporaryDirectory() as folder:
         rows = fill_lake(Path(folder), days)
@@ -146,7 +178,7 @@ def compare(folder: Path, rows: int, names: list[str] | None = None) -> int:
     differ = []
     for name in names or CASES:
         runs = [(_apart(name, "ours", folder), _apart(name, "by_hand", folder)) for _ in range(REPEATS)]
-        ours, hand = (min((run[side] for run in runs), key=lambda run: float(run["seconds"])) for side in (0, 1))
+        ours, hand = (min((run[side] for run in runs), key=_seconds) for side in (0, 1))
         ratio = ours["seconds"] / hand["seconds"]
         peaks = [max(run[side]["peak_mib"] for run in runs) for side in (0, 1)]
         print(
@@ -157,6 +189,10 @@ def compare(folder: Path, rows: int, names: list[str] | None = None) -> int:
             differ.append(f"{name}: {ours['result']} is not {hand['result']}")
     print(*differ, sep="\n")
     return bool(differ)
+
+
+def _seconds(run: dict[str, Any]) -> float:
+    return float(run["seconds"])
 
 
 def measure(name: str, side: str, folder: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A lake of usage in Parquet that nobody sent: five-minute lines of a thousand GPUs, priced and owned, a file a week."""
+"""A lake of usage in Parquet that nobody sent: five-minute lines of a thousand priced and owned GPUs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ STEP_US: Final = 300_000_000
 FIRST_US: Final = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
 DAYS_A_FILE: Final = 7
 
-# A holder has 8 GPUs for 12 hours; what a GPU does changes every three hours: 62 % active, 14 % held idle, 2 % unwatched,
-# 20 % idle (a tenth of that stranded by MIG), 1 % unavailable, 1 % unobserved. One line in 50 has no price.
+# A holder has 8 GPUs for 12 hours; what a GPU does changes every three hours: 62 % active, 14 % held idle, 2 %
+# unwatched, 20 % idle (a tenth of that stranded by MIG), 1 % unavailable, 1 % unobserved. One line in 50 has no price.
 LINES: Final = """
 COPY (
     WITH steps AS (

@@ -6,6 +6,7 @@ import shlex
 
 import streamlit as st
 
+from analytics.over_asked import over_asked, with_advice
 from analytics.waste import GRACE_HOURS, NOT_KNOWN, idle_power, waste
 from dashboards import data, downloads, pieces, shell, waste_models
 from dashboards.bill_lines import bill_lines
@@ -27,8 +28,12 @@ def _page(status: data.Document) -> None:
         return
     currency = data.answer("idle", {"period": chosen.period.label}, as_of)["currency"] or ""
     frame, power = waste(lines), idle_power(lines)
+    asked = data.answer("holdings", {"period": chosen.period.label}, as_of)
+    advice = over_asked(asked["rows"], asked["kinds"])
     title = waste_models.finding(frame, currency, in_words(chosen, until_us))
-    st.html(pieces.title(title, waste_models.lead(frame, GRACE_HOURS)))
+    lead = waste_models.lead(frame, GRACE_HOURS) + waste_models.more(advice, currency)
+    st.html(pieces.title(title, lead))
+    frame = with_advice(frame, advice)
     if not frame.is_empty():
         st.html(pieces.heading("The dearest first", "What, whose and why; what to do; what it would have saved"))
         table = waste_models.table(frame, currency)
@@ -36,7 +41,9 @@ def _page(status: data.Document) -> None:
         downloads.offer(table, f"waste-{chosen.slug}")
         with st.expander("Evidence: the dearest charges of each row"):
             for row in frame.head(waste_models.MOST_ROWS).iter_rows(named=True):
-                st.code("\n".join(f"gpuledger explain {shlex.quote(name)}" for name in row["evidence"]), language="bash")
+                st.code(
+                    "\n".join(f"gpuledger explain {shlex.quote(name)}" for name in row["evidence"]), language="bash"
+                )
     if not power.is_empty():
         st.html(pieces.heading("Power that idle boards took", "Energy of time in which nobody held them"))
         st.html(pieces.table(waste_models.power_table(power)))

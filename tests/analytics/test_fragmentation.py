@@ -116,13 +116,6 @@ def test_slices_that_come_to_enough_are_no_larger_slice() -> None:
     assert of(found, "1g.10gb")["fits_hours"] == 1
 
 
-def test_months_are_counted_in_parts_that_do_not_overlap() -> None:
-    """Hours on both sides of where one part of the reading ends are each counted once."""
-    hours = (0, 30 * 24 - 1, 30 * 24, 100 * 24)
-    row = of(fragmentation(frame(*(line(hour, 0, 0, FREE) for hour in hours))).requests, "1 GPU")
-    assert row["fits_hours"] == len(hours)
-
-
 def test_nothing_and_no_bill() -> None:
     """No lines are a typed answer without rows; other frames are refused by what they lack."""
     found = fragmentation(frame())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collector.ledger.store import Ledger
-from collector.queries.charge_id import charge_id_of
+from collector.queries.bill import bill
+from collector.queries.charge_id import ChargeId, charge_id_of
 from collector.queries.explain import explain
 from collector.queries.holdings import Holding, holdings
 from gpuledger.model import State
@@ -32,10 +33,10 @@ def test_the_hours_are_named_by_charges_that_explain_knows(ledger: Ledger) -> No
     """Evidence walks to its usage records."""
     [row] = [row for row in holdings(ledger, PERIOD).rows if row.device == "GPU-a"]
     assert row.memory_hour_us == row.active_hour_us
-    assert explain(ledger, str(_charge(row))).usage
+    assert explain(ledger, charge=_charge(row)).rows
 
 
-def _charge(row: Holding) -> object:
+def _charge(row: Holding) -> ChargeId:
     named = {name: getattr(row, name) for name in ("cluster", "node", "device", "holder")}
     at = {"hour_us": row.memory_hour_us, "offset_us": row.memory_offset_us}
     return charge_id_of({**named, **at, "state": int(State.ACTIVE), "reason": ""})
@@ -46,13 +47,9 @@ def test_kinds_have_what_an_hour_of_a_device_costs(ledger: Ledger) -> None:
     kinds = holdings(ledger, PERIOD).kinds
     assert len({(kind.cluster, kind.model, kind.mig_profile, kind.parts) for kind in kinds}) == len(kinds) > 1
     for kind in kinds:
-        found = ledger.execute("query_charges", {"from_us": PERIOD.start_us, "to_us": PERIOD.end_us, **_ALL}).to_pylist()
         rates = {
-            row["cost_quanta"] * HOUR // row["held_us"]
-            for row in found
-            if (row["model"], row["mig_profile"]) == (kind.model, kind.mig_profile) and row["cost_quanta"] is not None
+            row.cost_quanta * HOUR // row.held_us
+            for row in bill(ledger, PERIOD).rows
+            if (row.model, row.mig_profile) == (kind.model, kind.mig_profile) and row.cost_quanta is not None
         }
-        assert rates <= {kind.rate_quanta}
-
-
-_ALL = {"device": "", "max_rows": 1_000, "skip_rows": 0}
+        assert {kind.rate_quanta} == (rates or {None})
