@@ -214,8 +214,9 @@ def _by_hand(case: Case, folder: Path) -> int:
     connection.execute(f"SET memory_limit = '{MEMORY}'; SET enable_progress_bar = false; SET TimeZone = 'UTC'")
     connection.execute(f"SET temp_directory = '{folder / 'spill'}'")
     connection.execute(f"CREATE VIEW lake AS SELECT * FROM read_parquet('{folder}/*.parquet')")
-    found = connection.execute(case.by_hand).to_arrow_table()
-    return sum(int(value) for value in found[case.total[1]].to_pylist() if value is not None)
+    found = connection.execute(case.by_hand)
+    column = [each[0] for each in found.description or ()].index(case.total[1])
+    return sum(int(row[column]) for row in found.fetchall() if row[column] is not None)
 
 
 def _apart(name: str, side: str, folder: Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from gpuledger.accounting.units import US_PER_HOUR
 
 PART_LINES: Final = 100_000
 PART_HOURS: Final = 168
-COLUMNS: Final = (*READ, "active_unknown_us", "mig_profile")
+COLUMNS: Final = (*READ, "active_unknown_us")
 DRIFT_COLUMNS: Final = tuple(dict.fromkeys((*COLUMNS, *NARROWED)))
 
 

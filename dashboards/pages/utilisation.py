@@ -6,7 +6,6 @@ from typing import Final
 
 import streamlit as st
 
-from analytics.fragmentation import fragmentation
 from analytics.overview import timeline_states
 from analytics.utilisation import heat_map
 from dashboards import (
@@ -22,6 +21,7 @@ from dashboards import (
     wording,
 )
 from dashboards.bill_lines import bill_lines
+from dashboards.fragmentation_lines import fitted
 from dashboards.periods import Choice, grain, in_words
 from dashboards.theme import STATE_COLOURS, STATE_ORDER
 from gpuledger.accounting.periods import parse_instant
@@ -69,12 +69,11 @@ def _page(status: data.Document) -> None:
 
 @shell.part
 def _fitted(chosen: Choice, until_us: int, as_of: str) -> None:
-    """Draw what would have fitted, once somebody asks: it reads all lines of the period."""
     st.html(pieces.heading("Would a request have fitted?", fragmentation_models.NOTE))
-    if not st.toggle("Work it out", key="fitted"):
-        return
-    requests = fragmentation(bill_lines(chosen.period, until_us, as_of)).requests
-    st.html(pieces.heading(fragmentation_models.finding(requests)) + pieces.table(fragmentation_models.table(requests)))
+    if st.toggle("Work it out from every hour of every GPU", key="fitted"):
+        requests = fitted(chosen.period, until_us, as_of)
+        finding = pieces.heading(fragmentation_models.finding(requests))
+        st.html(finding + pieces.table(fragmentation_models.table(requests)))
 
 
 @shell.part

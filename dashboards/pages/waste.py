@@ -28,8 +28,8 @@ def _page(status: data.Document) -> None:
         return
     currency = data.answer("idle", {"period": chosen.period.label}, as_of)["currency"] or ""
     frame, power = waste(lines), idle_power(lines)
-    asked = data.answer("holdings", {"period": chosen.period.label}, as_of)
-    advice = over_asked(asked["rows"], asked["kinds"])
+    holdings = data.answer("holdings", {"period": chosen.period.label}, as_of)
+    advice = over_asked(holdings["rows"], holdings["kinds"])
     title = waste_models.finding(frame, currency, in_words(chosen, until_us))
     lead = waste_models.lead(frame, GRACE_HOURS) + waste_models.more(advice, currency)
     st.html(pieces.title(title, lead))
@@ -41,9 +41,8 @@ def _page(status: data.Document) -> None:
         downloads.offer(table, f"waste-{chosen.slug}")
         with st.expander("Evidence: the dearest charges of each row"):
             for row in frame.head(waste_models.MOST_ROWS).iter_rows(named=True):
-                st.code(
-                    "\n".join(f"gpuledger explain {shlex.quote(name)}" for name in row["evidence"]), language="bash"
-                )
+                asked = (f"gpuledger explain {shlex.quote(name)}" for name in row["evidence"])
+                st.code("\n".join(asked), language="bash")
     if not power.is_empty():
         st.html(pieces.heading("Power that idle boards took", "Energy of time in which nobody held them"))
         st.html(pieces.table(waste_models.power_table(power)))
