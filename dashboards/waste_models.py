@@ -39,11 +39,11 @@ def finding(frame: pl.DataFrame, currency: str, spoken: str) -> str:
 
 
 def more(advice: pl.DataFrame, currency: str) -> str:
-    """Return the sentence on work that asked for more than it needed; nothing where none did."""
+    """Return the sentence on work that asked for more than it needed."""
     if advice.is_empty():
-        return ""
+        return "No work of which memory and activity are known would do with less"
     low, high = (_sum(advice, name, currency) for name in ("low_quanta", "high_quanta"))
-    return f" Another {low} to {high} went to work that less of a GPU, or a cheaper one, would have done."
+    return f"Another {low} to {high} could have been saved with fewer, smaller or cheaper GPUs"
 
 
 def lead(frame: pl.DataFrame, grace_hours: int) -> str:

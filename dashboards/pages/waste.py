@@ -28,12 +28,13 @@ def _page(status: data.Document) -> None:
         return
     currency = data.answer("idle", {"period": chosen.period.label}, as_of)["currency"] or ""
     frame, power = waste(lines), idle_power(lines)
-    holdings = data.answer("holdings", {"period": chosen.period.label}, as_of)
-    advice = over_asked(holdings["rows"], holdings["kinds"])
     title = waste_models.finding(frame, currency, in_words(chosen, until_us))
-    lead = waste_models.lead(frame, GRACE_HOURS) + waste_models.more(advice, currency)
-    st.html(pieces.title(title, lead))
-    frame = with_advice(frame, advice)
+    st.html(pieces.title(title, waste_models.lead(frame, GRACE_HOURS)))
+    if st.toggle("With advice: work that fewer, smaller or cheaper GPUs would do", key="advice"):
+        holdings = data.answer("holdings", {"period": chosen.period.label}, as_of)
+        advice = over_asked(holdings["rows"], holdings["kinds"])
+        st.html(pieces.heading(waste_models.more(advice, currency)))
+        frame = with_advice(frame, advice)
     if not frame.is_empty():
         st.html(pieces.heading("The dearest first", "What, whose and why; what to do; what it would have saved"))
         table = waste_models.table(frame, currency)
