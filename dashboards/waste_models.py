@@ -43,7 +43,8 @@ def more(advice: pl.DataFrame, currency: str) -> str:
     if advice.is_empty():
         return "No work of which memory and activity are known would do with less"
     low, high = (_sum(advice, name, currency) for name in ("low_quanta", "high_quanta"))
-    return f"Another {low} to {high} could have been saved with fewer, smaller or cheaper GPUs"
+    saved = low if low == high else f"{low} to {high}"
+    return f"Another {saved} could have been saved with fewer, smaller or cheaper GPUs"
 
 
 def lead(frame: pl.DataFrame, grace_hours: int) -> str:

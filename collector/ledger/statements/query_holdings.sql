@@ -1,5 +1,5 @@
--- What each holder had of each device, and what of it it needed: its busiest hours, the most memory, and the cost of the
--- time in which it worked. What was not read is counted apart. Held states are 1, 2, 6 and 7.
+-- What each holder had of each device, and what of it it needed: its busiest hours, the most memory, and the cost of
+-- the time in which it worked. What was not read is counted apart. Held states are 1, 2, 6 and 7.
 WITH hours AS (
     SELECT
         u.holder_id,
@@ -23,14 +23,14 @@ needed AS (
     SELECT
         h.holder_id,
         h.device_id,
-        sum(h.held_us) AS held_us,
-        sum(h.active_unknown_us) AS active_unknown_us,
-        sum(h.memory_unknown_us) AS memory_unknown_us,
+        sum(h.held_us)::BIGINT AS held_us,
+        sum(h.active_unknown_us)::BIGINT AS active_unknown_us,
+        sum(h.memory_unknown_us)::BIGINT AS memory_unknown_us,
         bool_and(h.alone) AS alone,
         max(h.memory_max_bytes) AS memory_max_bytes,
         arg_max(h.hour_us, h.memory_max_bytes) AS memory_hour_us,
-        quantile_disc(h.active_us * 1000000 // h.held_us, 0.95) AS active_p95_ppm,
-        max(h.active_us * 1000000 // h.held_us) AS active_max_ppm,
+        quantile_disc(h.active_us * 1000000 // h.held_us, 0.95)::BIGINT AS active_p95_ppm,
+        max(h.active_us * 1000000 // h.held_us)::BIGINT AS active_max_ppm,
         arg_max(h.hour_us, h.active_us * 1000000 // h.held_us) AS active_hour_us
     FROM hours AS h
     GROUP BY h.holder_id, h.device_id
@@ -56,8 +56,8 @@ charged AS (
     SELECT
         w.holder_id,
         w.device_id,
-        sum(w.held_us) AS worked_us,
-        sum(w.cost_quanta) AS cost_quanta,
+        sum(w.held_us)::BIGINT AS worked_us,
+        sum(w.cost_quanta)::BIGINT AS cost_quanta,
         bool_or(w.unpriced) AS unpriced,
         arg_max(w.owner_id, w.held_us) AS owner_id
     FROM worked AS w
@@ -74,21 +74,21 @@ SELECT
     d.memory_bytes,
     p.holder_key AS holder,
     p.user_name,
-    workload_label(p.workload_name, p.workload_id, p.pod, p.slurm_job, p.container, p.holder_key) AS workload,
-    coalesce(o.team, '') AS team,
-    n.held_us::BIGINT AS held_us,
-    n.active_unknown_us::BIGINT AS active_unknown_us,
-    n.memory_unknown_us::BIGINT AS memory_unknown_us,
+    n.held_us,
+    n.active_unknown_us,
+    n.memory_unknown_us,
     n.alone,
     n.memory_max_bytes,
     m.hour_us AS memory_hour_us,
     m.offset_us AS memory_offset_us,
-    n.active_p95_ppm::BIGINT AS active_p95_ppm,
-    n.active_max_ppm::BIGINT AS active_max_ppm,
+    n.active_p95_ppm,
+    n.active_max_ppm,
     a.hour_us AS active_hour_us,
     a.offset_us AS active_offset_us,
-    c.worked_us::BIGINT AS worked_us,
-    CASE WHEN c.unpriced THEN NULL ELSE c.cost_quanta::BIGINT END AS cost_quanta
+    c.worked_us,
+    workload_label(p.workload_name, p.workload_id, p.pod, p.slurm_job, p.container, p.holder_key) AS workload,
+    coalesce(o.team, '') AS team,
+    CASE WHEN NOT c.unpriced THEN c.cost_quanta END AS cost_quanta
 FROM needed AS n
 INNER JOIN charged AS c ON n.holder_id = c.holder_id AND n.device_id = c.device_id
 INNER JOIN devices AS d ON n.device_id = d.device_id

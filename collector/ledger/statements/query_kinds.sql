@@ -6,8 +6,10 @@ SELECT
     d.parts,
     min(d.memory_bytes) AS memory_bytes,
     count(DISTINCT d.device_id) AS devices,
-    (sum(c.cost_quanta)::HUGEINT * 3600000000 // nullif(sum(c.held_us) FILTER (WHERE c.cost_quanta IS NOT NULL), 0))::BIGINT
-        AS rate_quanta
+    (
+        sum(c.cost_quanta)::HUGEINT * 3600000000
+        // nullif(sum(c.held_us) FILTER (WHERE c.cost_quanta IS NOT NULL), 0)
+    )::BIGINT AS rate_quanta
 FROM charges AS c
 INNER JOIN devices AS d ON c.device_id = d.device_id
 WHERE c.hour_us >= $from_us AND c.hour_us < $to_us AND d.kind IN ('gpu', 'mig')
