@@ -13,7 +13,9 @@ from analytics.over_asked import ADVISED, CHEAPER, FEWER, LEAST_US, SMALLER, ove
 from analytics.waste import SCHEMA
 from collector.queries.charge_id import parse_charge_id
 from gpuledger.accounting.units import GPU_PARTS, US_PER_HOUR
+from gpuledger.cli import waste_answer
 from gpuledger.errors import AnalysisError
+from tests.analytics.test_lazy_lines import SCHEMA as LINES
 
 GIB = 2**30
 RATE = 4_000_000_000
@@ -143,3 +145,13 @@ def test_a_saving_is_a_range_of_what_was_paid(devices: list[tuple[int, int, int,
             memory_bytes, share = {"3g.40gb": (40 * GIB, 3 / 7), "L40S": (48 * GIB, 3 / 4)}[row["instead"]]
             assert max(memory for *_, memory, _ in devices) <= memory_bytes * 0.8
             assert max(each["active_p95_ppm"] for each in rows) <= share * 800_000
+
+
+def test_the_answer_of_the_command_has_both() -> None:
+    """Advice is a row of `gpuledger waste` with money as exact text, what would do instead, and its evidence."""
+    asked = {"period": {"label": "2026-05"}, "currency": "EUR", "as_of": None}
+    found = waste_answer.answer(asked, pl.DataFrame(schema=LINES), 2, {"rows": [holding()], "kinds": KINDS})
+    [row] = found["rows"]
+    assert (row["kind"], row["instead"], row["saving_high"]) == ("over_asked", "3g.40gb", "18.000000000")
+    assert len(row["evidence"]) == 2
+    assert waste_answer.answer(asked, pl.DataFrame(schema=LINES), 2)["rows"] == []
