@@ -14,6 +14,7 @@ from typing import Any, Final
 import polars as pl
 
 from analytics.line_groups import IS_HELD, PART, columns_of, key_of, kind_of, part_us, require
+from analytics.line_sums import summed
 from gpuledger.accounting.changes import Sku, Spending, Spent, decompose, prices_of
 from gpuledger.model import UNWATCHED_STATES
 
@@ -72,21 +73,22 @@ _MEASURES: Final = dict.fromkeys(("cost_quanta", *_TIMES), PART)
 
 
 def _sums(lines: pl.LazyFrame, by: str) -> pl.DataFrame:
-    require(lines, (*READ, *columns_of(by)))
+    named = columns_of(by)
+    require(lines, (*READ, *named))
+    priced = pl.col("cost_quanta").is_not_null()
+    keys = dict.fromkeys(("state", "parts", *_SKU, *named))
+    groups = summed(lines, [*keys, priced.alias("priced")], ("held_us", "active_unknown_us", "cost_quanta"))
     time = part_us("held_us")
     unwatched = pl.when(IS_HELD).then(part_us("active_unknown_us")).otherwise(_all_of(time))
     return (
-        lines.with_columns(kind_of(by), key_of(by), time.alias("time"), unwatched.alias("unwatched"))
+        groups.with_columns(kind_of(by), key_of(by), time.alias("time"), unwatched.alias("unwatched"))
         .group_by("kind", "key", *_SKU)
         .agg(
-            pl.when(pl.col("cost_quanta").is_not_null().any())
-            .then(pl.col("cost_quanta").cast(PART).sum())
-            .alias("cost_quanta"),
+            pl.when(pl.col("priced").any()).then(pl.col("cost_quanta").sum()).alias("cost_quanta"),
             pl.col("time").sum().alias("part_us"),
-            pl.col("time").filter(pl.col("cost_quanta").is_null()).sum().alias("unpriced_part_us"),
+            pl.col("time").filter(~pl.col("priced")).sum().alias("unpriced_part_us"),
             pl.col("unwatched").sum().alias("unwatched_part_us"),
         )
-        .collect(engine="streaming")
     )
 
 

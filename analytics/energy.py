@@ -15,6 +15,7 @@ from typing import Final
 import polars as pl
 
 from analytics.line_groups import IS_HELD, PART, columns_of, key_of, kind_of, part_us, require
+from analytics.line_sums import summed
 from gpuledger.accounting.units import GPU_PARTS, MJ_PER_KWH, US_PER_HOUR
 from gpuledger.model import State
 
@@ -62,9 +63,12 @@ def micrograms() -> pl.Expr:
 
 
 def _sums(lines: pl.LazyFrame, by: str) -> pl.DataFrame:
-    require(lines, (*READ, *columns_of(by)))
-    power, zero = pl.col("energy_mj").fill_null(0).cast(PART), pl.lit(0, dtype=PART)
-    whole = IS_HELD & (pl.col("energy_unknown_us") == 0) & (pl.col("active_unknown_us") == 0)
+    named = columns_of(by)
+    require(lines, (*READ, *named))
+    whole = (pl.col("energy_unknown_us") == 0) & (pl.col("active_unknown_us") == 0)
+    keys = dict.fromkeys(("state", "parts", "carbon_g_per_kwh", *named))
+    groups = summed(lines, [*keys, whole.alias("whole")], ("held_us", "active_us", "energy_mj", "energy_unknown_us"))
+    power, zero, useful = pl.col("energy_mj"), pl.lit(0, dtype=PART), IS_HELD & pl.col("whole")
     intensity = pl.col("carbon_g_per_kwh")
     measures = {
         "part_us": part_us("held_us"),
@@ -74,12 +78,8 @@ def _sums(lines: pl.LazyFrame, by: str) -> pl.DataFrame:
         "carbon_ug_mj": power * micrograms().fill_null(0),
         "carbon_unknown_mj": pl.when(intensity.is_null()).then(power).otherwise(zero),
         "active_part_us": part_us("active_us"),
-        "useful_part_us": pl.when(whole).then(part_us("active_us")).otherwise(zero),
-        "useful_energy_mj": pl.when(whole).then(power).otherwise(zero),
+        "useful_part_us": pl.when(useful).then(part_us("active_us")).otherwise(zero),
+        "useful_energy_mj": pl.when(useful).then(power).otherwise(zero),
     }
-    named = lines.with_columns(kind_of(by), key_of(by), *(each.alias(f"_{name}") for name, each in measures.items()))
-    return (
-        named.group_by("kind", "key")
-        .agg(pl.col(f"_{name}").sum().alias(name) for name in measures)
-        .collect(engine="streaming")
-    )
+    shown = groups.with_columns(kind_of(by), key_of(by), *(each.alias(f"_{name}") for name, each in measures.items()))
+    return shown.group_by("kind", "key").agg(pl.col(f"_{name}").sum().alias(name) for name in measures)

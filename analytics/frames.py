@@ -11,7 +11,8 @@ of analytics take: `energy`, `spending`, `waste`, `utilisation`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +30,7 @@ from gpuledger.errors import AnalysisError
 from gpuledger.zones import find_zone
 
 ARROW: Final = "application/vnd.apache.arrow.stream"
+CARBON: Final = pl.Decimal(18, 6)
 MOST_USAGE: Final = 1_000_000  # rows that one question about usage may have
 _AMOUNTS: Final = ("cost", "rate", "payable")
 _INSTANTS: Final = (
@@ -49,7 +51,35 @@ _NUMBERS: Final = ("hours", "kwh", "kg", "ratio", "share")
 
 def lines(client: CollectorClient, period: str) -> pl.DataFrame:
     """Return the lines of bills of a period, as they are: whole quanta, microseconds, millijoules."""
-    return pl.concat(_pages(client, period), how="vertical_relaxed")
+    return pl.concat(list(_pages(client, period)), how="vertical_relaxed")
+
+
+def keep_lines(client: CollectorClient, period: str, folder: str | Path) -> pl.LazyFrame:
+    """Write the lines of a period into Parquet files below `folder`, page by page; return all lines kept there, lazily.
+
+    So a year takes the memory of a page. Raises AnalysisError where the folder has lines of that period already.
+    """
+    known = known_period(client, period)
+    kept = Path(folder) / f"{known.start_us}-{known.end_us}"
+    if kept.exists():
+        raise AnalysisError(f"{kept} has the lines of {period} already", hint="remove it, or read it with scan_lines")
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".lines-", dir=folder) as writing:
+        whole = Path(writing) / "whole"
+        whole.mkdir()
+        for count, page in enumerate(_pages(client, period)):
+            typed = page.with_columns(pl.col("carbon_g_per_kwh").cast(CARBON))  # all-null has no scale of its own
+            typed.write_parquet(whole / f"lines-{count:06d}.parquet", compression="zstd")
+        whole.rename(kept)
+    return scan_lines(folder)
+
+
+def scan_lines(folder: str | Path) -> pl.LazyFrame:
+    """Return all lines that `keep_lines` wrote below `folder`, lazily. Raises AnalysisError where there are none."""
+    files = sorted(Path(folder).rglob("lines-*.parquet"))
+    if not files:
+        raise AnalysisError(f"{folder} holds no lines of bills", hint="write them with analytics.frames.keep_lines")
+    return pl.scan_parquet(files)
 
 
 def charges(client: CollectorClient, period: str) -> pl.DataFrame:
@@ -143,11 +173,11 @@ def known_period(client: CollectorClient, text: str) -> Period:
     return asked._replace(end_us=max(asked.start_us, min(asked.end_us, until_us)))
 
 
-def _pages(client: CollectorClient, text: str) -> list[pl.DataFrame]:
-    """Return the pages of a period; of one without data a page without rows, which has columns."""
+def _pages(client: CollectorClient, text: str) -> Iterator[pl.DataFrame]:
+    """Yield the pages of a period; of one without data a page without rows, which has columns."""
     tables, period = _Tables(client), known_period(client, text)
     whole = period if period.end_us > period.start_us else period._replace(end_us=period.start_us + US_PER_HOUR)
-    return list(read_charges(tables, whole))
+    yield from read_charges(tables, whole)
 
 
 class _Tables:

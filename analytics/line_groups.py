@@ -14,6 +14,10 @@ from gpuledger.model import HELD_STATES, State
 HELD: Final = tuple(sorted(int(state) for state in HELD_STATES))
 IS_HELD: Final = pl.col("state").is_in(HELD)
 PART: Final = pl.Int128()  # microseconds x parts of a GPU: a year of a thousand GPUs is more than 64 bits hold
+WHOLE: Final = (
+    "hour_us", "offset_us", "state", "parts", "held_us", "active_us", "active_unknown_us", "energy_mj",
+    "energy_unknown_us", "cost_quanta",
+)  # fmt: skip
 UNKNOWN: Final = "unknown"
 UNATTRIBUTED: Final = "unattributed"
 NOBODYS: Final = {State.IDLE: "idle", State.UNAVAILABLE: "unavailable", State.UNOBSERVED: "unobserved"}
@@ -21,11 +25,26 @@ _COLUMNS: Final = {"user": "user_name", "system": "workload_system"}
 
 
 def require(lines: pl.LazyFrame, columns: Iterable[str]) -> None:
-    """Raise AnalysisError where the lines lack a column that is needed."""
-    missing = [name for name in columns if name not in lines.collect_schema().names()]
+    """Raise AnalysisError where the lines lack a column that is needed, or count in anything but whole numbers.
+
+    A float has no place among them: it may be no number at all, and sums of it depend on their order.
+    """
+    wanted, schema = list(columns), lines.collect_schema()
+    missing = [name for name in wanted if name not in schema]
     if missing:
         raise AnalysisError(
             f"these are no bill lines: {', '.join(missing)} missing", hint="read them from /v1/bill, or its Arrow form"
+        )
+    exact = (name for name in WHOLE if name in wanted)
+    wrong = [
+        f"{name} is {schema[name]}" for name in exact if not (schema[name].is_integer() or schema[name] == pl.Null)
+    ]
+    carbon = schema["carbon_g_per_kwh"] if "carbon_g_per_kwh" in wanted else pl.Null()
+    if carbon.is_float():
+        wrong.append(f"carbon_g_per_kwh is {carbon}")
+    if wrong:
+        raise AnalysisError(
+            f"these are no bill lines: {', '.join(wrong)}", hint="lines are whole microseconds, millijoules and quanta"
         )
 
 

@@ -12,6 +12,7 @@ from typing import Final
 import polars as pl
 
 from analytics.line_groups import IS_HELD, PART, choose, columns_of, key_of, kind_of, part_us, require
+from analytics.line_sums import summed
 from analytics.windows import BY_DEVICE
 from gpuledger.accounting.units import GPU_PARTS, US_PER_HOUR
 from gpuledger.model import State
@@ -33,12 +34,15 @@ def utilisation(lines: Lines, by: str = "team", grain: str = "total", zone: str 
 
     `capacity_part_us` is the group's own time by a property of devices, else the time of all devices in that step.
     `active_of_held` is active over the held time that was watched; `held_of_capacity` held over capacity. `at` is when
-    the step begins, null for `total`. Raises AnalysisError on an unknown dimension or grain, or on what is no bill.
+    the step begins, null for `total`. Lines that are lazy are streamed. Raises AnalysisError on an unknown dimension or
+    grain, or on what is no bill.
     """
     choose("grain", grain, GRAINS)
-    read = _read(lines, columns_of(by))
-    steps = read.with_columns(_step(grain, zone), kind_of(by), key_of(by))
-    found = steps.group_by("at", "kind", "key").agg(*_sums()).collect()
+    at = _local(zone)
+    step = {} if grain == "total" else {"at": at.dt.truncate(_EVERY[grain]).dt.convert_time_zone("UTC").cast(_AT)}
+    read = _read(lines, columns_of(by), step)
+    steps = read if step else read.with_columns(pl.lit(None, dtype=_AT).alias("at"))
+    found = steps.with_columns(kind_of(by), key_of(by)).group_by("at", "kind", "key").agg(*_sums())
     if by not in BY_DEVICE:
         found = found.with_columns(pl.col("capacity_part_us").sum().over("at"))
     shown = found.select("at", "kind", "key", *TIMES, *_ratios())
@@ -53,20 +57,20 @@ def heat_map(lines: Lines, by: str = "", zone: str = "UTC") -> pl.DataFrame:
     """
     if by:
         choose("by", by, BY_DEVICE)
-    read = _read(lines, columns_of(by) if by else ())
-    at = pl.from_epoch("hour_us", time_unit="us").dt.replace_time_zone("UTC").dt.convert_time_zone(_zone(zone))
-    cells = read.with_columns(
-        key_of(by) if by else pl.lit("fleet").alias("key"),
-        at.dt.weekday().alias("weekday"),
-        at.dt.hour().alias("hour"),
-    )
-    sums = cells.group_by("key", "weekday", "hour").agg(*_sums()).collect()
+    at = _local(zone)
+    read = _read(lines, columns_of(by) if by else (), {"weekday": at.dt.weekday(), "hour": at.dt.hour()})
+    cells = read.with_columns(key_of(by) if by else pl.lit("fleet").alias("key"))
+    return whole_week(cells.group_by("key", "weekday", "hour").agg(*_sums()))
+
+
+def whole_week(cells: pl.DataFrame) -> pl.DataFrame:
+    """Return the week of each group, as `heat_map`, from sums by `key`, `weekday` and `hour`."""
     week = pl.DataFrame({"weekday": range(1, 8)}, schema={"weekday": pl.Int8}).join(
         pl.DataFrame({"hour": range(24)}, schema={"hour": pl.Int8}), how="cross"
     )
-    every = sums.select("key").unique().join(week, how="cross")
+    every = cells.select("key").unique().join(week, how="cross")
     observed = pl.col("capacity_part_us") - pl.col("unobserved_part_us")
-    full = every.join(sums, on=["key", "weekday", "hour"], how="left").with_columns(
+    full = every.join(cells, on=["key", "weekday", "hour"], how="left").with_columns(
         pl.col(name).fill_null(0) for name in TIMES
     )
     return full.select(
@@ -79,17 +83,20 @@ def hours(column: str) -> pl.Expr:
     return (pl.col(column).cast(pl.Float64) / (GPU_PARTS * US_PER_HOUR)).alias(column.replace("_part_us", "_gpu_hours"))
 
 
-def _read(lines: Lines, named: tuple[str, ...]) -> pl.LazyFrame:
+def _read(lines: Lines, named: tuple[str, ...], step: dict[str, pl.Expr]) -> pl.DataFrame:
+    """Return the sums of lines by what names them and by `step`, which is worked out once for each hour there is."""
     lazy = lines.lazy()
     require(lazy, (*_READ, *named))
-    return lazy.select(list(dict.fromkeys((*_READ, *named))))
+    keys = list(dict.fromkeys(("state", "parts", *named)))
+    read = lazy.select(list(dict.fromkeys((*_READ, *named))))
+    if step:
+        hours = read.select("hour_us").unique().collect(engine="streaming")
+        read = read.join(hours.select("hour_us", **step).lazy(), on="hour_us")
+    return summed(read, [*keys, *step], ("held_us", "active_us", "active_unknown_us"))
 
 
-def _step(grain: str, zone: str) -> pl.Expr:
-    if grain == "total":
-        return pl.lit(None, dtype=_AT).alias("at")
-    at = pl.from_epoch("hour_us", time_unit="us").dt.replace_time_zone("UTC").dt.convert_time_zone(_zone(zone))
-    return at.dt.truncate(_EVERY[grain]).dt.convert_time_zone("UTC").cast(_AT).alias("at")
+def _local(zone: str) -> pl.Expr:
+    return pl.from_epoch("hour_us", time_unit="us").dt.replace_time_zone("UTC").dt.convert_time_zone(_zone(zone))
 
 
 def _zone(name: str) -> str:

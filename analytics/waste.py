@@ -3,7 +3,7 @@
 Pure, over lines of `/v1/bill`. Times are microseconds x parts of a GPU, money is whole quanta, energy millijoules, all
 exact. A saving is a range: `high_quanta` is all that the wasted time cost; `low_quanta` leaves out hours in which the
 device also worked for the holder and the first `grace_hours` of every unbroken stretch. Null: no price applies.
-What a charge does not know is not guessed: the memory of a holder, so that no smaller GPU or profile is advised.
+What a charge does not know is not guessed: what a holder needed is in `over_asked`, and who waited is not known at all.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ from typing import Final
 import polars as pl
 
 from analytics.line_groups import PART, part_us, require, workload
-from gpuledger.accounting.units import US_PER_HOUR, US_PER_SECOND
+from analytics.waste_evidence import dearest
+from analytics.waste_hours import HOUR, STRETCH, idle_hours
+from gpuledger.accounting.units import US_PER_HOUR
 from gpuledger.errors import AnalysisError
 from gpuledger.model import State
 
 GRACE_HOURS: Final = 2
-MOST_EVIDENCE: Final = 3
 HELD_IDLE: Final = "held_idle"
 STRANDED: Final = "stranded"
 NOT_KNOWN: Final = (
-    "Charges hold no memory figures, so nothing here says that a smaller GPU or MIG profile would do;"
-    " time that nobody observed is left out."
+    "Time that nobody observed is left out. Whether anybody waited while GPUs were idle is not known: the ledger has no"
+    " queues. Advice is given where all memory and activity of a holder is known."
 )
 SCHEMA: Final = pl.Schema(
     {
@@ -58,7 +59,9 @@ READ: Final = (
     "energy_unknown_us", "cost_quanta",
 )  # fmt: skip
 _ROW: Final = ["kind", "reason", "workload", "team", "user", "node"]
-_STRETCH: Final = ["cluster", "node", "device", "holder"]
+_NAMES: Final = ("workload_name", "workload_id", "pod", "slurm_job", "container", "team", "user_name")
+_HELD_IDLE: Final = pl.col("state") == int(State.HELD_IDLE)
+_STRANDED: Final = (pl.col("state") == int(State.IDLE)) & (pl.col("reason") == "stranded")
 Lines = pl.DataFrame | pl.LazyFrame
 
 
@@ -66,45 +69,30 @@ def waste(lines: Lines, grace_hours: int = GRACE_HOURS) -> pl.DataFrame:
     """Return held-idle time by workload, owner and reason, and what MIG left over by node, the dearest first.
 
     `node` is empty for what was held. `evidence` names up to three charges, the dearest, as `gpuledger explain` takes
-    them. Raises AnalysisError on a grace below 0 and on lines that are no bill.
+    them. Lines that are lazy are streamed. Raises AnalysisError on a grace below 0 and on lines that are no bill.
     """
     if grace_hours < 0:
         raise AnalysisError(f"a grace of {grace_hours} hours is not possible", hint="give 0 or more hours")
     lazy = lines.lazy()
     require(lazy, READ)
-    read = lazy.select(READ).with_columns(_kind())
-    wasted = _with_stretches(read).filter(pl.col("kind").is_not_null())
-    in_grace = pl.col("worked") | (pl.col("hour_us") < pl.col("began_us") + grace_hours * US_PER_HOUR)
-    cost, priced = pl.col("cost_quanta").cast(PART), pl.col("cost_quanta").is_not_null()
-    held = pl.col("kind") == HELD_IDLE
-    rows = (
-        wasted.with_columns(
-            pl.when(held).then(workload()).otherwise(pl.lit("")).alias("workload"),
-            pl.when(held).then(pl.col("team").fill_null("")).otherwise(pl.lit("")).alias("team"),
-            pl.when(held).then(pl.col("user_name").fill_null("")).otherwise(pl.lit("")).alias("user"),
-            pl.when(held).then(pl.lit("")).otherwise("node").alias("node"),
-            pl.when(pl.col("reason") == "").then(pl.lit("unknown")).otherwise("reason").alias("reason"),
-            pl.col("node").alias("at_node"),
-            part_us("held_us").alias("time"),
-            _charge(),
-        )
-        .sort(pl.col("cost_quanta").fill_null(-1), pl.col("charge"), descending=[True, False])
-        .group_by(_ROW, maintain_order=True)
-        .agg(
-            pl.struct("cluster", "holder").filter(pl.col("holder").is_not_null()).n_unique().alias("holders"),
-            pl.struct("cluster", "at_node", "device").n_unique().alias("devices"),
-            pl.col("time").sum().alias("part_us"),
-            pl.col("time").filter(~priced).sum().alias("unpriced_part_us"),
-            pl.when(priced.any()).then(cost.filter(~in_grace).fill_null(0).sum()).alias("low_quanta"),
-            pl.when(priced.any()).then(cost.fill_null(0).sum()).alias("high_quanta"),
-            pl.col("energy_mj").fill_null(0).cast(PART).sum().alias("energy_mj"),
-            pl.col("charge").head(MOST_EVIDENCE).alias("evidence"),
-        )
+    read = lazy.select(READ)
+    wasted = read.filter(_HELD_IDLE | _STRANDED)
+    named = wasted.with_columns(*_whose(), pl.col("node").alias("at_node"), pl.col("reason").alias("reason_as_is"))
+    rows = _by_device(wasted, idle_hours(read, wasted), grace_hours).with_columns(
+        *_whose(), pl.col("node").alias("at_node")
     )
-    return (
-        rows.collect()
-        .select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
-        .sort(["high_quanta", "part_us", *_ROW], descending=[True, True, *[False] * len(_ROW)], nulls_last=True)
+    summed = rows.group_by(_ROW).agg(
+        pl.struct("cluster", "holder").filter(pl.col("holder").is_not_null()).n_unique().alias("holders"),
+        pl.struct("cluster", "at_node", "device").n_unique().alias("devices"),
+        pl.col("part_us", "unpriced_part_us", "energy_mj").sum(),
+        *(
+            pl.when(pl.col("priced").any()).then(pl.col(name).sum()).alias(name)
+            for name in ("low_quanta", "high_quanta")
+        ),
+    )
+    found = summed.join(dearest(named, _ROW), on=_ROW, how="left")
+    return found.select(pl.col(name).cast(kind) for name, kind in SCHEMA.items()).sort(
+        ["high_quanta", "part_us", *_ROW], descending=[True, True, *[False] * len(_ROW)], nulls_last=True
     )
 
 
@@ -123,52 +111,41 @@ def idle_power(lines: Lines) -> pl.DataFrame:
             pl.col("energy_mj").fill_null(0).cast(PART).sum().alias("energy_mj"),
             part_us("energy_unknown_us").sum().alias("energy_unknown_part_us"),
         )
-        .collect()
+        .collect(engine="streaming")
     )
     return found.select(pl.col(name).cast(kind) for name, kind in POWER_SCHEMA.items()).sort(
         ["energy_mj", "node", "model"], descending=[True, False, False]
     )
 
 
-def _kind() -> pl.Expr:
-    stranded = (pl.col("state") == int(State.IDLE)) & (pl.col("reason") == "stranded")
+def _by_device(wasted: pl.LazyFrame, idle: pl.DataFrame, grace_hours: int) -> pl.DataFrame:
+    """Return the sums of wasted lines for each holder, device, state and reason: far fewer than lines."""
+    priced, time = pl.col("cost_quanta").is_not_null(), part_us("held_us")
+    cost = pl.col("cost_quanta").cast(PART)
+    beyond = pl.col("hour_us") >= pl.col("began_us") + grace_hours * US_PER_HOUR  # null, so not, in an hour with work
     return (
-        pl.when(pl.col("state") == int(State.HELD_IDLE))
-        .then(pl.lit(HELD_IDLE))
-        .when(stranded)
-        .then(pl.lit(STRANDED))
-        .alias("kind")
+        wasted.join(idle.lazy(), on=HOUR, how="left", nulls_equal=True)
+        .group_by("state", "reason", *_NAMES, *STRETCH)
+        .agg(
+            time.sum().alias("part_us"),
+            time.filter(~priced).sum().alias("unpriced_part_us"),
+            cost.filter(beyond).sum().alias("low_quanta"),
+            cost.sum().alias("high_quanta"),
+            priced.any().alias("priced"),
+            pl.col("energy_mj").cast(PART).sum().alias("energy_mj"),
+        )
+        .collect(engine="streaming")
     )
 
 
-def _with_stretches(read: pl.LazyFrame) -> pl.LazyFrame:
-    """Add `worked` (the holder's device worked in this hour) and `began_us`, where its unbroken idle stretch began.
-
-    Hours that follow each other and have waste but no work are one stretch.
-    """
-    every = read.group_by([*_STRETCH, "hour_us"]).agg(
-        (pl.col("active_us").fill_null(0) > 0).any().alias("worked"), pl.col("kind").is_not_null().any().alias("idle")
-    )
-    idle = every.filter(pl.col("idle") & ~pl.col("worked")).sort([*_STRETCH, "hour_us"])
-    follows = pl.col("hour_us").diff().over(_STRETCH) == US_PER_HOUR
-    numbered = idle.with_columns((~follows.fill_null(False)).cum_sum().over(_STRETCH).alias("stretch"))
-    began = numbered.with_columns(pl.col("hour_us").min().over([*_STRETCH, "stretch"]).alias("began_us"))
-    return read.join(
-        began.select(*_STRETCH, "hour_us", "began_us"), on=[*_STRETCH, "hour_us"], how="left", nulls_equal=True
-    ).with_columns(pl.col("began_us").is_null().alias("worked"))
-
-
-def _charge() -> pl.Expr:
-    """Return the name of a line's charge, as `gpuledger explain` reads it."""
-    at = pl.from_epoch(pl.col("hour_us") + pl.col("offset_us"), time_unit="us")
-    fraction = pl.when(pl.col("offset_us") % US_PER_SECOND != 0).then(at.dt.strftime("%.6f")).otherwise(pl.lit(""))
-    turned = pl.concat_str([at.dt.strftime("%Y-%m-%dT%H:%M:%S"), fraction, pl.lit("Z")])
-    hour = pl.when(pl.col("offset_us") == 0).then(at.dt.strftime("%Y-%m-%dT%H")).otherwise(turned)
-    state = pl.col("state").replace_strict({int(each): each.label for each in State}, return_dtype=pl.String)
-    fields = (pl.col(name).fill_null("") for name in ("cluster", "node", "device", "holder"))
-    escaped = (_escaped(field) for field in (*fields, state, pl.col("reason")))
-    return pl.concat_str([hour, *escaped], separator="@").alias("charge")
-
-
-def _escaped(field: pl.Expr) -> pl.Expr:
-    return field.str.replace_all("%", "%25", literal=True).str.replace_all("@", "%40", literal=True)
+def _whose() -> list[pl.Expr]:
+    """Return what a row of waste is told apart by; a holder's waste is of no node, a node's of no holder."""
+    none = pl.lit("")
+    return [
+        pl.when(_HELD_IDLE).then(pl.lit(HELD_IDLE)).otherwise(pl.lit(STRANDED)).alias("kind"),
+        pl.when(pl.col("reason") == "").then(pl.lit("unknown")).otherwise("reason").alias("reason"),
+        pl.when(_HELD_IDLE).then(workload()).otherwise(none).alias("workload"),
+        pl.when(_HELD_IDLE).then(pl.col("team").fill_null("")).otherwise(none).alias("team"),
+        pl.when(_HELD_IDLE).then(pl.col("user_name").fill_null("")).otherwise(none).alias("user"),
+        pl.when(_HELD_IDLE).then(none).otherwise("node").alias("node"),
+    ]

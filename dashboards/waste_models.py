@@ -20,6 +20,9 @@ ADVICE: Final = {
     "throttled": "Look at cooling and power limits",
     "stalled": "Look into it: it holds and does not move",
     "stranded": "Change the MIG layout so that all slices fit",
+    "fewer_gpus": "Ask for fewer GPUs",
+    "smaller_profile": "Ask for a smaller slice",
+    "cheaper_model": "Ask for a cheaper model",
 }
 OTHERWISE: Final = "Ask its owner whether it is still needed"
 
@@ -33,6 +36,15 @@ def finding(frame: pl.DataFrame, currency: str, spoken: str) -> str:
         return f"{_hours(frame)} GPU-hours did nothing {spoken}; none has a price yet"
     low, high = (_sum(frame, name, currency) for name in ("low_quanta", "high_quanta"))
     return f"{low} to {high} could have been saved {spoken}"
+
+
+def more(advice: pl.DataFrame, currency: str) -> str:
+    """Return the sentence on work that asked for more than it needed."""
+    if advice.is_empty():
+        return "No work of which memory and activity are known would do with less"
+    low, high = (_sum(advice, name, currency) for name in ("low_quanta", "high_quanta"))
+    saved = low if low == high else f"{low} to {high}"
+    return f"Another {saved} could have been saved with fewer, smaller or cheaper GPUs"
 
 
 def lead(frame: pl.DataFrame, grace_hours: int) -> str:
@@ -71,7 +83,8 @@ def _line(row: dict[str, Any], currency: str) -> Line:
     saving = (_money(row["low_quanta"], currency), _money(row["high_quanta"], currency))
     time = wording.hours_column(float(gpu_hours(row["part_us"])))
     name = f"Slices on {row['node']}" if row["kind"] == STRANDED else row["workload"]
-    return Line("owner", (name, ADVICE.get(row["reason"], OTHERWISE), time, *saving), about)
+    advice = ": ".join(part for part in (ADVICE.get(row["reason"], OTHERWISE), row.get("instead", "")) if part)
+    return Line("owner", (name, advice, time, *saving), about)
 
 
 def _money(quanta: int | None, currency: str) -> str:

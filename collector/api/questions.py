@@ -36,6 +36,7 @@ from collector.queries.explain import explain
 from collector.queries.facts import DEFAULT_LIMIT, charges, devices, events, quarantine, usage
 from collector.queries.gap import gap
 from collector.queries.grouping import BY, VIEWS
+from collector.queries.holdings import holdings
 from collector.queries.idle import idle
 from collector.queries.job_time import ASPECTS, job_time, job_time_table
 from collector.queries.loans import loans
@@ -203,6 +204,14 @@ QUESTIONS: Final[tuple[Question, ...]] = (
         (PERIOD, GROUP, GRAIN),
         rated=True,
         table=series_table,
+        needs=Right.READ,
+    ),
+    Question(
+        "holdings",
+        "what each holder needed of each device it worked on, and what kinds of devices there are",
+        holdings,
+        (PERIOD,),
+        rated=True,
         needs=Right.READ,
     ),
     Question(

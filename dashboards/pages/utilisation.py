@@ -8,8 +8,20 @@ import streamlit as st
 
 from analytics.overview import timeline_states
 from analytics.utilisation import heat_map
-from dashboards import address, charts, data, downloads, heat, pieces, shell, utilisation_models, wording
+from dashboards import (
+    address,
+    charts,
+    data,
+    downloads,
+    fragmentation_models,
+    heat,
+    pieces,
+    shell,
+    utilisation_models,
+    wording,
+)
 from dashboards.bill_lines import bill_lines
+from dashboards.fragmentation_lines import fitted
 from dashboards.periods import Choice, grain, in_words
 from dashboards.theme import STATE_COLOURS, STATE_ORDER
 from gpuledger.accounting.periods import parse_instant
@@ -51,7 +63,17 @@ def _page(status: data.Document) -> None:
     st.html(pieces.heading("What the time was spent as", f"GPU-hours per {step} by state") + pieces.keys(marks))
     st.altair_chart(charts.hours_by_state(states, step, mode), theme=None, width="stretch", alt="GPU-hours by state")
     _by(chosen, as_of)
+    _fitted(chosen, until_us, as_of)
     st.html(pieces.foot(utilisation_models.SMALL_PRINT))
+
+
+@shell.part
+def _fitted(chosen: Choice, until_us: int, as_of: str) -> None:
+    st.html(pieces.heading("Would a request have fitted?", fragmentation_models.NOTE))
+    if st.toggle("Work it out from every hour of every GPU", key="fitted"):
+        requests = fitted(chosen.period, until_us, as_of)
+        finding = pieces.heading(fragmentation_models.finding(requests))
+        st.html(finding + pieces.table(fragmentation_models.table(requests)))
 
 
 @shell.part

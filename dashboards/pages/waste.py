@@ -6,6 +6,7 @@ import shlex
 
 import streamlit as st
 
+from analytics.over_asked import over_asked, with_advice
 from analytics.waste import GRACE_HOURS, NOT_KNOWN, idle_power, waste
 from dashboards import data, downloads, pieces, shell, waste_models
 from dashboards.bill_lines import bill_lines
@@ -29,6 +30,11 @@ def _page(status: data.Document) -> None:
     frame, power = waste(lines), idle_power(lines)
     title = waste_models.finding(frame, currency, in_words(chosen, until_us))
     st.html(pieces.title(title, waste_models.lead(frame, GRACE_HOURS)))
+    if st.toggle("With advice: work that fewer, smaller or cheaper GPUs would do", key="advice"):
+        holdings = data.answer("holdings", {"period": chosen.period.label}, as_of)
+        advice = over_asked(holdings["rows"], holdings["kinds"])
+        st.html(pieces.heading(waste_models.more(advice, currency)))
+        frame = with_advice(frame, advice)
     if not frame.is_empty():
         st.html(pieces.heading("The dearest first", "What, whose and why; what to do; what it would have saved"))
         table = waste_models.table(frame, currency)

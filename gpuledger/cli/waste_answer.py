@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from analytics.over_asked import over_asked, with_advice
 from analytics.waste import NOT_KNOWN, idle_power, waste
 from gpuledger.accounting.money import from_quanta
 from gpuledger.accounting.units import gpu_hours, kwh
@@ -18,15 +19,22 @@ def find(source: Source, label: str, grace_hours: int) -> Document:
         raise AnalysisError(f"a grace of {grace_hours} hours is not possible", hint="give 0 or more hours")
     asked = source.query("chargeback", {"period": label, "by": "cluster"})
     pages = list(known_lines(source, asked))
-    return answer(asked, pl.concat(pages, how="vertical_relaxed") if pages else None, grace_hours)
+    lines = pl.concat(pages, how="vertical_relaxed") if pages else None
+    return answer(asked, lines, grace_hours, source.query("holdings", {"period": label}))
 
 
-def answer(asked: Document, lines: pl.DataFrame | pl.LazyFrame | None, grace_hours: int) -> Document:
-    """Return the waste in the lines of a period; `asked` is an answer about it that says how far it is known."""
+def answer(
+    asked: Document, lines: pl.DataFrame | pl.LazyFrame | None, grace_hours: int, holdings: Document | None = None
+) -> Document:
+    """Return the waste in the lines of a period, with advice where its holdings are given, in one list.
+
+    `asked` is an answer about the period that says how far it is known.
+    """
     rows: list[Document] = []
     power: list[Document] = []
     if lines is not None:
-        rows = [_row(row) for row in waste(lines, grace_hours).iter_rows(named=True)]
+        advice = over_asked(holdings["rows"], holdings["kinds"]) if holdings else over_asked([], [])
+        rows = [_row(row) for row in with_advice(waste(lines, grace_hours), advice).iter_rows(named=True)]
         power = [_power(row) for row in idle_power(lines).iter_rows(named=True)]
     return {
         "period": asked["period"],
@@ -49,6 +57,7 @@ def _row(row: Document) -> Document:
         "saving_high": _money(row["high_quanta"]),
         "energy_kwh": float(kwh(row["energy_mj"])),
         "evidence": row["evidence"],
+        "instead": row["instead"],
     }
 
 

@@ -36,5 +36,6 @@ def _line(row: Answer, currency: str) -> Line:
     owner = " · ".join(part for part in (wording.title(row["team"]), row["user"]) if part)
     low, high = (None if row[name] is None else Decimal(row[name]) for name in ("saving_low", "saving_high"))
     saving = wording.UNKNOWN if low is None else f"{wording.money(low, currency)} to {wording.money(high, currency)}"
-    cells = (row["workload"] or row["node"], owner, wording.reason(row["reason"]))
+    why = ": ".join(part for part in (wording.reason(row["reason"]), row.get("instead", "")) if part)
+    cells = (row["workload"] or row["node"], owner, why)
     return Line((*cells, wording.hours_column(row["gpu_hours"]), saving))

@@ -64,6 +64,19 @@ def test_lines_are_what_analytics_takes(client: CollectorClient) -> None:
     assert waste(lines)["high_quanta"].sum() > 0
 
 
+def test_kept_lines_are_read_lazily_and_once(client: CollectorClient, tmp_path: Path) -> None:
+    """Parts of a period kept apart are the lines of all of it; what is kept is not kept again, and nothing is no lines."""
+    with pytest.raises(AnalysisError, match="holds no lines"):
+        frames.scan_lines(tmp_path)
+    for part in (hours(0, 2), hours(2, 6)):
+        lazy = frames.keep_lines(client, part.label, tmp_path)
+    lines = frames.lines(client, ALL)
+    assert energy([lazy]).equals(energy([lines]))
+    assert waste(lazy).equals(waste(lines))
+    with pytest.raises(AnalysisError, match="already"):
+        frames.keep_lines(client, hours(0, 2).label, tmp_path)
+
+
 def test_exported_files_are_the_same_table(client: CollectorClient, tmp_path: Path) -> None:
     """Lazily, over every export in a folder; each of them is the frame that the collector gives."""
     for part in (hours(0, 2), hours(2, 6)):
