@@ -39,7 +39,7 @@ from collector.queries.grouping import BY, VIEWS
 from collector.queries.idle import idle
 from collector.queries.job_time import ASPECTS, job_time, job_time_table
 from collector.queries.loans import loans
-from collector.queries.memory import MEMORY_BY, memory, memory_table
+from collector.queries.memory import memory, memory_table
 from collector.queries.node_costs import node_costs
 from collector.queries.owner_moves import owner_moves
 from collector.queries.owner_trials import owner, try_owner
@@ -96,7 +96,6 @@ PERIOD: Final = Parameter("period", f"{_WORDS}; absent: this month", parse_perio
 ANY_PERIOD: Final = Parameter("period", f"{_WORDS}; absent: ever", parse_optional_period, default="", by_days=True)
 CLOSED: Final = Parameter("period", f"a closed one: {_WORDS}", parse_period, by_days=True)
 GROUP: Final = Parameter("by", "what to group by", default="team", choices=BY)
-MEMORY_GROUP: Final = Parameter("by", "what to group by", default="team", choices=MEMORY_BY)
 VIEW: Final = Parameter("view", "charge what was held, or what was active", default="allocation", choices=VIEWS)
 IDLE_POLICY: Final = Parameter(
     "idle_policy", "who pays for time that nobody held", default=POLICIES[0], choices=POLICIES, of_all=True
@@ -209,7 +208,7 @@ QUESTIONS: Final[tuple[Question, ...]] = (
         "memory",
         "the most memory in use on each device and day, by group",
         memory,
-        (PERIOD, MEMORY_GROUP),
+        (PERIOD, GROUP),
         rated=True,
         table=memory_table,
         needs=Right.READ,

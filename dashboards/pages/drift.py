@@ -89,7 +89,7 @@ def _look(spans: tuple[Span, Span], by: str) -> data.Document:
         done += period.end_us - period.start_us
         frames.append(parts)
     bar.progress(0.92, "Comparing …")
-    memory = None if by == "workload" else (_memory(spans[0], by), _memory(spans[1], by))
+    memory = (_memory(spans[0], by), _memory(spans[1], by))
     answer, _ = compare((pl.concat(frames[0]), pl.concat(frames[1])), spans, by, memory=memory)
     bar.empty()
     return answer

@@ -26,7 +26,7 @@ def find(
     """Return what changed from `against` to `period` (None: the last days, and those before them), by `by`."""
     spans = choose_spans(source.query("status", {}), period, against)
     reference, current = (read_lines(source, span) for span in spans)
-    memory = None if by == "workload" else (read_memory(source, spans[0], by), read_memory(source, spans[1], by))
+    memory = (read_memory(source, spans[0], by), read_memory(source, spans[1], by))
     answer, observations = compare((reference, current), spans, by, level, memory)
     if report is not None:
         write_report(observations, report)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from collector.ledger.store import Ledger
-from collector.queries.memory import MEMORY_BY, memory
+from collector.queries.grouping import BY
+from collector.queries.memory import memory
 from collector.rating import rate_dirty
 from gpuledger.accounting.periods import Period
 from gpuledger.accounting.units import US_PER_DAY
@@ -60,7 +61,7 @@ def test_the_most_of_a_day_counts(ledger: Ledger) -> None:
     assert {row.day_us for row in rows} == {START_US // US_PER_DAY * US_PER_DAY}
 
 
-@pytest.mark.parametrize("by", MEMORY_BY)
+@pytest.mark.parametrize("by", BY)
 def test_every_group_has_the_same_devices(ledger: Ledger, by: str) -> None:
     """Whatever is asked by, both devices are there with what they had."""
     rows = memory(ledger, PERIOD, by=by).rows
@@ -73,8 +74,8 @@ def test_models_are_named_with_their_profile(ledger: Ledger) -> None:
 
 
 def test_what_cannot_be_asked_is_refused(ledger: Ledger) -> None:
-    """Workloads, and periods off the hour."""
+    """Groups that nobody knows, and periods off the hour."""
     with pytest.raises(ConfigError, match="not known"):
-        memory(ledger, PERIOD, by="workload")
+        memory(ledger, PERIOD, by="colour")
     with pytest.raises(ConfigError, match="on the hour"):
         memory(ledger, Period(START_US + 1, START_US + HOUR, "off"))

@@ -101,9 +101,7 @@ def _faults(scenario: Scenario, fleet: Fleet) -> Iterator[Plant]:
             causes |= {"recovery_action", found.fault} if spec.recovery_action != "none" else set()
             causes |= {GPU_LOST, found.fault} if found.fault else set()
             name = f"{', '.join(sorted(causes))} on {found.node}/{found.board}"
-            yield Plant(
-                FAULT, name, frozenset(causes), _later(found.interval, fleet), frozenset({board.spec.uuid})
-            )
+            yield Plant(FAULT, name, frozenset(causes), _later(found.interval, fleet), frozenset({board.spec.uuid}))
 
 
 def _outages(fleet: Fleet) -> Iterator[Plant]:
