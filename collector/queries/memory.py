@@ -26,7 +26,10 @@ class Memory(msgspec.Struct, frozen=True):
 
 
 def memory(ledger: Ledger, period: Period, *, by: str = "team") -> Memory:
-    """Return the memory of a period by group, one of BY; a workload is all of its runs. Raises ConfigError on another, and off the hour."""
+    """Return the memory of a period by group, one of BY; a workload is all of its runs.
+
+    Raises ConfigError on another group, and on a period off the hour.
+    """
     return Memory(msgspec.convert(memory_table(ledger, period, by=by).to_pylist(), list[MemoryRow]))
 
 
