@@ -28,6 +28,7 @@ from collector.queries.books import carbon, directory, owners, prices
 from collector.queries.budgets import budget_book, budgets, notices
 from collector.queries.charge_id import parse_charge_id
 from collector.queries.chargeback import chargeback
+from collector.queries.conditions import conditions, conditions_table
 from collector.queries.contracts import contracts
 from collector.queries.disputes import dispute, disputes
 from collector.queries.drift import drift
@@ -211,6 +212,14 @@ QUESTIONS: Final[tuple[Question, ...]] = (
         (PERIOD, GROUP),
         rated=True,
         table=memory_table,
+        needs=Right.READ,
+    ),
+    Question(
+        "conditions",
+        "clock and temperature of boards while they worked, by hour",
+        conditions,
+        (PERIOD,),
+        table=conditions_table,
         needs=Right.READ,
     ),
     Question(

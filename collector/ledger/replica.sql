@@ -8,6 +8,8 @@ DELETE FROM usage
 WHERE batch_id > (SELECT k.batch_id FROM known AS k);
 DELETE FROM board_energy
 WHERE batch_id > (SELECT k.batch_id FROM known AS k);
+DELETE FROM board_conditions
+WHERE batch_id > (SELECT k.batch_id FROM known AS k);
 DELETE FROM events
 WHERE batch_id > (SELECT k.batch_id FROM known AS k);
 DELETE FROM batches

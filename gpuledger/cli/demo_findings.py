@@ -91,10 +91,11 @@ def find_faults(events: Document, lines: pl.DataFrame) -> Iterator[Finding]:
 def find_drift(source: Source, spans: tuple[Span, Span]) -> Iterator[Finding]:
     """Yield what changed by each of DIMENSIONS, and once what devices and workloads it came from."""
     reference, current = (drift_answer.read_lines(source, span) for span in spans)
+    conditions = (drift_answer.read_conditions(source, spans[0]), drift_answer.read_conditions(source, spans[1]))
     causes: list[Document] = []
     for by in DIMENSIONS:
         memory = (drift_answer.read_memory(source, spans[0], by), drift_answer.read_memory(source, spans[1], by))
-        answer, _ = compare((reference, current), spans, by, memory=memory)
+        answer, _ = compare((reference, current), spans, by, memory=memory, conditions=conditions)
         causes = answer["causes"]
         for row in answer["rows"]:
             if row["verdict"] == Verdict.DRIFT:

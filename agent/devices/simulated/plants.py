@@ -24,6 +24,7 @@ HARDWARE: Final = "hardware"
 WORK: Final = "workload"
 GPU_LOST: Final = "gpu_lost"
 AGENT_DOWN: Final = "agent_down"
+_OF_WORK: Final = ("active_ratio", "busy_ratio", "power_w", "temperature_c")
 _OF_CONDITIONS: Final = (
     ("ecc_corrected", "ecc_corrected"),
     ("ecc_uncorrected", "ecc_uncorrected"),
@@ -114,10 +115,13 @@ def _outages(fleet: Fleet) -> Iterator[Plant]:
 def _changes(scenario: Scenario, fleet: Fleet) -> Iterator[Plant]:
     boards = _boards(fleet)
     for power in fleet.powers:
-        name = f"power of {power.node}/{power.board} for the same work"
+        name = f"{power.node}/{power.board} for the same work"
         devices = frozenset({boards[power.node, power.board].spec.uuid})
         after = Interval(power.from_us, max(power.from_us, fleet.end_us))
-        yield Plant(DRIFT, name, frozenset({HARDWARE}), after, devices, metrics=frozenset({"power_w"}))
+        usual = boards[power.node, power.board].power
+        metrics = {"power_w"} if power.power.per_percent_mw != usual.per_percent_mw else set()
+        metrics |= {"sm_clock_mhz"} if power.power.clock_percent != usual.clock_percent else set()
+        yield Plant(DRIFT, name, frozenset({HARDWARE}), after, devices, metrics=frozenset(metrics))
     before = {workload.name: workload for workload in scenario.file.workload}
     for change in scenario.changes.works:
         was, now = before[change.changed.name], change.changed
@@ -126,7 +130,7 @@ def _changes(scenario: Scenario, fleet: Fleet) -> Iterator[Plant]:
         if not tenants:
             continue
         metrics = {"memory_bytes"} if was.memory_mib != now.memory_mib else set()
-        metrics |= {"active_ratio", "busy_ratio", "power_w"} if was.activity != now.activity else set()
+        metrics |= set(_OF_WORK) if was.activity != now.activity else set()
         cause = WORK if was.activity != now.activity else DRIFT  # memory is told as a change, of whatever holds it
         yield Plant(
             DRIFT,

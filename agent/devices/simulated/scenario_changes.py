@@ -71,19 +71,24 @@ def find_changes(file: ScenarioFile, boards: Mapping[str, tuple[Board, ...]]) ->
 def _power(spec: ChangeSpec, boards: dict[str, tuple[Board, ...]]) -> PowerChange:
     where = f"change of {spec.device}"
     slots = find_slots(spec.device, boards, where)
-    if len(slots) != 1 or spec.power_percent is None or spec.activity or spec.memory_mib is not None:
-        raise ConfigError(f"{where} is no change of the power of one board", hint='give "power_percent" alone')
+    unchanged = spec.power_percent is None and spec.clock_percent is None
+    if len(slots) != 1 or unchanged or spec.activity or spec.memory_mib is not None:
+        message = f"{where} is no change of the power or clock of one board"
+        raise ConfigError(message, hint='give "power_percent", "clock_percent" or both, of one board')
     node, board, _ = slots[0]
     usual = boards[node][board].power
-    per_percent_mw = usual.per_percent_mw * spec.power_percent // 100
-    return PowerChange(node, board, _minute_us(spec, where), usual._replace(per_percent_mw=per_percent_mw))
+    changed = usual._replace(
+        per_percent_mw=usual.per_percent_mw * (spec.power_percent or 100) // 100,
+        clock_percent=spec.clock_percent or 100,
+    )
+    return PowerChange(node, board, _minute_us(spec, where), changed)
 
 
 def _work(spec: ChangeSpec, known: Mapping[str, WorkloadSpec]) -> WorkChange:
     where = f"change of {spec.workload}"
     if spec.workload not in known:
         raise ConfigError(f"{where}: there is no such workload", hint=nearest(spec.workload, known))
-    if spec.power_percent is not None or (spec.activity is None and spec.memory_mib is None):
+    if spec.power_percent or spec.clock_percent or (spec.activity is None and spec.memory_mib is None):
         raise ConfigError(f"{where} is no change of work", hint='give "activity", "memory_mib" or both')
     now = known[spec.workload]
     changed = msgspec.structs.replace(

@@ -160,13 +160,14 @@ class OutageSpec(_Strict, frozen=True):
 class ChangeSpec(_Strict, frozen=True):
     """What is otherwise from then on: a board's power for the same work, or what a workload's next runs do.
 
-    `power_percent` is of what activity draws on such a board; times are whole minutes.
+    `power_percent` is of what activity draws on such a board, `clock_percent` of its clock; times are whole minutes.
     """
 
     since: str = msgspec.field(name="from")
     device: str = ""
     workload: str = ""
     power_percent: Annotated[int, msgspec.Meta(ge=1, le=200)] | None = None
+    clock_percent: Annotated[int, msgspec.Meta(ge=1, le=200)] | None = None
     activity: ActivitySpec | None = None
     memory_mib: Annotated[int, msgspec.Meta(ge=0)] | None = None
 

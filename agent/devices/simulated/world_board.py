@@ -100,6 +100,8 @@ class BoardTimeline:
     def state_at(self, at_us: int, previous_us: int) -> BoardState:
         """Return the board's state at `at_us`; activity, xids and finished are those of `(previous_us, at_us]`."""
         state = self._state_at(at_us, previous_us)
+        if self._segment.power.clock_percent != state.clock_percent:
+            state = state._replace(clock_percent=self._segment.power.clock_percent)
         return self._impaired(state, at_us, previous_us) if self._conditions else state
 
     def _impaired(self, state: BoardState, at_us: int, previous_us: int) -> BoardState:
