@@ -127,7 +127,7 @@ def test_what_is_planted_is_said() -> None:
     late = [tenant.holder for tenant in fleet.tenants if tenant.run.interval.start_us == 2 * US_PER_HOUR]
     assert (drifts[2].holders, drifts[2].metrics) == (
         frozenset(late),
-        frozenset({"active_ratio", "busy_ratio", "power_w", "memory_bytes"}),
+        frozenset({"active_ratio", "busy_ratio", "power_w", "temperature_c", "memory_bytes"}),
     )
     asleep, left_over = (plant for plant in plants if plant.kind == WASTE)
     assert (asleep.name, asleep.causes, len(asleep.holders)) == ("asleep", frozenset({"memory_held"}), 1)
@@ -145,8 +145,8 @@ def test_what_comes_after_the_end_is_not_planted() -> None:
     [
         ('[[change]]\nfrom = "1h"\npower_percent = 50', "one device or of one workload"),
         ('[[change]]\nfrom = "1h"\ndevice = "lab-1/0"\nworkload = "train"\npower_percent = 50', "one device or of one"),
-        ('[[change]]\nfrom = "1h"\ndevice = "lab-1/0-1"\npower_percent = 50', "power of one board"),
-        ('[[change]]\nfrom = "1h"\ndevice = "lab-1/0"\nmemory_mib = 5', "power of one board"),
+        ('[[change]]\nfrom = "1h"\ndevice = "lab-1/0-1"\npower_percent = 50', "power or clock of one board"),
+        ('[[change]]\nfrom = "1h"\ndevice = "lab-1/0"\nmemory_mib = 5', "power or clock of one board"),
         ('[[change]]\nfrom = "1h"\nworkload = "train"\npower_percent = 50', "no change of work"),
         ('[[change]]\nfrom = "1h"\nworkload = "trian"\nmemory_mib = 5', "no such workload"),
         ('[[change]]\nfrom = "1h 10s"\nworkload = "train"\nmemory_mib = 5', "within a minute"),
