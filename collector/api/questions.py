@@ -20,6 +20,7 @@ from collector.api.parameters import (
 from collector.periods.verifying import verify_period
 from collector.queries.adjustments import adjustments
 from collector.queries.admissions import RESULTS, admissions
+from collector.queries.advice import advice
 from collector.queries.approvals import approval, approvals
 from collector.queries.audit import audit, audit_checkpoints, audit_entries
 from collector.queries.bill import KINDS, bill, bill_table
@@ -222,6 +223,7 @@ QUESTIONS: Final[tuple[Question, ...]] = (
         table=conditions_table,
         needs=Right.READ,
     ),
+    Question("advice", "advice about waste that was kept, and what it really saved", advice, needs=Right.READ),
     Question(
         "drift",
         "what drifted in the newest comparison that was kept of each dimension",

@@ -69,6 +69,12 @@ WHERE found_us > (SELECT k.at_us FROM known AS k);
 DELETE FROM drift_results
 WHERE run_id NOT IN (SELECT r.run_id FROM drift_runs AS r);
 
+-- Advice that was kept, and what came of it.
+DELETE FROM advice
+WHERE kept_us > (SELECT k.at_us FROM known AS k);
+DELETE FROM advice_results
+WHERE found_us > (SELECT k.at_us FROM known AS k);
+
 -- Budgets, the stages that they reached, and who was told.
 DELETE FROM budget_books
 WHERE imported_us > (SELECT k.at_us FROM known AS k);

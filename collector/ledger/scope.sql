@@ -472,6 +472,12 @@ WHERE FALSE;
 CREATE TEMP VIEW drift_runs AS
 SELECT h.* FROM ledger.main.drift_runs AS h
 WHERE FALSE;
+CREATE TEMP VIEW advice AS
+SELECT h.* FROM ledger.main.advice AS h
+WHERE FALSE;
+CREATE TEMP VIEW advice_results AS
+SELECT h.* FROM ledger.main.advice_results AS h
+WHERE FALSE;
 CREATE TEMP VIEW drift_results AS
 SELECT h.* FROM ledger.main.drift_results AS h
 WHERE FALSE;

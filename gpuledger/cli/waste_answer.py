@@ -18,7 +18,8 @@ def find(source: Source, label: str, grace_hours: int) -> Document:
         raise AnalysisError(f"a grace of {grace_hours} hours is not possible", hint="give 0 or more hours")
     asked = source.query("chargeback", {"period": label, "by": "cluster"})
     pages = list(known_lines(source, asked))
-    return answer(asked, pl.concat(pages, how="vertical_relaxed") if pages else None, grace_hours)
+    found = answer(asked, pl.concat(pages, how="vertical_relaxed") if pages else None, grace_hours)
+    return {**found, "advice": source.query("advice", {})}
 
 
 def answer(asked: Document, lines: pl.DataFrame | pl.LazyFrame | None, grace_hours: int) -> Document:
