@@ -36,9 +36,8 @@ def _page(status: data.Document) -> None:
         downloads.offer(table, f"waste-{chosen.slug}")
         with st.expander("Evidence: the dearest charges of each row"):
             for row in frame.head(waste_models.MOST_ROWS).iter_rows(named=True):
-                st.code(
-                    "\n".join(f"gpuledger explain {shlex.quote(name)}" for name in row["evidence"]), language="bash"
-                )
+                asked = (f"gpuledger explain {shlex.quote(name)}" for name in row["evidence"])
+                st.code("\n".join(asked), language="bash")
     followed = waste_models.advice_table(data.answer("advice", {}, as_of))
     if followed.lines:
         st.html(pieces.heading("What earlier advice saved", "Waste in as long a time after, at the prices of before"))
