@@ -47,7 +47,10 @@ class After(NamedTuple):
 
 
 def advise(lines: pl.DataFrame) -> list[Advice]:
-    """Return the advice that the waste of these lines gives, the dearest first; at most MOST_KEPT."""
+    """Return the advice that the waste of these lines gives, the dearest first; at most MOST_KEPT.
+
+    Waste of which nothing is certain to be saved, such as that of a training's checkpoints, gives none.
+    """
     rows = _keyed(waste(lines), pl.col("workload"))
     priced = pl.col("unpriced_part_us").sum() == 0
     found = (
@@ -59,6 +62,7 @@ def advise(lines: pl.DataFrame) -> list[Advice]:
             pl.when(priced).then(pl.col("low_quanta").sum()).alias("low_quanta"),
             pl.when(priced).then(pl.col("high_quanta").sum()).alias("high_quanta"),
         )
+        .filter(pl.col("low_quanta").is_null() | (pl.col("low_quanta") > 0))
         .sort(["high_quanta", "part_us", *_KEY], descending=[True, True, *[False] * len(_KEY)], nulls_last=True)
     )
     return [
