@@ -49,11 +49,10 @@ class Score(NamedTuple):
 
 
 def score(plants: Iterable[Plant], found: Found) -> list[Score]:
-    """Return a score for each kind. A change that is not at the edge of the windows compared is not due."""
-    due = [plant for plant in plants if _is_due(plant, found)]
+    """Return a score for each kind. What is told of any plant is right; those that are due have to be found."""
     names = names_of(found.lines)
-    scopes = {plant: _scopes(plant, names) for plant in due}
-    return [_score(kind, scopes, [each for each in found.findings if each.kind == kind]) for kind in KINDS]
+    scopes = {plant: _scopes(plant, names) for plant in plants}
+    return [_score(kind, scopes, found) for kind in KINDS]
 
 
 def drawing(scores: Iterable[Score]) -> RenderableType:
@@ -85,7 +84,8 @@ def drawing(scores: Iterable[Score]) -> RenderableType:
     return draw("What the history has planted, and what the finders tell of it", heads, lines, notes)
 
 
-def _score(kind: str, scopes: Mapping[Plant, Scopes], findings: list[Finding]) -> Score:
+def _score(kind: str, scopes: Mapping[Plant, Scopes], found: Found) -> Score:
+    findings = [each for each in found.findings if each.kind == kind]
     told: dict[Plant, set[str]] = {plant: set() for plant in scopes if plant.kind == kind}
     false: list[str] = []
     for finding in findings:
@@ -94,12 +94,13 @@ def _score(kind: str, scopes: Mapping[Plant, Scopes], findings: list[Finding]) -
             told[plant].add(finding.cause)
         if not right:
             false.append(finding.words)
+    due = {plant: causes for plant, causes in told.items() if _is_due(plant, found)}
     missed = [
         f"{plant.name} ({', '.join(sorted(plant.causes - causes))})"
-        for plant, causes in told.items()
+        for plant, causes in due.items()
         if not plant.causes <= causes
     ]
-    return Score(kind, len(told), tuple(missed), len(findings), tuple(false))
+    return Score(kind, len(due), tuple(missed), len(findings), tuple(false))
 
 
 def _belongs(finding: Finding, plant: Plant, scopes: Scopes) -> bool:
@@ -119,10 +120,16 @@ def _scopes(plant: Plant, names: pl.DataFrame) -> Scopes:
 
 
 def _is_due(plant: Plant, found: Found) -> bool:
-    """Tell whether a change could be found: it is where the current window begins, to within a day."""
-    if plant.kind != DRIFT:
+    """Tell whether a plant could be found: a fault at once, waste in two weeks, a change at the window's edge.
+
+    A holder that wastes now and then is not certain to do so in a few days. A change is at the edge where it lies
+    within a day of the beginning of the current window.
+    """
+    if plant.kind == FAULT:
         return True
-    return found.spans is not None and abs(plant.interval.start_us - found.spans[1].start_us) <= US_PER_DAY
+    if found.spans is None:
+        return False
+    return plant.kind == WASTE or abs(plant.interval.start_us - found.spans[1].start_us) <= US_PER_DAY
 
 
 def _ratio(value: float | None) -> str:
