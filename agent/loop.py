@@ -96,6 +96,7 @@ class AgentLoop:
             self._meter.skip()
             return
         self._devices = observation.devices
+        self._sealer.add_conditions(reading.boards, at_us)
         self._take(self._meter.observe(observation.snapshot))
         self._metered_until_us = max(at_us, self._metered_until_us or at_us)
         if self._sealer.due:

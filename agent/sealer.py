@@ -7,11 +7,13 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from agent.conditions import ConditionTally
+from agent.devices.base import BoardReading
 from agent.spool import Spool
 from gpuledger import wire
 from gpuledger.accounting.energy import merge_energy
 from gpuledger.accounting.meter import MeterCheckpoint, Metered
-from gpuledger.accounting.units import US_PER_MINUTE
+from gpuledger.accounting.units import US_PER_HOUR, US_PER_MINUTE
 from gpuledger.errors import SpoolError
 from gpuledger.model import Device, Event, Holder
 
@@ -63,6 +65,7 @@ class Sealer:
         self._waiting: list[Metered] = []
         self._rows = 0
         self._events: list[Event] = []
+        self._conditions = ConditionTally()
         self._devices = {device.key: device for device in known}  # all that unsealed records may name
 
     @property
@@ -77,6 +80,10 @@ class Sealer:
         if metered.until_us > metered.from_us:
             self._waiting.append(metered)
             self._rows += len(metered.records)
+
+    def add_conditions(self, boards: tuple[BoardReading, ...], at_us: int) -> None:
+        """Take the boards' readings of an instant; their hours go out once they are over."""
+        self._conditions.observe(boards, at_us)
 
     def add_events(self, events: list[Event]) -> None:
         """Take events that do not come from the meter; each goes out with the batch that covers its instant."""
@@ -111,6 +118,7 @@ class Sealer:
         self._waiting = []
         self._rows = 0
         self._events = [event for event in self._events if event.at_us > batch.until_us]
+        self._conditions.forget(batch.until_us)
         self._devices = kept
         self._notify()
         return True
@@ -141,6 +149,7 @@ class Sealer:
             usage=usage,
             energy=tuple(wire.BoardEnergy(*entry) for entry in energy),
             events=tuple(event for event in self._events if event.at_us <= until_us),
+            conditions=tuple(each for each in self._conditions.over(until_us) if each.hour_us > from_us - US_PER_HOUR),
         )
 
 

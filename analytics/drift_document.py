@@ -9,7 +9,7 @@ import polars as pl
 from analytics.drift import Drift, find_drift
 from analytics.drift_frames import Observations
 from analytics.drift_hardware import Causes, find_causes
-from analytics.windows import Span, observe, observe_memory, same_work
+from analytics.windows import Span, observe, observe_conditions, observe_memory, same_work
 from gpuledger.accounting.periods import iso
 
 Document = dict[str, Any]
@@ -21,18 +21,25 @@ def compare(
     spans: tuple[Span, Span],
     by: str,
     level: float = LEVEL,
+    *,
     memory: tuple[pl.DataFrame, pl.DataFrame] | None = None,
+    conditions: tuple[pl.DataFrame, pl.DataFrame] | None = None,
 ) -> tuple[Document, Observations]:
     """Return what changed from the reference to the current lines, by `by`, and the observations of devices' days.
 
-    Lines are narrowed ones of `drift_spans.read_period`; `memory` is what `/v1/memory` says of both windows,
-    where that is compared too. Half of `level` goes to the figures by group, half to what tells devices from work.
+    Lines are narrowed ones of `drift_spans.read_period`; `memory` and `conditions` are what `/v1/memory` and
+    `/v1/conditions` say of both windows, where that is compared too. Half of `level` goes to the figures by group, half
+    to what tells devices from work.
     """
     observations = observe(*lines, spans, by)
     if memory is not None:
         observations.append(observe_memory(*memory, by))
+    if conditions is not None and all(read.is_empty() for read in conditions):
+        conditions = None  # of agents that do not tell them
+    if conditions is not None:
+        observations.append(observe_conditions(lines, conditions, spans, by))
     drift = find_drift(observations, by, level=level / 2)
-    causes = find_causes(same_work(*lines, spans), level=level / 2)
+    causes = find_causes(same_work(*lines, spans, conditions), level=level / 2)
     return _document(drift, causes, spans, level), observations[0]
 
 

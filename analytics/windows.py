@@ -37,6 +37,8 @@ LOOKBACK_DAYS: Final = 7  # before a window, where the starts of its jobs are fo
 LEAST_HELD_US: Final = US_PER_HOUR  # of a device's day, to say how it was used
 LEAST_OBSERVED_US: Final = US_PER_DAY // 2  # of a device's day, to say how it was
 MOST_UNOBSERVED: Final = 0.05  # of a day's device time, for its sums to be whole
+CONDITIONS: Final = ("sm_clock_mhz", "temperature_c")
+_WORK: Final = ["workload", "model", "device"]
 _HELD: Final = [int(state) for state in HELD_STATES]
 _JOB_KEY: Final = ["cluster", "holder"]
 
@@ -89,14 +91,46 @@ def observe_memory(reference: pl.DataFrame, current: pl.DataFrame, by: str) -> O
     return Observations("device-day", frames[0], frames[1], ("memory_bytes",))
 
 
-def same_work(reference: pl.DataFrame, current: pl.DataFrame, spans: tuple[Span, Span]) -> Observations:
-    """Return days of devices on one workload each, with `workload` and `model`: what tells a card from its work."""
+def observe_conditions(
+    lines: tuple[pl.DataFrame, pl.DataFrame],
+    conditions: tuple[pl.DataFrame, pl.DataFrame],
+    spans: tuple[Span, Span],
+    by: str,
+) -> Observations:
+    """Return the clock and temperature of days of devices while they worked, from rows of `/v1/conditions`.
+
+    By a property of holders an hour counts for a group where nobody else held the device in it.
+    """
     frames = []
-    for lines, span in zip((reference, current), spans, strict=True):
+    for of_window, read, span in zip(lines, conditions, spans, strict=True):
+        within = _within(of_window, span)
+        seen = pl.col("state").is_in(_HELD) if by in BY_HOLDER else pl.col("state") != int(State.UNOBSERVED)
+        found = _conditions(within.filter(seen), read, list(dict.fromkeys([by, "device"])))
+        frames.append(found.select(_at("day_us"), pl.exclude("day_us")))
+    return Observations("device-day", frames[0], frames[1], CONDITIONS)
+
+
+def same_work(
+    reference: pl.DataFrame,
+    current: pl.DataFrame,
+    spans: tuple[Span, Span],
+    conditions: tuple[pl.DataFrame, pl.DataFrame] | None = None,
+) -> Observations:
+    """Return days of devices on one workload each, with `workload` and `model`: what tells a card from its work.
+
+    With rows of `/v1/conditions` they have the device's clock and temperature too, null where nobody read it.
+    """
+    metrics = ("active_ratio", "power_w", *(CONDITIONS if conditions else ()))
+    frames = []
+    for number, (lines, span) in enumerate(zip((reference, current), spans, strict=True)):
         held = _within(lines, span).filter(pl.col("state").is_in(_HELD) & pl.col("workload").is_not_null())
-        used = _use(held, ["workload", "model", "device"], "active_ratio").filter(_known(LEAST_HELD_US))
-        frames.append(used.with_columns(pl.col("workload", "model", "device").cast(pl.String)))
-    return Observations("device-day", frames[0], frames[1], ("active_ratio", "power_w"))
+        used = _use(held, _WORK, "active_ratio").filter(_known(LEAST_HELD_US))
+        found = used.with_columns(pl.col(_WORK).cast(pl.String))
+        if conditions:
+            read = _conditions(held, conditions[number], _WORK).select(_at("day_us"), pl.exclude("day_us"))
+            found = found.join(read, on=["at", *_WORK], how="left")
+        frames.append(found)
+    return Observations("device-day", frames[0], frames[1], metrics)
 
 
 def narrow(lines: pl.DataFrame) -> pl.DataFrame:
@@ -222,6 +256,22 @@ def _use(lines: pl.DataFrame, keys: list[str], ratio: str) -> pl.DataFrame:
         pl.col("held_us").sum().alias("known_us"),
     )
     return used.select(_at("day_us"), *keys, ratio, "power_w", "known_us")
+
+
+def _conditions(lines: pl.DataFrame, read: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
+    """Return means of days by `keys`, among them `device`; of hours in which the device had no other keys."""
+    hours = lines.select("day_us", "hour_us", *keys).unique().with_columns(pl.col(keys).cast(pl.String))
+    alone = hours.filter(pl.len().over("device", "hour_us") == 1)
+    return (
+        alone.join(read, on=["device", "hour_us"])
+        .group_by("day_us", *keys)
+        .agg(_mean("sm_clock_mhz", "sm_clock_readings"), _mean("temperature_c", "temperature_readings"))
+    )
+
+
+def _mean(total: str, readings: str) -> pl.Expr:
+    known = pl.col(readings).sum()
+    return pl.when(known > 0).then(pl.col(total).sum() / known).alias(total)
 
 
 def _device(by: str) -> list[pl.Expr]:

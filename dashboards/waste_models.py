@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, Final
 
 import polars as pl
@@ -23,6 +24,14 @@ ADVICE: Final = {
     "fewer_gpus": "Ask for fewer GPUs",
     "smaller_profile": "Ask for a smaller slice",
     "cheaper_model": "Ask for a cheaper model",
+}
+MOST_FOLLOWED: Final = 8
+RESULTS: Final = {
+    "gone": "Gone: it holds nothing any more",
+    "saved": "Saved what was stated",
+    "less": "Saved less than was stated",
+    "nothing": "As much waste as before",
+    "unpriced": "Its time has no price",
 }
 OTHERWISE: Final = "Ask its owner whether it is still needed"
 
@@ -64,6 +73,25 @@ def table(frame: pl.DataFrame, currency: str) -> Table:
     return Table(heads, lines, words=2, left_out=max(0, frame.height - MOST_ROWS))
 
 
+def advice_table(advice: dict[str, Any]) -> Table:
+    """Return advice that was followed: whose, what became of it, what was stated, and what was saved."""
+    rows = [row for row in advice["rows"] if row["result"] is not None]
+    lines = tuple(
+        Line(
+            "owner",
+            (
+                row["workload"] or f"Slices on {row['node']}",
+                RESULTS[row["result"]],
+                *(_text_money(row[name], row["currency"]) for name in ("low", "high", "saved")),
+            ),
+            f"{wording.title(row['team']) or 'Nobody'} · {row['period'][0][:10]} to {row['period'][1][:10]}",
+        )
+        for row in rows[:MOST_FOLLOWED]
+    )
+    heads = ("What", "What became of it", "Stated, low", "Stated, high", "Saved")
+    return Table(heads, lines, words=2, left_out=max(0, len(rows) - MOST_FOLLOWED))
+
+
 def power_table(frame: pl.DataFrame) -> Table:
     """Return what idle boards took, by node."""
     lines = tuple(
@@ -89,6 +117,10 @@ def _line(row: dict[str, Any], currency: str) -> Line:
 
 def _money(quanta: int | None, currency: str) -> str:
     return wording.UNKNOWN if quanta is None else wording.money(from_quanta(quanta), currency)
+
+
+def _text_money(amount: str | None, currency: str) -> str:
+    return wording.UNKNOWN if amount is None else wording.money(Decimal(amount), currency)
 
 
 def _sum(frame: pl.DataFrame, name: str, currency: str) -> str:

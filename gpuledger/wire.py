@@ -28,6 +28,8 @@ MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 MAX_CLOCK_SKEW_US: Final = 5 * US_PER_MINUTE
 EARLIEST_US: Final = 1_262_304_000_000_000  # 2010-01-01: a clock that shows less was never set (1970, 1980, 2000)
 MAX_UNITS: Final = 300_000  # of a pool: with it, a GPU's parts and an hour every product below stays in 64 bits
+MAX_READINGS: Final = 36_000  # of a board in an hour: ten a second
+MAX_READING: Final = 100_000  # MHz, or degrees Celsius
 NO_HOLDER: Final = -1  # the dictionary's null, as in Arrow; never an identity
 
 _MAGIC: Final = b"GPLB"
@@ -80,6 +82,21 @@ class BoardEnergy(msgspec.Struct, frozen=True, omit_defaults=True):
     last_mj: Count | None = None
 
 
+class BoardCondition(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A board's clock and temperature in an hour, while it worked: sums over readings, and how many there were.
+
+    Readings are of instants at which a kernel had run since the reading before. Nothing is said of a board whose
+    activity nobody reads, as with MIG. Several entries of an hour add up.
+    """
+
+    board: str
+    hour_us: Count
+    sm_clock_readings: Count = 0
+    sm_clock_mhz: Count = 0  # the sum
+    temperature_readings: Count = 0
+    temperature_c: Count = 0  # the sum
+
+
 class BatchId(NamedTuple):
     """What makes a batch itself: sent twice it is still one batch."""
 
@@ -88,8 +105,11 @@ class BatchId(NamedTuple):
     sequence: int
 
 
-class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything an agent found out over `[from_us, until_us)`, complete: what it does not mention did not happen."""
+class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Everything an agent found out over `[from_us, until_us)`, complete: what it does not mention did not happen.
+
+    But for `conditions`: an hour is told once it is over, and not at all by agents that are older than these readings.
+    """
 
     agent: str
     boot: str  # identity of the agent's spool; a new spool starts a new boot
@@ -107,6 +127,7 @@ class Batch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     usage: UsageColumns
     energy: tuple[BoardEnergy, ...] = ()
     events: tuple[Event, ...] = ()
+    conditions: tuple[BoardCondition, ...] = ()
 
     @property
     def id(self) -> BatchId:
@@ -250,6 +271,7 @@ def check_envelope(batch: Batch, *, now_us: int) -> None:
     """Raise WireError where a decoded batch breaks a promise about anything but its rows: the first half of `check`."""
     _check_times(batch, now_us)
     _check_dictionaries(batch)
+    _check_conditions(batch)
 
 
 def check_usage(batch: Batch, cols: Columns) -> None:
@@ -367,6 +389,18 @@ def _check_dictionaries(batch: Batch) -> None:
                 f"device {device.key} has no possible size (parts {device.parts}, units {device.units})",
                 hint=f"a device has 1 to {GPU_PARTS} parts of a GPU, a pool 1 to {MAX_UNITS} units",
             )
+
+
+def _check_conditions(batch: Batch) -> None:
+    for found in batch.conditions:
+        if found.hour_us % US_PER_HOUR or not batch.from_us - US_PER_HOUR < found.hour_us < batch.until_us:
+            raise WireError("interval", f"conditions of {found.board} are of no hour of the batch", hint=_REPORT)
+        for readings, total in (
+            (found.sm_clock_readings, found.sm_clock_mhz),
+            (found.temperature_readings, found.temperature_c),
+        ):
+            if readings > MAX_READINGS or total > readings * MAX_READING:
+                raise WireError("malformed", f"conditions of {found.board} cannot be: {found}", hint=_REPORT)
 
 
 def _check_rows(batch: Batch, cols: Columns) -> None:

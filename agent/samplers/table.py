@@ -32,6 +32,6 @@ SLOW: Final[tuple[Sampler, ...]] = (
     VIDEO,
 )
 
-# What a meter needs to know where nobody looks at metrics: whether time is available, and why it is idle. A driver that
-# tells of a change has all of them read at once.
-METERING_SLOW: Final[tuple[Sampler, ...]] = (ECC, ROW_REMAP, RECOVERY, THROTTLE)
+# What is needed where nobody looks at metrics: whether time is available, why it is idle, and whether a card slows
+# down. A driver that tells of a change has all of them read at once.
+METERING_SLOW: Final[tuple[Sampler, ...]] = (ECC, ROW_REMAP, RECOVERY, THROTTLE, CLOCKS)

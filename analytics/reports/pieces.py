@@ -126,9 +126,9 @@ def waste_section(rows: Sequence[Document], material: Material, command: str, *,
         finding = "What it cost is not known: none of it has a price."
     if priced:
         finding = f"Between {amount(low)} and {amount(high)} {material.currency} could have been saved."
-    notes = []
+    notes = _saved(rows, material, whose=whose)
     if rows:
-        notes = [
+        notes += [
             *_advice(rows),
             f"The low end forgives the first {material.waste['grace_hours']} hours of each idle stretch.",
             f"Why the first row is here: gpuledger explain {shlex.quote(rows[0]['evidence'][0])}",
@@ -140,6 +140,21 @@ def waste_section(rows: Sequence[Document], material: Material, command: str, *,
         Table(columns, found, total if rows else None, 8),
         notes=notes,
     )
+
+
+def _saved(rows: Sequence[Document], material: Material, *, whose: bool) -> list[str]:
+    """Return what earlier advice really saved: of everybody, or of the team that the rows are of."""
+    teams = {row["team"] for row in rows}
+    followed = [
+        row
+        for row in material.waste.get("advice", {}).get("rows", ())
+        if row["saved"] is not None and row["currency"] == material.currency and (whose or row["team"] in teams)
+    ]
+    if not followed:
+        return []
+    saved, low, high = (sum((Decimal(row[name]) for row in followed), Decimal(0)) for name in ("saved", "low", "high"))
+    stated = f"{amount(low)} to {amount(high)} had been stated"
+    return [f"Earlier advice really saved {amount(saved)} {material.currency} at the prices of then; {stated}."]
 
 
 def _advice(rows: Sequence[Document]) -> list[str]:

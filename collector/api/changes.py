@@ -19,6 +19,7 @@ from collector.ledger.store import Ledger
 from collector.periods.disputes import open_dispute, require_subject, resolve_dispute, withdraw_dispute
 from collector.periods.late_prices import price_closed
 from collector.periods.manual import add_adjustment, withdraw_adjustment
+from collector.queries.advice import AdviceRequest, KeptAdvice, keep_advice
 from collector.queries.approvals import Approval, approval
 from collector.queries.budgets import Evaluation, EvaluationRequest, evaluate_budgets
 from collector.queries.disputes import Dispute, dispute
@@ -143,6 +144,10 @@ def _keep_drift(ledger: Ledger, _number: int, asked: DriftRequest) -> KeptDrift:
     return keep_drift(ledger, asked)
 
 
+def _keep_advice(ledger: Ledger, _number: int, asked: AdviceRequest) -> KeptAdvice:
+    return keep_advice(ledger, asked)
+
+
 def _take_back(ledger: Ledger, number: int, asked: WithdrawalRequest) -> Entered:
     withdraw_adjustment(ledger, number, by=asked.by, why=asked.why)
     return entered(ledger, number=number)
@@ -237,6 +242,12 @@ CHANGES: Final[tuple[Change, ...]] = (
         "/v1/drift", "keep a comparison of two periods", DriftRequest, KeptDrift, _keep_drift,
         '{"by":"team","level":0.05,"reference":["2026-10-01","2026-10-29"],"current":["2026-10-29","2026-11-05"],"tested":40,'
         '"results":[{"scope":"team:vision","metric":"power_w","verdict":"drift","score":0.4}]}', Right.BOOKS,
+    ),
+    Change(
+        "/v1/advice", "keep advice about waste, and what came of earlier advice",
+        AdviceRequest, KeptAdvice, _keep_advice,
+        '{"period":["2026-10-01","2026-11-01"],"currency":"EUR","advice":[{"kind":"held_idle","reason":"memory_held",'
+        '"part_us":"1512000000000","workload":"jupyter","team":"vision","low":"0.5","high":"1.25"}]}', Right.BOOKS,
     ),
     Change(
         "/v1/approvals", "ask for approval: of a budget, a quota, an exception, a price, a dispute, an adjustment",

@@ -20,6 +20,7 @@ from collector.api.parameters import (
 from collector.periods.verifying import verify_period
 from collector.queries.adjustments import adjustments
 from collector.queries.admissions import RESULTS, admissions
+from collector.queries.advice import advice
 from collector.queries.approvals import approval, approvals
 from collector.queries.audit import audit, audit_checkpoints, audit_entries
 from collector.queries.bill import KINDS, bill, bill_table
@@ -28,6 +29,7 @@ from collector.queries.books import carbon, directory, owners, prices
 from collector.queries.budgets import budget_book, budgets, notices
 from collector.queries.charge_id import parse_charge_id
 from collector.queries.chargeback import chargeback
+from collector.queries.conditions import conditions, conditions_table
 from collector.queries.contracts import contracts
 from collector.queries.disputes import dispute, disputes
 from collector.queries.drift import drift
@@ -40,7 +42,7 @@ from collector.queries.holdings import holdings
 from collector.queries.idle import idle
 from collector.queries.job_time import ASPECTS, job_time, job_time_table
 from collector.queries.loans import loans
-from collector.queries.memory import MEMORY_BY, memory, memory_table
+from collector.queries.memory import memory, memory_table
 from collector.queries.node_costs import node_costs
 from collector.queries.owner_moves import owner_moves
 from collector.queries.owner_trials import owner, try_owner
@@ -97,7 +99,6 @@ PERIOD: Final = Parameter("period", f"{_WORDS}; absent: this month", parse_perio
 ANY_PERIOD: Final = Parameter("period", f"{_WORDS}; absent: ever", parse_optional_period, default="", by_days=True)
 CLOSED: Final = Parameter("period", f"a closed one: {_WORDS}", parse_period, by_days=True)
 GROUP: Final = Parameter("by", "what to group by", default="team", choices=BY)
-MEMORY_GROUP: Final = Parameter("by", "what to group by", default="team", choices=MEMORY_BY)
 VIEW: Final = Parameter("view", "charge what was held, or what was active", default="allocation", choices=VIEWS)
 IDLE_POLICY: Final = Parameter(
     "idle_policy", "who pays for time that nobody held", default=POLICIES[0], choices=POLICIES, of_all=True
@@ -218,11 +219,20 @@ QUESTIONS: Final[tuple[Question, ...]] = (
         "memory",
         "the most memory in use on each device and day, by group",
         memory,
-        (PERIOD, MEMORY_GROUP),
+        (PERIOD, GROUP),
         rated=True,
         table=memory_table,
         needs=Right.READ,
     ),
+    Question(
+        "conditions",
+        "clock and temperature of boards while they worked, by hour",
+        conditions,
+        (PERIOD,),
+        table=conditions_table,
+        needs=Right.READ,
+    ),
+    Question("advice", "advice about waste that was kept, and what it really saved", advice, needs=Right.READ),
     Question(
         "drift",
         "what drifted in the newest comparison that was kept of each dimension",

@@ -43,6 +43,7 @@ class Posting:
         self._usage = IncomingUsage()
         self._batches: Rows = []
         self._energy: Rows = []
+        self._conditions: Rows = []
         self._events: Rows = []
         self._acts: list[Act] = []
         self._touched: set[Place] = set()
@@ -119,6 +120,7 @@ class Posting:
         }
         self._usage.add(batch_id, columns, ids)
         self._energy += [{"batch_id": batch_id, **msgspec.structs.asdict(entry)} for entry in batch.energy]
+        self._conditions += [{"batch_id": batch_id, **msgspec.structs.asdict(entry)} for entry in batch.conditions]
         for event in batch.events:
             self._event(batch, batch_id, event)
 
@@ -181,6 +183,7 @@ class Posting:
     def _write_facts(self, session: Session) -> None:
         _insert(session, "batches", self._batches)
         _insert(session, "board_energy", self._energy, stage="incoming_energy")
+        _insert(session, "board_conditions", self._conditions, stage="incoming_conditions")
         _insert(session, "events", self._events)
         if not self._usage.rows:
             return

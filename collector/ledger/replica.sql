@@ -8,6 +8,8 @@ DELETE FROM usage
 WHERE batch_id > (SELECT k.batch_id FROM known AS k);
 DELETE FROM board_energy
 WHERE batch_id > (SELECT k.batch_id FROM known AS k);
+DELETE FROM board_conditions
+WHERE batch_id > (SELECT k.batch_id FROM known AS k);
 DELETE FROM events
 WHERE batch_id > (SELECT k.batch_id FROM known AS k);
 DELETE FROM batches
@@ -66,6 +68,12 @@ DELETE FROM drift_runs
 WHERE found_us > (SELECT k.at_us FROM known AS k);
 DELETE FROM drift_results
 WHERE run_id NOT IN (SELECT r.run_id FROM drift_runs AS r);
+
+-- Advice that was kept, and what came of it.
+DELETE FROM advice
+WHERE kept_us > (SELECT k.at_us FROM known AS k);
+DELETE FROM advice_results
+WHERE found_us > (SELECT k.at_us FROM known AS k);
 
 -- Budgets, the stages that they reached, and who was told.
 DELETE FROM budget_books

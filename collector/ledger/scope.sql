@@ -452,6 +452,8 @@ CREATE TEMP VIEW quarantine AS SELECT q.* FROM ledger.main.quarantine AS q
 WHERE FALSE;
 CREATE TEMP VIEW board_energy AS SELECT b.* FROM ledger.main.board_energy AS b
 WHERE FALSE;
+CREATE TEMP VIEW board_conditions AS SELECT b.* FROM ledger.main.board_conditions AS b
+WHERE FALSE;
 CREATE TEMP VIEW imported_jobs AS SELECT j.* FROM ledger.main.imported_jobs AS j
 WHERE FALSE;
 CREATE TEMP VIEW audit_events AS SELECT a.* FROM ledger.main.audit_events AS a
@@ -469,6 +471,12 @@ SELECT h.* FROM ledger.main.admissions AS h
 WHERE FALSE;
 CREATE TEMP VIEW drift_runs AS
 SELECT h.* FROM ledger.main.drift_runs AS h
+WHERE FALSE;
+CREATE TEMP VIEW advice AS
+SELECT h.* FROM ledger.main.advice AS h
+WHERE FALSE;
+CREATE TEMP VIEW advice_results AS
+SELECT h.* FROM ledger.main.advice_results AS h
 WHERE FALSE;
 CREATE TEMP VIEW drift_results AS
 SELECT h.* FROM ledger.main.drift_results AS h

@@ -47,6 +47,10 @@ STAGES: Final[dict[str, pa.Schema]] = {
     "incoming_energy": _schema(
         batch_id=_INT, board=_TEXT, energy_mj=_INT, epoch=_TEXT, first_mj=_INT, last_mj=_INT,
     ),
+    "incoming_conditions": _schema(
+        batch_id=_INT, board=_TEXT, hour_us=_INT, sm_clock_readings=_INT, sm_clock_mhz=_INT, temperature_readings=_INT,
+        temperature_c=_INT,
+    ),
     "incoming_events": _schema(
         at_us=_INT, cluster=_TEXT, node=_TEXT, kind=_TEXT, severity=_TEXT, device_key=_TEXT, holder_key=_TEXT,
         message=_TEXT, details=_TEXT, batch_id=_INT,

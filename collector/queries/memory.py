@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import msgspec
 import pyarrow as pa
 
 from collector.ledger.store import Ledger
 from collector.queries.grouping import BY, choice
 from gpuledger.accounting.periods import Period, require_hours
-
-MEMORY_BY: Final = tuple(each for each in BY if each != "workload")  # its runs are told apart by name alone
 
 
 class MemoryRow(msgspec.Struct, frozen=True):
@@ -30,13 +26,16 @@ class Memory(msgspec.Struct, frozen=True):
 
 
 def memory(ledger: Ledger, period: Period, *, by: str = "team") -> Memory:
-    """Return the memory of a period by group, one of MEMORY_BY. Raises ConfigError on another, and off the hour."""
+    """Return the memory of a period by group, one of BY; a workload is all of its runs.
+
+    Raises ConfigError on another group, and on a period off the hour.
+    """
     return Memory(msgspec.convert(memory_table(ledger, period, by=by).to_pylist(), list[MemoryRow]))
 
 
 def memory_table(ledger: Ledger, period: Period, *, by: str = "team") -> pa.Table:
     """Return the same as a table."""
-    choice("by", by, MEMORY_BY)
+    choice("by", by, BY)
     require_hours(period)
     found = ledger.execute("query_memory", {"from_us": period.start_us, "to_us": period.end_us, "by": by})
     return found.rename_columns(list(MemoryRow.__struct_fields__))

@@ -89,8 +89,10 @@ def _look(spans: tuple[Span, Span], by: str) -> data.Document:
         done += period.end_us - period.start_us
         frames.append(parts)
     bar.progress(0.92, "Comparing …")
-    memory = None if by == "workload" else (_memory(spans[0], by), _memory(spans[1], by))
-    answer, _ = compare((pl.concat(frames[0]), pl.concat(frames[1])), spans, by, memory=memory)
+    memory = (_memory(spans[0], by), _memory(spans[1], by))
+    conditions = (_conditions(spans[0]), _conditions(spans[1]))
+    lines = (pl.concat(frames[0]), pl.concat(frames[1]))
+    answer, _ = compare(lines, spans, by, memory=memory, conditions=conditions)
     bar.empty()
     return answer
 
@@ -98,6 +100,11 @@ def _look(spans: tuple[Span, Span], by: str) -> data.Document:
 def _memory(span: Span, by: str) -> pl.DataFrame:
     """Return the most memory in use on each device and day of a window."""
     return data.table("memory", {"period": f"{iso(span.start_us)}..{iso(span.end_us)}", "by": by})
+
+
+def _conditions(span: Span) -> pl.DataFrame:
+    """Return the clocks and temperatures of boards that worked in a window."""
+    return data.table("conditions", {"period": f"{iso(span.start_us)}..{iso(span.end_us)}"})
 
 
 def _show(answer: data.Document, as_of: str) -> None:

@@ -44,6 +44,10 @@ def _page(status: data.Document) -> None:
             for row in frame.head(waste_models.MOST_ROWS).iter_rows(named=True):
                 asked = (f"gpuledger explain {shlex.quote(name)}" for name in row["evidence"])
                 st.code("\n".join(asked), language="bash")
+    followed = waste_models.advice_table(data.answer("advice", {}, as_of))
+    if followed.lines:
+        st.html(pieces.heading("What earlier advice saved", "Waste in as long a time after, at the prices of before"))
+        st.html(pieces.table(followed))
     if not power.is_empty():
         st.html(pieces.heading("Power that idle boards took", "Energy of time in which nobody held them"))
         st.html(pieces.table(waste_models.power_table(power)))

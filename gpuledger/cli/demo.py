@@ -9,20 +9,26 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from gpuledger.accounting.intervals import Interval
+from gpuledger.accounting.periods import to_us
 from gpuledger.cli import demo_budgets, demo_plan, demo_requests, tables
 from gpuledger.cli.arguments import Commands, add_command
 from gpuledger.cli.demo_plan import DemoPlan
 from gpuledger.cli.exits import DONE
-from gpuledger.cli.extras import require
+from gpuledger.cli.extras import needs, require
 from gpuledger.cli.fleet import Fleet
 from gpuledger.cli.output import console, progress_console
 from gpuledger.cli.sources import Source, open_local
 from gpuledger.errors import ConfigError
 from gpuledger.zones import find_zone
+
+if TYPE_CHECKING:
+    from agent.devices.simulated.plants import Plant
 
 
 def register(commands: Commands) -> None:
@@ -68,6 +74,7 @@ def _run_once(directory: Path, plan: DemoPlan, say: Console) -> int:
     source = open_local(directory)
     try:
         month = _summary(source, plan, say)
+        _found(source, plan, say)
     finally:
         source.close()
     say.print(
@@ -85,6 +92,7 @@ def _run_live(directory: Path, plan: DemoPlan, say: Console) -> int:
         nodes, cluster = _nodes(plan)
         _history(fleet, plan, say)
         _summary(fleet.source, plan, say)
+        _found(fleet.source, plan, say)
         fleet.go_live(plan, nodes, cluster)
         _stay(fleet, directory, say)
     return DONE
@@ -160,6 +168,29 @@ def _summary(source: Source, plan: DemoPlan, say: Console) -> str:
         out.print(tables.chargeback(answer))
         out.print()
     return months[-1]
+
+
+def _found(source: Source, plan: DemoPlan, say: Console) -> None:
+    """Print what the finders tell of what the history has planted; say so where they are not installed."""
+    try:
+        with needs("analytics", "what was planted, and what is found of it,"):
+            from gpuledger.cli import demo_findings, demo_score
+    except ConfigError as absent:
+        say.print(f"{absent}", style="dim")
+        return
+    with say.status("Looking for what was planted"):
+        found = demo_findings.find_all(source, Interval(to_us(plan.from_), to_us(plan.until)))
+        scores = demo_score.score(_planted(plan), found)
+    console().print(demo_score.drawing(scores))
+
+
+def _planted(plan: DemoPlan) -> list[Plant]:
+    """Return what the scenario plants in the plan's history."""
+    from agent.devices.simulated.plants import find_plants
+    from agent.devices.simulated.scenario import load
+
+    scenario = load(demo_plan.SCENARIO)
+    return find_plants(scenario, scenario.at(to_us(plan.from_), plan.days, nodes=plan.nodes, seed=plan.seed))
 
 
 def _nodes(plan: DemoPlan) -> tuple[list[str], str]:

@@ -26,8 +26,9 @@ def find(
     """Return what changed from `against` to `period` (None: the last days, and those before them), by `by`."""
     spans = choose_spans(source.query("status", {}), period, against)
     reference, current = (read_lines(source, span) for span in spans)
-    memory = None if by == "workload" else (read_memory(source, spans[0], by), read_memory(source, spans[1], by))
-    answer, observations = compare((reference, current), spans, by, level, memory)
+    memory = (read_memory(source, spans[0], by), read_memory(source, spans[1], by))
+    conditions = (read_conditions(source, spans[0]), read_conditions(source, spans[1]))
+    answer, observations = compare((reference, current), spans, by, level, memory=memory, conditions=conditions)
     if report is not None:
         write_report(observations, report)
     return answer
@@ -40,8 +41,20 @@ def read_lines(source: Source, span: Span) -> pl.DataFrame:
 
 def read_memory(source: Source, span: Span, by: str) -> pl.DataFrame:
     """Return the days of devices whose memory was read in a window."""
-    label = f"{iso(span.start_us)}..{iso(span.end_us)}"
-    found = pl.from_arrow(source.table("memory", {"period": label, "by": by}))
+    return _table(source, "memory", {"period": _label(span), "by": by})
+
+
+def read_conditions(source: Source, span: Span) -> pl.DataFrame:
+    """Return the clocks and temperatures of boards that worked in a window; none where their agents tell none."""
+    return _table(source, "conditions", {"period": _label(span)})
+
+
+def _label(span: Span) -> str:
+    return f"{iso(span.start_us)}..{iso(span.end_us)}"
+
+
+def _table(source: Source, name: str, params: dict[str, str]) -> pl.DataFrame:
+    found = pl.from_arrow(source.table(name, params))
     assert isinstance(found, pl.DataFrame)
     return found
 

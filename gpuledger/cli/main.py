@@ -33,6 +33,7 @@ from gpuledger.cli import (
     services,
     shares,
     token,
+    unit_cost,
     waste,
     welcome,
 )
@@ -50,6 +51,7 @@ GROUPS: Final = (
     reports,
     compare,
     waste,
+    unit_cost,
     drift,
     forecast,
     anomalies,

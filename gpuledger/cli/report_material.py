@@ -70,7 +70,7 @@ def _read(source: Source, label: str, folder: Path) -> Material:
         compared=compare_answer.answer(before, now, found, source.query("status", {})["first_usage"]),
         timeline=source.query("timeline", {"period": period, "grain": "day"}),
         energy=energy_answer.answer(now, [lines], days=1),
-        waste=waste_answer.answer(now, lines, waste.GRACE_HOURS),
+        waste={**waste_answer.answer(now, lines, waste.GRACE_HOURS), "advice": source.query("advice", {})},
         quotas=source.query("quotas", {"period": period}),
         periods=periods,
         invoices=[row for row in source.query("invoices", {})["rows"] if row["period"] in labels],

@@ -22,6 +22,11 @@ def register(commands: Commands) -> None:
         metavar="N",
         help="the low end of a saving forgives the first N hours of each idle stretch (2)",
     )
+    waste.add_argument(
+        "--keep",
+        action="store_true",
+        help="store this advice in the ledger, and what came of earlier advice: waste shows then what was really saved",
+    )
     add_source(waste)
     add_output(waste)
     waste.set_defaults(run=run)
@@ -30,8 +35,10 @@ def register(commands: Commands) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print waste, ranked in money."""
     with needs("analytics", "waste"):
-        from gpuledger.cli import waste_answer, waste_drawing
+        from gpuledger.cli import waste_advice, waste_answer, waste_drawing
     with open_source(args) as source:
+        if args.keep:
+            waste_advice.keep(source, args.period)
         answer = waste_answer.find(source, args.period, args.grace_hours)
     emit(args, answer, waste_drawing.waste)
     return DONE

@@ -20,7 +20,8 @@ def find(source: Source, label: str, grace_hours: int) -> Document:
     asked = source.query("chargeback", {"period": label, "by": "cluster"})
     pages = list(known_lines(source, asked))
     lines = pl.concat(pages, how="vertical_relaxed") if pages else None
-    return answer(asked, lines, grace_hours, source.query("holdings", {"period": label}))
+    found = answer(asked, lines, grace_hours, source.query("holdings", {"period": label}))
+    return {**found, "advice": source.query("advice", {})}
 
 
 def answer(

@@ -27,9 +27,20 @@ def waste(answer: Answer) -> RenderableType:
     power = sum(row["energy_kwh"] for row in answer["idle_power"])
     if power:
         notes.append(f"Idle boards took {power:,.1f} kWh; the ledger has no price of energy.")
+    notes += saved(answer["advice"])
     if rows:
         notes.append(f"Why a row is here: gpuledger explain {shlex.quote(rows[0]['evidence'][0])}")
     return draw(f"Waste, {answer['period']['label']}", heads, lines, [*notes, answer["left_out"]])
+
+
+def saved(advice: Answer) -> list[str]:
+    """Return what earlier advice saved, a sentence for each currency; none where nothing was followed yet."""
+    return [
+        f"Earlier advice saved {wording.money(Decimal(amount), currency)} at the prices of then, of"
+        f" {wording.money(Decimal(advice['stated_low'][currency]), currency)} to"
+        f" {wording.money(Decimal(advice['stated_high'][currency]), currency)} that were stated."
+        for currency, amount in advice["saved"].items()
+    ]
 
 
 def _line(row: Answer, currency: str) -> Line:

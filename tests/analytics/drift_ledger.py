@@ -10,6 +10,7 @@ from collector.rating import rate_dirty
 from gpuledger.accounting.units import US_PER_DAY, US_PER_HOUR
 from gpuledger.clock import VirtualClock
 from gpuledger.model import State, UsageRecord
+from gpuledger.wire import BoardCondition
 from tests.collector.batches import EVIDENCE, device, holder
 from tests.collector.fleet import Ledger, owners, prices, usage_frame
 
@@ -22,10 +23,17 @@ OWNERS = '[[owner]]\nteam = "vision"\nmatch.namespace = "train"\n[[owner]]\nteam
 
 
 def fill(
-    folder: Path, *, failing: bool = False, lab_from: int = 0, unobserved: range = range(0), memory_times: int = 1
+    folder: Path,
+    *,
+    failing: bool = False,
+    lab_from: int = 0,
+    unobserved: range = range(0),
+    memory_times: int = 1,
+    slow: frozenset[str] | None = None,
 ) -> Path:
     """Write the ledger. `failing`: a GPU draws a seventh less power in the last week. `lab_from`: when the lab comes.
 
+    `slow` are GPUs whose clock is a tenth lower in the last week; None: the agents tell no clocks and temperatures.
     On the days of `unobserved` nobody saw the notebook's GPUs. In the last week `memory_times` as much memory is in use.
     """
     rng = np.random.default_rng(3)
@@ -50,11 +58,23 @@ def fill(
                     power_w *= 6 / 7
                 gib = (memory_times if day >= CURRENT_DAY else 1) * (10 + rng.random())
                 usage += _day(devices[number].key, MONDAY_US + day * US_PER_DAY, who, work, power_w, int(gib * 2**30))
-            assert ledger.ingest([usage_frame(day, usage, devices, holders)])[0].taken
+            conditions = [] if slow is None else _conditions(rng, day, slow)
+            assert ledger.ingest([usage_frame(day, usage, devices, holders, conditions=tuple(conditions))])[0].taken
         prices(ledger, BOOK)
         owners(ledger, OWNERS)
         rate_dirty(ledger)
     return folder
+
+
+def _conditions(rng: np.random.Generator, day: int, slow: frozenset[str]) -> list[BoardCondition]:
+    """Return the hours in which the training's GPUs worked: sixty readings of about 1,900 MHz and 65 degrees each."""
+    found = []
+    for key in (f"GPU-{number:04d}" for number in range(8)):
+        clock_mhz = int((1_900 + 8 * rng.standard_normal()) * (0.9 if key in slow and day >= CURRENT_DAY else 1.0))
+        celsius = int(60 * (65 + rng.standard_normal()))
+        hours = (MONDAY_US + day * US_PER_DAY + hour * US_PER_HOUR for hour in range(22))
+        found += [BoardCondition(key, hour_us, 60, 60 * clock_mhz, 60, celsius) for hour_us in hours]
+    return found
 
 
 def _day(key: str, start_us: int, who: str | None, work: float, power_w: float, memory: int) -> list[UsageRecord]:

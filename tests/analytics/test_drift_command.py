@@ -57,13 +57,31 @@ def test_a_team_that_comes_is_told(failing: Path, capsys: pytest.CaptureFixture[
 
 
 def test_memory_is_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A week with three times the memory in use drifts, by team and by device; by workload it is not asked after."""
+    """A week with three times the memory in use drifts, by team, by device and by workload."""
     folder = str(fill(tmp_path, memory_times=3))
-    for by in ("team", "device"):
+    for by in ("team", "device", "workload"):
         rows = [row for row in drift(capsys, "--ledger", folder, "--by", by)["rows"] if row["metric"] == "memory_bytes"]
         assert {row["verdict"] for row in rows} == {"drift"}
-    rows = drift(capsys, "--ledger", folder, "--by", "workload")["rows"]
-    assert "memory_bytes" not in {row["metric"] for row in rows}
+
+
+def test_a_slow_card_is_told_from_slow_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One card's clock falls at the same work and power: the card. All cards' clocks fall: their workload."""
+    one = drift(capsys, "--ledger", str(fill(tmp_path / "one", slow=frozenset({FAILING}))))
+    [moved] = [row for row in one["causes"] if row["cause"] not in {"steady", "too_few"}]
+    assert (moved["of"], moved["metric"], moved["cause"]) == (FAILING, "sm_clock_mhz", "hardware")
+    assert moved["shift_ratio"] == pytest.approx(-0.1, abs=0.01)
+    everyone = frozenset(f"GPU-{number:04d}" for number in range(8))
+    all_of_it = drift(capsys, "--ledger", str(fill(tmp_path / "all", slow=everyone)), "--by", "model")
+    [shared] = [row for row in all_of_it["causes"] if row["cause"] not in {"steady", "too_few"}]
+    assert (shared["kind"], shared["metric"], shared["cause"]) == ("workload", "sm_clock_mhz", "workload")
+    [by_model] = [row for row in all_of_it["rows"] if row["metric"] == "sm_clock_mhz"]
+    assert (by_model["verdict"], by_model["unit"]) == ("drift", "device-day")
+
+
+def test_agents_that_tell_no_clocks_are_not_compared_by_them(healthy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A ledger of older agents has no such figures, and no row that says so of each group."""
+    answer = drift(capsys, "--ledger", str(healthy))
+    assert not {"sm_clock_mhz", "temperature_c"} & {row["metric"] for row in (*answer["rows"], *answer["causes"])}
 
 
 def test_what_drifted_is_kept_where_that_is_asked(

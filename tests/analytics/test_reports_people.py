@@ -165,6 +165,22 @@ def test_a_change_is_said_in_words() -> None:
     assert change_words({**row, "standing": "gone"}, "October") == "All that was spent was spent in October."
 
 
+def test_what_earlier_advice_saved_is_said(material: Material) -> None:
+    """Of one's own team, at the prices of then, beside what had been stated; nothing where nothing was followed."""
+    title = "What was wasted, and what to do"
+    kept = {"currency": material.currency, "low": "2", "high": "9.5", "saved": "-1.25"}
+    rows = [
+        {**kept, "team": "vision"},
+        {**kept, "team": "speech", "saved": "4"},
+        {**kept, "team": "vision", "saved": None},
+    ]
+    told = material._replace(waste={**material.waste, "advice": {"rows": rows}})
+    [note] = [note for note in section(team_report(told, "vision"), title).notes if "Earlier advice" in note]
+    assert "-1.25" in note.replace("\u2212", "-")
+    assert "2.00 to 9.50" in note
+    assert not [note for note in section(team_report(material, "vision"), title).notes if "Earlier advice" in note]
+
+
 def test_waste_is_that_of_the_command(material: Material, source: Source) -> None:
     """Savings are those of the waste answer; time without a price has none."""
     report = team_report(material, "vision")

@@ -40,6 +40,10 @@ DRIFT: Final = (
     '{"by":"team","level":0.05,"reference":["2026-10-01","2026-10-29"],"current":["2026-10-29","2026-11-05"],"tested":40,'
     '"results":[{"scope":"team:vision","metric":"power_w","verdict":"drift","score":0.4}]}'
 )
+ADVICE: Final = (
+    '{"period":["2026-10-01","2026-11-01"],"currency":"EUR","advice":[{"kind":"held_idle","reason":"memory_held",'
+    '"part_us":"1512000000000","workload":"jupyter","team":"vision","low":"0.5","high":"1.25"}]}'
+)
 BUDGETS: Final = '[[budget]]\nowner = "acme"\nperiod = "month"\ncurrency = "EUR"\namount = "10"\n'
 WHO: Final = '"by":"ann","why":"agreed"'
 
@@ -84,6 +88,7 @@ HISTORY: Final = (
     Did("/v1/prices", PRICES.replace(AT[1], AT[0]), ("price.import",), TOML),
     Did("/v1/adjustments/price", f'{{"period":"{AT[0]}..{AT[1]}",{WHO}}}', ("adjustment.price",)),
     Did("/v1/drift", DRIFT, ("drift.keep",)),
+    Did("/v1/advice", ADVICE, ("advice.keep",)),
     Did("/v1/budgets/trial", BUDGETS, (), TOML),
     Did("/v1/budgets", BUDGETS, ("budget.import",), TOML),
     Did("/v1/budgets/evaluation", "{}", ()),

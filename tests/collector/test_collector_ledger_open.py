@@ -28,7 +28,7 @@ from collector.periods import adjusting, closing, late_prices, lending, manual, 
 from collector.policies import adjusters
 from collector.policies import stored as policies
 from collector.pricing import carbon, shares, stored, stored_contracts
-from collector.queries import checks, drift, owner_moves
+from collector.queries import advice, checks, drift, owner_moves
 from collector.queries.timeline import STEPS
 from gpuledger.errors import LedgerError
 from tests.collector.ask import RAW_HOURLY, ask, contents
@@ -179,6 +179,8 @@ RATING_STAGES: dict[str, pa.Schema] = {
     "new_nodes": scope._SCHEMA,
     "new_policies": policies.SCHEMA,
     "new_drift": drift.RESULTS,
+    "new_advice": advice.ADVICE,
+    "new_advice_results": advice.RESULTS,
     "new_admissions": records._SCHEMA,
     "policy_spells": adjusters.SPELLS,
     "fault_spans": adjusters.SPANS,

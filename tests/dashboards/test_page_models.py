@@ -8,7 +8,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards import drift_models, fleet_models, team_models, wording, workload_models
+from dashboards import drift_models, fleet_models, team_models, waste_models, wording, workload_models
 from dashboards.device_names import device_names
 from dashboards.theme import OTHERS, TEAM_COLOURS, team_colours
 
@@ -139,3 +139,26 @@ def test_past_the_palette_teams_are_grey() -> None:
     colours = team_colours(teams, teams)
     assert len({colours[team] for team in teams[: len(TEAM_COLOURS)]}) == len(TEAM_COLOURS)
     assert {colours[team] for team in teams[len(TEAM_COLOURS) :]} == {OTHERS}
+
+
+def test_followed_advice_is_shown_with_what_was_stated() -> None:
+    """Advice without a result waits unseen; the rest says what became of it, whose it was, and amounts or none."""
+    row = {
+        "workload": "jupyter", "node": "", "team": "vision", "period": ["2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z"],
+        "currency": "EUR", "low": "108.000000000", "high": "120.000000000", "saved": "60.000000000", "result": "less",
+    }  # fmt: skip
+    unpriced = {
+        "low": None,
+        "high": None,
+        "saved": None,
+        "result": "unpriced",
+        "workload": "",
+        "node": "flex-1",
+        "team": "",
+    }
+    table = waste_models.advice_table({"rows": [row, {**row, "result": None}, {**row, **unpriced}]})
+    first, second = table.lines
+    assert first.cells == ("jupyter", "Saved less than was stated", "€108.00", "€120.00", "€60.00")
+    assert first.small == "Vision · 2026-10-01 to 2026-11-01"
+    assert second.cells[:2] == ("Slices on flex-1", "Its time has no price")
+    assert set(second.cells[2:]) == {wording.UNKNOWN}

@@ -376,3 +376,32 @@ def test_shares_of_one_interval_and_pools_are_fine() -> None:
     pool = [record(device=POOL.key, held_us=2 * MINUTE, active_us=None, energy_mj=None) for _ in range(2)]
     pool[1] = msgspec.structs.replace(pool[1], start_us=T0 + 1, end_us=T0 + MINUTE, held_us=1)
     check(batch(*pool, devices=(POOL,)))
+
+
+def test_conditions_travel_and_agents_without_them_are_understood() -> None:
+    """What a board's clock and temperature summed to arrives as it was; a batch that has none says nothing of them."""
+    told = (wire.BoardCondition("GPU-0", T0, 2, 3_900, 1, 65),)
+    sent = batch(record(), conditions=told)
+    assert wire.decode(wire.encode(sent)).conditions == told
+    wire.check(sent, now_us=sent.sealed_at_us)
+    older = wire.encode(batch(record()))
+    assert b"conditions" not in zlib.decompress(older[44:])
+    assert wire.decode(older).conditions == ()
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        wire.BoardCondition("GPU-0", T0 + 1, 1, 1_980),
+        wire.BoardCondition("GPU-0", T0 - US_PER_HOUR, 1, 1_980),
+        wire.BoardCondition("GPU-0", T0 + 24 * US_PER_HOUR, 1, 1_980),
+        wire.BoardCondition("GPU-0", T0, 0, 1_980),
+        wire.BoardCondition("GPU-0", T0, 1, 10**9),
+        wire.BoardCondition("GPU-0", T0, 10**6, 10**6),
+    ],
+)
+def test_conditions_that_cannot_be_are_refused(told: wire.BoardCondition) -> None:
+    """Of no hour of the batch, a sum of no readings, or one that no board could have."""
+    bad = batch(record(), conditions=(told,))
+    with pytest.raises(WireError):
+        wire.check(bad, now_us=bad.sealed_at_us)

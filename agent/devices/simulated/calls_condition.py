@@ -29,7 +29,10 @@ def throttle_reasons(board: SimulatedBoard, part: SliceSpec | None, out: int) ->
 
 def clock_info(board: SimulatedBoard, part: SliceSpec | None, kind: int, out: int) -> int:
     """Answer nvmlDeviceGetClockInfo."""
-    known = {pynvml.NVML_CLOCK_SM: board.capture.sm_clock_mhz, pynvml.NVML_CLOCK_MEM: board.capture.memory_clock_mhz}
+    sm_clock_mhz = board.capture.sm_clock_mhz
+    if sm_clock_mhz is not None:
+        sm_clock_mhz = sm_clock_mhz * board.state.clock_percent // 100
+    known = {pynvml.NVML_CLOCK_SM: sm_clock_mhz, pynvml.NVML_CLOCK_MEM: board.capture.memory_clock_mhz}
     clock_mhz = known.get(kind)
     if part is not None or clock_mhz is None:
         return codes.NOT_SUPPORTED

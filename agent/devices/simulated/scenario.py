@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from agent.devices.simulated.scenario_changes import PowerChange, find_changes
 from agent.devices.simulated.scenario_file import (
     NodeSpec,
     ScenarioFile,
@@ -76,6 +77,7 @@ class Fleet(NamedTuple):
     losses: tuple[Loss, ...]
     impaired: tuple[Impaired, ...]
     reloads: tuple[tuple[str, int], ...]
+    powers: tuple[PowerChange, ...]
     seed: int
 
     def node(self, name: str) -> SimulatedNode:
@@ -97,13 +99,14 @@ class Scenario:
     def __init__(self, file: ScenarioFile) -> None:
         self.file = file
         self.length_us = parse_time_us(file.length, "length")
-        self._boards = {node.name: build_boards(file.cluster, node) for node in file.node}
+        self.boards = {node.name: build_boards(file.cluster, node) for node in file.node}
         self._pools: dict[str, list[str]] = {}
         for node in file.node:
             if node.pool:
                 self._pools.setdefault(node.pool, []).append(node.name)
         self._check()
-        self._incidents = find_incidents(file, self._boards)
+        self.incidents = find_incidents(file, self.boards)
+        self.changes = find_changes(file, self.boards)
 
     def at(
         self, start_us: int, days: float | None = None, *, nodes: int | None = None, seed: int | None = None
@@ -119,7 +122,7 @@ class Scenario:
         horizon_us = self.length_us if days is None else round(days * US_PER_DAY)
         seed = self.file.seed if seed is None else seed
         kept = self.file.node[:nodes]
-        incidents = self._incidents.of({node.name for node in kept})
+        incidents = self.incidents.of({node.name for node in kept})
         tenants = self._tenants(kept, incidents, start_us, horizon_us, seed)
         return Fleet(
             name=self.file.name,
@@ -135,6 +138,11 @@ class Scenario:
                 if found.fault
             ),
             reloads=tuple((node, start_us + at_us) for node, at_us in incidents.reloads),
+            powers=tuple(
+                found._replace(from_us=start_us + found.from_us)
+                for found in self.changes.powers
+                if found.node in {node.name for node in kept}
+            ),
             seed=seed,
         )
 
@@ -146,7 +154,7 @@ class Scenario:
         _refuse_twice("workload", [workload.name for workload in file.workload])
         teams = {team.name for team in file.team}
         for workload in file.workload:
-            find_place(workload, self._boards, self._pools)
+            find_place(workload, self.boards, self._pools)
             check_holder(workload)
             read_times(workload)
             if workload.team and workload.team not in teams:
@@ -156,15 +164,16 @@ class Scenario:
     def _tenants(
         self, kept: tuple[NodeSpec, ...], incidents: Incidents, start_us: int, horizon_us: int, seed: int
     ) -> list[Tenant]:
-        boards = {node.name: self._boards[node.name] for node in kept}
+        boards = {node.name: self.boards[node.name] for node in kept}
         places = [(workload, place) for workload in self.file.workload if (place := self._place(workload, boards))]
         runs = plan_runs(places, incidents.cuts, seed, weekday(start_us), horizon_us)
+        runs = [self.changes.applied(run) for run in runs]
         numbers = {workload.name: number for number, workload in enumerate(self.file.workload)}
         return build_tenants(runs, {node.name: node for node in kept}, numbers, start_us)
 
     def _place(self, workload: WorkloadSpec, kept: dict[str, tuple[Board, ...]]) -> Place | None:
         """Return where the workload runs in a fleet cut to `kept`; None where a device of its own is not in it."""
-        place = find_place(workload, self._boards, self._pools)
+        place = find_place(workload, self.boards, self._pools)
         pool = tuple(slots for slots in place.pool if slots[0].node in kept)
         if any(slot.node not in kept for slot in place.slots) or not (pool or place.slots):
             return None
@@ -173,7 +182,7 @@ class Scenario:
     def _node(
         self, node: NodeSpec, incidents: Incidents, tenants: list[Tenant], start_us: int, seed: int
     ) -> SimulatedNode:
-        boards = self._boards[node.name]
+        boards = self.boards[node.name]
         reloads = [at_us for name, at_us in incidents.reloads if name == node.name]
         timelines = []
         for index, board in enumerate(boards):
@@ -187,6 +196,11 @@ class Scenario:
                     reloads,
                     [(fault.at_us, fault.xid) for fault in faults],
                     conditions=[(found.interval, found.condition) for found in impairments],
+                    powers=[
+                        (found.from_us, found.power)
+                        for found in self.changes.powers
+                        if (found.node, found.board) == (node.name, index)
+                    ],
                 )
             )
         here = [tenant for tenant in tenants if any(slot.node == node.name for slot in tenant.pids)]

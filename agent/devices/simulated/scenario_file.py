@@ -157,6 +157,29 @@ class OutageSpec(_Strict, frozen=True):
     to: str
 
 
+class ChangeSpec(_Strict, frozen=True):
+    """What is otherwise from then on: a board's power for the same work, or what a workload's next runs do.
+
+    `power_percent` is of what activity draws on such a board, `clock_percent` of its clock; times are whole minutes.
+    """
+
+    since: str = msgspec.field(name="from")
+    device: str = ""
+    workload: str = ""
+    power_percent: Annotated[int, msgspec.Meta(ge=1, le=200)] | None = None
+    clock_percent: Annotated[int, msgspec.Meta(ge=1, le=200)] | None = None
+    activity: ActivitySpec | None = None
+    memory_mib: Annotated[int, msgspec.Meta(ge=0)] | None = None
+
+
+class WasteSpec(_Strict, frozen=True):
+    """What the fleet wastes on purpose: a workload that holds devices and does nothing, or a node's MIG layout."""
+
+    reason: Literal["memory_held", "stranded"]
+    workload: str = ""
+    node: str = ""
+
+
 class ScenarioFile(_Strict, frozen=True):
     """A whole scenario; all times count from its start."""
 
@@ -171,6 +194,8 @@ class ScenarioFile(_Strict, frozen=True):
     condition: tuple[ConditionSpec, ...] = ()
     reload: tuple[ReloadSpec, ...] = ()
     outage: tuple[OutageSpec, ...] = ()
+    change: tuple[ChangeSpec, ...] = ()
+    waste: tuple[WasteSpec, ...] = ()
 
 
 def read_scenario(name_or_path: str | Path) -> ScenarioFile:

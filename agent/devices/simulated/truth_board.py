@@ -11,6 +11,7 @@ from agent.devices.simulated.scenario import Fleet, SimulatedNode, activity_name
 from agent.devices.simulated.scenario_hardware import Board
 from agent.devices.simulated.scenario_holders import Tenant
 from agent.devices.simulated.world_activity import MINUTES_PER_DAY, Activity
+from agent.devices.simulated.world_power import PowerModel
 from gpuledger.accounting.intervals import Interval, overlap_us
 from gpuledger.accounting.split import split_exactly
 from gpuledger.accounting.units import GPU_PARTS, US_PER_MINUTE, US_PER_SECOND
@@ -94,6 +95,11 @@ class BoardTruth:
             found for found in fleet.impaired if (found.node, found.board) == (node.name, board.spec.index)
         ]
         self._reloads = [at_us for name, at_us in fleet.reloads if name == node.name]
+        self._powers = [
+            (found.from_us, found.power)
+            for found in fleet.powers
+            if (found.node, found.board) == (node.name, board.spec.index)
+        ]
         self._parts = board_devices(board)
         self._stays = sorted(self._find_stays(node.name), key=lambda stay: stay.interval)
         self._sums: dict[tuple[str, str | None, str, State, str], _Sum] = defaultdict(_Sum)
@@ -157,7 +163,7 @@ class BoardTruth:
         span = Interval(start_us, start_us + state_us)
         touched = {state.label for state in (State.IDLE, *states)}
         touched |= {stay.holder for stay in self._stays if stay.device == device and overlap_us(stay.interval, span)}
-        power_mw = self._board.power.power_mw(100, held=True)
+        power_mw = self._power_at(at_us).power_mw(100, held=True)
         return Seam(device, frozenset(touched), held_us, state_us, -(-power_mw * state_us // US_PER_SECOND))
 
     def _roundings(self, device: str) -> Iterator[Seam]:
@@ -188,7 +194,7 @@ class BoardTruth:
         return Interval(start_us + self._fleet.start_us, end_us + self._fleet.start_us)
 
     def _pieces(self) -> Iterator[_Piece]:
-        edges = {*self._interval}
+        edges = {*self._interval, *(at_us for at_us, _ in self._powers)}
         faults = (found.interval for found in self._impaired)
         for interval in (*self._losses, *faults, *self._outages, *(stay.interval for stay in self._stays)):
             edges.update(interval)
@@ -221,7 +227,7 @@ class BoardTruth:
             elif not stays:
                 sum_ = self._sum(piece.held[0][0], None, State.IDLE, "free")
                 sum_.held_us += interval.length_us
-                sum_.energy_nj += self._board.power.idle_mw * interval.length_us
+                sum_.energy_nj += self._power_at(interval.start_us).idle_mw * interval.length_us
             elif len(stays) == 1:
                 self._add_sole(stays[0], minute, interval)
             else:
@@ -244,7 +250,7 @@ class BoardTruth:
         percents = stay.activity.day(day)[of_day : of_day + count]
         idle_us = percents.count(0) * interval.length_us // count
         percent_us = sum(percents) * (interval.length_us // count)
-        power = self._board.power
+        power = self._power_at(interval.start_us)
         for state, length_us in ((State.ACTIVE, interval.length_us - idle_us), (State.HELD_IDLE, idle_us)):
             if length_us:
                 sum_ = self._held(stay, state)
@@ -261,7 +267,7 @@ class BoardTruth:
         work = _percents(stays, minute)
         holders = sorted(work)
         times = split_exactly(length_us, [1] * len(holders))
-        power = self._board.power
+        power = self._power_at(interval.start_us)
         energy_mj = power.power_mw(sum(work.values()), held=True) * length_us // US_PER_SECOND
         if any(work.values()):
             floor_mj = min(energy_mj, power.idle_mw * length_us // US_PER_SECOND)
@@ -301,7 +307,7 @@ class BoardTruth:
     def _energy_nj(self, piece: _Piece) -> int:
         """Return what the board uses in a piece, whoever is on it."""
         stays = [stay for _, on_it in piece.held for stay in on_it]
-        power = self._board.power
+        power = self._power_at(piece.interval.start_us)
         total_nj = 0
         for minute, interval in _minutes(piece.interval, self._fleet.start_us, together=False):
             if len(self._parts) > 1:
@@ -319,7 +325,11 @@ class BoardTruth:
             weighted += sum(stay.activity.day(day)[of_day] * slices for stay in stays)
             held += len(stays)
         percent = min(100, weighted // self._board.mig_slices)
-        return self._board.power.power_mw(percent, held=bool(held))
+        return self._power_at(piece.interval.start_us).power_mw(percent, held=bool(held))
+
+    def _power_at(self, at_us: int) -> PowerModel:
+        """Return what the board draws at an instant; pieces are cut where that changes."""
+        return next((power for since_us, power in reversed(self._powers) if since_us <= at_us), self._board.power)
 
     def _held(self, stay: _Stay, state: State) -> _Sum:
         reason = "memory_held" if state is State.HELD_IDLE else ""

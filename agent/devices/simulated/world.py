@@ -84,6 +84,7 @@ class BoardState(NamedTuple):
     condition_events: tuple[int, ...] = ()  # types of NVML's events that were reported during the period, beside XIDs
     ended: tuple[EndedState, ...] = ()  # during the period
     sm_active_ppm: int | None = None  # share of the multiprocessors at work; None: as much as `utilization_ppm`
+    clock_percent: int = 100  # of the clock in its capture
 
 
 class World(Protocol):

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from agent.devices.simulated.scenario_hardware import Board
 from agent.devices.simulated.world import BoardState, Condition, EndedState, ProcessState
 from agent.devices.simulated.world_activity import MINUTES_PER_DAY, Activity
+from agent.devices.simulated.world_power import PowerModel
 from gpuledger.accounting.intervals import Interval
 from gpuledger.accounting.split import split_exactly
 from gpuledger.accounting.units import US_PER_DAY, US_PER_MINUTE, US_PER_SECOND
@@ -53,6 +54,7 @@ class Segment(NamedTuple):
     counts_from_us: int
     memory_bytes: int  # of all processes
     shown: dict[tuple[int, ...], _Shown]  # by percents: few are different
+    power: PowerModel
 
 
 class _Day(NamedTuple):
@@ -65,7 +67,8 @@ class _Day(NamedTuple):
 class BoardTimeline:
     """A board's states. `losses` and `resets` (driver loads) are where its counter starts again.
 
-    `conditions` are what it says about itself meanwhile; their beginnings and ends are events of the driver.
+    `conditions` are what it says about itself meanwhile; their beginnings and ends are events of the driver. `powers`
+    are the instants from which it draws otherwise than a board of its kind does.
     """
 
     def __init__(
@@ -77,10 +80,12 @@ class BoardTimeline:
         xids: Iterable[tuple[int, int]] = (),
         *,
         conditions: Iterable[tuple[Interval, Condition]] = (),
+        powers: Iterable[tuple[int, PowerModel]] = (),
     ) -> None:
-        self._power = board.power
         self._mig_slices = board.mig_slices
-        self._segments = build_segments(list(tenancies), sorted(losses), sorted(resets))
+        self._segments = build_segments(
+            list(tenancies), sorted(losses), sorted(resets), [(0, board.power), *sorted(powers)]
+        )
         self._starts = [segment.interval.start_us for segment in self._segments]
         self._xids = sorted(xids)
         self._conditions = sorted(conditions, key=lambda found: found[0])
@@ -95,6 +100,8 @@ class BoardTimeline:
     def state_at(self, at_us: int, previous_us: int) -> BoardState:
         """Return the board's state at `at_us`; activity, xids and finished are those of `(previous_us, at_us]`."""
         state = self._state_at(at_us, previous_us)
+        if self._segment.power.clock_percent != state.clock_percent:
+            state = state._replace(clock_percent=self._segment.power.clock_percent)
         return self._impaired(state, at_us, previous_us) if self._conditions else state
 
     def _impaired(self, state: BoardState, at_us: int, previous_us: int) -> BoardState:
@@ -216,7 +223,7 @@ class BoardTimeline:
         return BoardState(
             lost=False,
             energy_mj=self.energy_mj(at_us),
-            power_mw=self._power.power_mw(percent, held=bool(now.tenancies)),
+            power_mw=now.power.power_mw(percent, held=bool(now.tenancies)),
             utilization_ppm=utilization_ppm,
             memory_used_bytes=now.memory_bytes,
             temperature_c=30 + percent // 2,
@@ -254,7 +261,7 @@ class BoardTimeline:
         if segment.lost:
             return 0
         percent = board_percent(segment, percents, self._mig_slices)
-        return self._power.power_mw(percent, held=bool(segment.tenancies))
+        return segment.power.power_mw(percent, held=bool(segment.tenancies))
 
     def _enter_day(self, number: int) -> _Day:
         day = self._days.get(number)
@@ -293,12 +300,18 @@ class BoardTimeline:
         if segment.lost:
             return [0] * 101
         held = bool(segment.tenancies)
-        return [self._power.power_mw(percent, held=held) * US_PER_MINUTE for percent in range(101)]
+        return [segment.power.power_mw(percent, held=held) * US_PER_MINUTE for percent in range(101)]
 
 
-def build_segments(tenancies: list[Tenancy], losses: list[Interval], resets: list[int]) -> list[Segment]:
-    """Return the board's segments from 0 on, without holes; the last one has no end."""
-    edges = {0, *resets}
+def build_segments(
+    tenancies: list[Tenancy], losses: list[Interval], resets: list[int], powers: list[tuple[int, PowerModel]]
+) -> list[Segment]:
+    """Return the board's segments from 0 on, without holes; the last one has no end.
+
+    `powers` are what it draws from which instant on, the first of them 0.
+    """
+    changes = [at_us for at_us, _ in powers]
+    edges = {*changes, *resets}
     for interval in (*losses, *(tenancy.interval for tenancy in tenancies)):
         edges.update(interval)
     starts = sorted(edge for edge in edges if edge >= 0)
@@ -315,7 +328,10 @@ def build_segments(tenancies: list[Tenancy], losses: list[Interval], resets: lis
         lost = any(loss.start_us <= start_us < loss.end_us for loss in losses)
         counts_from_us = zeroes[bisect_right(zeroes, start_us) - 1]
         memory_bytes = sum(tenancy.memory_bytes for tenancy in present)
-        segments.append(Segment(Interval(start_us, end_us), tuple(present), lost, counts_from_us, memory_bytes, {}))
+        _, power = powers[bisect_right(changes, start_us) - 1]
+        segments.append(
+            Segment(Interval(start_us, end_us), tuple(present), lost, counts_from_us, memory_bytes, {}, power)
+        )
     return segments
 
 

@@ -13,6 +13,7 @@ class PowerModel(NamedTuple):
     idle_mw: int  # nobody holds the board
     held_mw: int  # a context is open, no kernel runs
     per_percent_mw: int
+    clock_percent: int = 100  # of the clock that such a board has
 
     def power_mw(self, percent: int, *, held: bool) -> int:
         """Return what the board draws at that activity."""

@@ -1,5 +1,7 @@
 -- The most memory that holders had in use on a device in a day (UTC), by one property of holder, owner or device. Time
--- whose memory nobody read has none. Owners are those of the charges of the same hour; held states are 1, 2, 6 and 7.
+-- whose memory nobody read has none. A workload is all of its runs: numbers at the end of its name tell them apart, and
+-- a Slurm job without a name is known by its account and user. Owners are those of the charges of the same hour; held
+-- states are 1, 2, 6 and 7.
 WITH held AS (
     SELECT
         u.device_id,
@@ -39,6 +41,19 @@ keyed AS (
             WHEN 'department' THEN o.department
             WHEN 'organisation' THEN o.organisation
             WHEN 'user' THEN w.user_name
+            WHEN 'workload'
+                THEN
+                    coalesce(
+                        CASE
+                            WHEN w.workload_name != '' AND NOT regexp_full_match(w.workload_name, 'job [0-9]+')
+                                THEN regexp_replace(w.workload_name, '([- ][0-9]+)+$', '')
+                        END,
+                        CASE
+                            WHEN w.pod != '' THEN w.namespace || '/' || regexp_replace(w.pod, '([- ][0-9]+)+$', '')
+                        END,
+                        CASE WHEN w.slurm_job != '' THEN w.slurm_account || '/' || w.user_name END,
+                        w.user_name
+                    )
             WHEN 'system' THEN trim(w.workload_system || ' ' || w.workload_scope)
             WHEN 'namespace' THEN w.namespace
             WHEN 'slurm_account' THEN w.slurm_account
