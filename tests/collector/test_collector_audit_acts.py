@@ -40,6 +40,7 @@ DRIFT: Final = (
     '{"by":"team","level":0.05,"reference":["2026-10-01","2026-10-29"],"current":["2026-10-29","2026-11-05"],"tested":40,'
     '"results":[{"scope":"team:vision","metric":"power_w","verdict":"drift","score":0.4}]}'
 )
+QUOTAS: Final = '[[quota]]\nowner = "acme"\ndevices = "8"\n'
 BUDGETS: Final = '[[budget]]\nowner = "acme"\nperiod = "month"\ncurrency = "EUR"\namount = "10"\n'
 WHO: Final = '"by":"ann","why":"agreed"'
 
@@ -87,6 +88,9 @@ HISTORY: Final = (
     Did("/v1/budgets/trial", BUDGETS, (), TOML),
     Did("/v1/budgets", BUDGETS, ("budget.import",), TOML),
     Did("/v1/budgets/evaluation", "{}", ()),
+    Did("/v1/quotas/trial", QUOTAS, (), TOML),
+    Did("/v1/quotas", QUOTAS, ("quota.import",), TOML),
+    Did("/v1/quotas/evaluation", "{}", ()),
     Did("/v1/rules/dry-run", RULES, (), TOML),
     Did("/v1/rules", RULES, ("rules.import",), TOML),
     Did("/v1/rules/explain", '{"facts":{"kind":"quota"}}'),
