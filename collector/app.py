@@ -32,12 +32,13 @@ from collector.audit.heads import make_checkpoint
 from collector.audit.keys import load_private
 from collector.commit import GroupCommit
 from collector.config import CollectorSettings, TlsSettings
-from collector.enforcement.by_budgets import limits_of
+from collector.enforcement.limiting import limiting
 from collector.enforcement.service import Admission
 from collector.governance.addresses import read_addresses, send
 from collector.governance.budgets import BudgetWatch
+from collector.governance.quota_stages import QuotaWatch
 from collector.governance.telling import Teller
-from collector.governance.watching import watch_budgets, watch_requests
+from collector.governance.watching import watch_budgets, watch_quotas, watch_requests
 from collector.ledger.calendar import CalendarChange
 from collector.ledger.store import Ledger, LedgerOptions
 from gpuledger.clock import Clock, WallClock
@@ -187,7 +188,9 @@ def _application(settings: CollectorSettings, ledger: Ledger, clock: Clock) -> S
     budgets = BudgetWatch(ledger)
     teller = Teller(ledger, read_addresses(settings.notify.addresses), send)
     gate = _gate(settings, ledger, clock)
-    admission = Admission(ledger, settings.admission, clock, metrics, lambda: limits_of(budgets.standing))
+    quotas = QuotaWatch(ledger)
+    limits = partial(limiting, budgets, quotas)
+    admission = Admission(ledger, settings.admission, clock, metrics, lambda: limits(clock.now_us()))
     listener = Listener(settings.admission) if settings.admission.port is not None else None
     services = Services(ledger, commit, rater, Figures(ledger, rater, clock, budgets), metrics, clock, gate, admission)
 
@@ -200,6 +203,7 @@ def _application(settings: CollectorSettings, ledger: Ledger, clock: Clock) -> S
             asyncio.create_task(watch_requests(ledger)),
             asyncio.create_task(admission.work()),
             asyncio.create_task(watch_budgets(ledger, rater.rate, budgets, teller)),
+            asyncio.create_task(watch_quotas(ledger, rater.rate, quotas)),
         ]
         if listener:
             tasks.append(asyncio.create_task(listener.serve(services)))

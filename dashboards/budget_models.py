@@ -14,7 +14,7 @@ Document = Mapping[str, Any]
 NEAR: Final = 80
 WAITING: Final = "waiting"
 MOST_DECIDED: Final = 25
-_ACTIONS: Final[dict[str, str]] = {
+ACTIONS: Final[dict[str, str]] = {
     "": "",
     "notify": "people told",
     "hold": "new work waits",
@@ -103,7 +103,7 @@ def _budget(row: Document) -> Line:
         (
             _name(row["owner"]),
             row["period"],
-            _ACTIONS[row["action"]],
+            ACTIONS[row["action"]],
             _money(row["spent"], row["currency"]),
             f"{_money(row['limit'], row['currency'])}{raised}",
             _percent(row),

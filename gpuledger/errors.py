@@ -13,6 +13,7 @@ GpuLedgerError
 ├── OwnerMappingError      an owner file or a rule
 ├── PolicyBookError        a policy file or an entry of it
 ├── BudgetBookError        a budget file or an entry of it
+├── QuotaBookError         a quota file or an entry of it
 ├── RuleBookError          a rule file, a rule of it, or a fact that no rule can ask about
 ├── AnalysisError          figures that cannot be compared or added up as they are
 ├── ShareBookError         a share file, or what shares are made from
@@ -136,6 +137,10 @@ class PolicyBookError(GpuLedgerError, Terminal):
 
 class BudgetBookError(GpuLedgerError, Terminal):
     """A budget file or one of its entries cannot be used."""
+
+
+class QuotaBookError(GpuLedgerError, Terminal):
+    """A quota file or one of its entries cannot be used."""
 
 
 class RuleBookError(GpuLedgerError, Terminal):

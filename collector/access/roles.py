@@ -51,7 +51,9 @@ MEANS: Final[dict[Right, str]] = {
     Right.DISPUTE: "dispute what one sees, and withdraw that",
     Right.REQUEST: "ask for approval, and withdraw that",
     Right.DECIDE: "decide disputes, and requests for approval in the roles that the rule book gives one's name",
-    Right.BOOKS: "import prices, owners, shares, policies, rules, budgets, people, carbon, jobs; keep drift, advice",
+    Right.BOOKS: (
+        "import prices, owners, shares, policies, rules, budgets, quotas, people, carbon, jobs; keep drift, advice"
+    ),
     Right.BILL: "close periods, enter and withdraw adjustments",
     Right.AUDIT: "read the audit log",
     Right.ADMINISTER: "make and revoke tokens",

@@ -18,6 +18,7 @@ from collector.api.questions import Question
 from collector.api.services import Services
 from collector.governance.budget_books import import_budgets
 from collector.governance.guarding import import_prices_by_rule
+from collector.governance.quota_books import import_quotas
 from collector.governance.rulebooks import import_rules
 from collector.policies.imports import import_policies
 from collector.pricing.carbon import import_carbon
@@ -47,6 +48,7 @@ BOOKS: Final[dict[str, Book]] = {
     "policies": Book("policy book", import_policies, TOML),
     "rules": Book("rule book", import_rules, TOML),
     "budgets": Book("budget book", import_budgets, TOML),
+    "quotas": Book("quota book", import_quotas, TOML),
 }
 IMPORTING: Final[dict[str, Importing]] = {
     **{kind: each.importing for kind, each in BOOKS.items()},

@@ -25,6 +25,7 @@ from collector.queries.budgets import Evaluation, EvaluationRequest, evaluate_bu
 from collector.queries.disputes import Dispute, dispute
 from collector.queries.drift import DriftRequest, KeptDrift, keep_drift
 from collector.queries.entered import Entered, entered
+from collector.queries.quota_standing import QuotaEvaluation, QuotaEvaluationRequest, evaluate_quotas
 from collector.queries.rules import Explained, RuleQuestion, explain_rules
 from gpuledger.accounting.periods import parse_period
 from gpuledger.errors import ConfigError
@@ -200,6 +201,10 @@ def _evaluate_budgets(ledger: Ledger, _number: int, _asked: EvaluationRequest) -
     return evaluate_budgets(ledger)
 
 
+def _evaluate_quotas(ledger: Ledger, _number: int, _asked: QuotaEvaluationRequest) -> QuotaEvaluation:
+    return evaluate_quotas(ledger)
+
+
 def _sees_subject(ledger: Ledger, _number: int, asked: DisputeRequest) -> None:
     require_subject(ledger, on=asked.on, owner=asked.owner)
 
@@ -271,6 +276,10 @@ CHANGES: Final[tuple[Change, ...]] = (
     Change(
         "/v1/budgets/evaluation", "record which stages budgets reached, each once a period, and who is to be told",
         EvaluationRequest, Evaluation, _evaluate_budgets, "{}", Right.BOOKS,
+    ),
+    Change(
+        "/v1/quotas/evaluation", "record which stages quotas reached, each once a period, and who is to be told",
+        QuotaEvaluationRequest, QuotaEvaluation, _evaluate_quotas, "{}", Right.BOOKS,
     ),
     Change(
         "/v1/rules/explain", "what the rules would decide about facts that are made up; stores nothing", RuleQuestion,

@@ -27,6 +27,7 @@ from gpuledger.errors import (
     OwnerMappingError,
     PolicyBookError,
     PriceBookError,
+    QuotaBookError,
     RuleBookError,
     ShareBookError,
     WireError,
@@ -54,6 +55,7 @@ _STATUS: Final[tuple[tuple[type[GpuLedgerError], int, str], ...]] = (
     (PolicyBookError, 422, "policy_book"),
     (RuleBookError, 422, "rule_book"),
     (BudgetBookError, 422, "budget_book"),
+    (QuotaBookError, 422, "quota_book"),
     (ImportFileError, 422, "import"),
 )
 

@@ -47,6 +47,8 @@ from collector.queries.node_costs import node_costs
 from collector.queries.owner_moves import owner_moves
 from collector.queries.owner_trials import owner, try_owner
 from collector.queries.policies import policies
+from collector.queries.quota_manifests import TARGETS, quota_manifests
+from collector.queries.quota_standing import quota_book, quota_standing
 from collector.queries.quotas import quotas
 from collector.queries.reconcile import reconcile
 from collector.queries.rules import dry_run, rule_decision, rule_decisions, rules, rules_history
@@ -138,6 +140,8 @@ WITHIN: Final = Parameter(
 SYSTEM: Final = Parameter(
     "system", "the system that started a workload; empty: none was recognised", default=EVERY_SYSTEM
 )
+TARGET: Final = Parameter("target", "whose objects they are", default=next(iter(TARGETS)), choices=tuple(TARGETS))
+CLUSTER: Final = Parameter("cluster", "the cluster that owner rules ask about, as agents name it", default="")
 LIMIT: Final = Parameter("limit", "the most rows to return", bounded(1, MAX_LIMIT), default=str(DEFAULT_LIMIT))
 OFFSET: Final = Parameter("offset", "how many rows to leave out first", bounded(0, MAX_LIMIT), default="0")
 EVERY_ROW: Final = LIMIT._replace(means="the most rows to return; absent: all", default=str(MAX_LIMIT))
@@ -327,6 +331,21 @@ QUESTIONS: Final[tuple[Question, ...]] = (
         needs=Right.READ_ALL,
     ),
     Question("quotas", "use against shares: borrowed, lent, idle", quotas, (PERIOD,), rated=True, needs=Right.READ_ALL),
+    Question(
+        "quotas/status",
+        "where each quota stands: used, borrowed, lent, how much more fits",
+        quota_standing,
+        rated=True,
+        needs=Right.READ,
+    ),
+    Question(
+        "quotas/manifests",
+        "quotas of GPUs as objects of Kubernetes or of Kueue, to apply to a cluster",
+        quota_manifests,
+        (TARGET, CLUSTER),
+        needs=Right.READ_ALL,
+    ),
+    Question("quotas/book", "the newest quota book", quota_book, needs=Right.READ_ALL),
     Question("budgets", "where each budget stands: spent, committed, forecast", budgets, rated=True, needs=Right.READ),
     Question("budgets/book", "the newest budget book", budget_book, needs=Right.READ_ALL),
     Question(

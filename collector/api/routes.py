@@ -24,6 +24,7 @@ from collector.pricing.files import parse_owner_map
 from collector.pricing.imports import ImportReport
 from collector.queries.book_trials import BookTrial, try_book
 from collector.queries.budgets import BudgetTrial, try_budgets
+from collector.queries.quota_standing import QuotaTrial, try_quotas
 from gpuledger.client import BatchReceipt
 from gpuledger.wire import MEDIA_TYPE as BATCH
 
@@ -101,6 +102,10 @@ def _books() -> Iterator[Route]:
     yield _file(
         "/v1/budgets/trial", "where the budgets of this file would stand; stores nothing",
         partial(books.book_trial, trying=try_budgets), BudgetTrial, books.TOML,
+    )  # fmt: skip
+    yield _file(
+        "/v1/quotas/trial", "where the quotas of this file would stand; stores nothing",
+        partial(books.book_trial, trying=try_quotas), QuotaTrial, books.TOML,
     )  # fmt: skip
     yield _check(RULES_CHECK, f"{RULES_CHECK.means}; stores nothing", read_rules, books.TOML)
     for kind, importing in books.BILLED.items():

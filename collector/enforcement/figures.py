@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import tzinfo
+from decimal import Decimal
 from typing import NamedTuple
 
-from collector.enforcement.gate import ALLOWED, Ruling
+from collector.enforcement.gate import ALLOWED, Ruling, strictest
 from collector.governance.effects import Effect, effects_at
 from collector.governance.rulebooks import newest_rules
 from collector.ledger.store import Ledger
@@ -14,12 +15,37 @@ from collector.pricing.stored import newest_owners
 from gpuledger.accounting.ownership import Owner, OwnerMap
 from gpuledger.rules.book import RuleBook
 
-Limits = Callable[[Owner | None, str, int, int], Ruling]  # owner, model, parts, instant
+Promised = Mapping[tuple[Owner, str], int]  # parts by owner and model that were allowed, and are in no usage yet
+# Owner, model, parts with those that the owner was promised of it, instant, all promises.
+Limits = Callable[[Owner | None, str, int, int, Promised], Ruling]
+Known = Callable[[Owner | None, str, Promised], Mapping[str, Decimal]]  # facts about the limits of an owner
 
 
-def no_limits(_owner: Owner | None, _model: str, _parts: int, _at_us: int) -> Ruling:
+def no_limits(_owner: Owner | None, _model: str, _parts: int, _at_us: int, _promised: Promised) -> Ruling:
     """Allow everything: nobody set a budget or a quota."""
     return ALLOWED
+
+
+def nothing_known(_owner: Owner | None, _model: str, _promised: Promised) -> Mapping[str, Decimal]:
+    """Know nothing of limits: rules that ask how full one is do not match."""
+    return {}
+
+
+def all_of(*limits: Limits) -> Limits:
+    """Return limits of which the strictest counts."""
+
+    def together(owner: Owner | None, model: str, parts: int, at_us: int, promised: Promised) -> Ruling:
+        return strictest([each(owner, model, parts, at_us, promised) for each in limits])
+
+    return together
+
+
+class Limiting(NamedTuple):
+    """What limits an owner, what is known of that, and as of when; None: as of when it is asked for."""
+
+    limits: Limits = no_limits
+    known: Known = nothing_known
+    as_of_us: int | None = None
 
 
 class Figures(NamedTuple):
@@ -33,6 +59,7 @@ class Figures(NamedTuple):
     zone: tzinfo  # whose hours rules mean
     effects: Sequence[Effect] = ()
     limits: Limits = no_limits
+    known: Known = nothing_known
 
 
 def read_figures(ledger: Ledger) -> Figures:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from collector.enforcement.asks import Ask, in_gpus
@@ -113,3 +114,9 @@ def _next(ask: Ask, owner: Owner | None) -> str:
 def owner_path(owner: Owner | None) -> str:
     """Return an owner as rules and budgets write it: `acme/research/vision`, without what is empty at its end."""
     return "/".join(owner).rstrip("/") if owner else ""
+
+
+@lru_cache(maxsize=8192)
+def payer_of(owner: Owner | None) -> str:
+    """Return an owner as far as budgets and quotas go, to the team; a level that is not known is not in it."""
+    return "/".join(filter(None, owner[:3])) if owner else ""

@@ -136,17 +136,21 @@ class Gatekeeper:
         """Return what is decided of an ask: its parts of each model by themselves, and the strictest counts."""
         found = figures.owners.resolve(ask.attributes, now_us)
         owner = found.owner if found else None
+        standing = dict(self._promises.standing(now_us))
         rulings: list[Ruling] = []
         shadowed: list[Ruling] = []
         for each in ask.gpus:
             gpus = each._replace(model=figures.models.get(each.model, each.model))
-            promised = self._promises.parts(now_us, owner, gpus.model) if owner else 0
+            promised = standing.get((owner, gpus.model), 0) if owner else 0
             asked = gpus._replace(parts=gpus.parts + promised)
-            limited = figures.limits(owner, gpus.model, asked.parts, now_us)
-            decision = decide(figures.rules, ask, owner, gpus, known={}, at_us=now_us, zone=figures.zone)
+            limited = figures.limits(owner, gpus.model, asked.parts, now_us, standing)
+            known = figures.known(owner, gpus.model, standing) if figures.rules.rules else {}
+            decision = decide(figures.rules, ask, owner, gpus, known=known, at_us=now_us, zone=figures.zone)
             for outcome, heard in ((decision.outcome, rulings), (decision.shadow, shadowed)):
                 held = combine(ruling_of(outcome), limited)
                 heard.append(excused(held, figures.effects, owner, asked, now_us))
+            if owner:  # what is asked for together is wanted together
+                standing[owner, gpus.model] = asked.parts
         return Judgement(strictest(rulings), owner, _if_other(strictest(shadowed), strictest(rulings)))
 
     def _fresh(self, now_us: int) -> Figures | str:

@@ -7,6 +7,7 @@ until it is old enough to be in the usage itself.
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from gpuledger.accounting.ownership import Owner
@@ -32,12 +33,12 @@ class Promises:
         self._kept.append(_Promise(at_us, owner, model, parts))
         self._sums[owner, model] += parts
 
-    def parts(self, now_us: int, owner: Owner, model: str) -> int:
-        """Return how many parts of a GPU an owner was allowed of a model and that no usage can show yet."""
+    def standing(self, now_us: int) -> Mapping[tuple[Owner, str], int]:
+        """Return how many parts of a GPU each owner was allowed of each model that no usage can show yet."""
         while self._kept and self._kept[0].at_us <= now_us - self._remember_us:
             old = self._kept.popleft()
             key = old.owner, old.model
             self._sums[key] -= old.parts
             if not self._sums[key]:
                 del self._sums[key]
-        return self._sums.get((owner, model), 0)
+        return self._sums

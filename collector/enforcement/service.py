@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from collector.config import AdmissionSettings
-from collector.enforcement.figures import Figures, Limits, no_limits, read_figures
+from collector.enforcement.figures import Figures, Limiting, read_figures
 from collector.enforcement.gate import Mode
 from collector.enforcement.gatekeeper import Gatekeeper, Observing
 from collector.enforcement.records import Records
@@ -30,13 +30,13 @@ class Admission:
         settings: AdmissionSettings,
         clock: Clock,
         observing: Observing,
-        limits: Callable[[], Limits] = lambda: no_limits,
+        limiting: Callable[[], Limiting] = Limiting,
     ) -> None:
         self.settings = settings
         self.records = Records(ledger, settings.queue)
         self.gatekeeper = Gatekeeper(settings, clock, self.records, observing)
         self._ledger = ledger
-        self._limits = limits
+        self._limiting = limiting
         self._clock = clock
 
     @property
@@ -46,8 +46,11 @@ class Admission:
         return None if figures is None else (self._clock.now_us() - figures.made_us) / US_PER_SECOND
 
     def refresh(self, read: Callable[[Ledger], Figures] = read_figures) -> None:
-        """Read the figures. Slow: not for the event loop."""
-        self.gatekeeper.figures = read(self._ledger)._replace(limits=self._limits())
+        """Read the figures; they are as old as what is oldest in them. Slow: not for the event loop."""
+        figures = read(self._ledger)
+        limits, known, as_of_us = self._limiting()
+        made_us = figures.made_us if as_of_us is None else min(figures.made_us, as_of_us)
+        self.gatekeeper.figures = figures._replace(made_us=made_us, limits=limits, known=known)
 
     async def work(self) -> None:
         """Refresh and write, until it is cancelled; a failure is told and tried again."""

@@ -1,6 +1,6 @@
-"""What is looked at again and again while the collector runs: requests whose time is over, and budgets.
+"""What is looked at again and again while the collector runs: requests whose time is over, budgets, and quotas.
 
-Requests expire without that too. Stages of budgets are recorded late without it, but no other ones.
+Requests expire without that too. Stages are recorded late without it, but no other ones.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from collector.governance.budgets import BudgetWatch
+from collector.governance.quota_stages import QuotaWatch
 from collector.governance.requests import lapsed, note_expired
 from collector.governance.telling import Teller
 from collector.ledger.store import Ledger
@@ -19,6 +20,7 @@ from gpuledger.errors import GpuLedgerError, LedgerError
 EVERY_S: Final = 60.0
 BUDGETS_EVERY_S: Final = 300.0
 TELL_EVERY_S: Final = 15.0
+QUOTAS_EVERY_S: Final = 60.0
 _log: Final = logging.getLogger(__name__)
 
 
@@ -74,3 +76,22 @@ def _look(ledger: Ledger, rate: Callable[[], object], watch: BudgetWatch) -> Non
     if ledger.execute("budget_newest").num_rows:
         rate()
         watch.look()
+
+
+async def watch_quotas(
+    ledger: Ledger, rate: Callable[[], object], watch: QuotaWatch, every_s: float = QUOTAS_EVERY_S
+) -> None:
+    """Look at quotas every `every_s` seconds, for ever. Nothing is rated for a ledger without quotas."""
+    while True:
+        try:
+            await asyncio.to_thread(look_at_quotas, ledger, rate, watch)
+        except GpuLedgerError as error:
+            _log.error("quotas are not looked at for now: %s", error)
+        await asyncio.sleep(every_s)
+
+
+def look_at_quotas(ledger: Ledger, rate: Callable[[], object], watch: QuotaWatch) -> None:
+    """Rate what waits, where there are quotas, and look at them."""
+    if ledger.execute("quota_newest").num_rows:
+        rate()
+    watch.look()

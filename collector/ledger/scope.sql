@@ -495,3 +495,7 @@ CREATE TEMP VIEW notices AS SELECT h.* FROM ledger.main.notices AS h
 WHERE FALSE;
 CREATE TEMP VIEW notice_steps AS SELECT h.* FROM ledger.main.notice_steps AS h
 WHERE FALSE;
+CREATE TEMP VIEW quota_books AS SELECT h.* FROM ledger.main.quota_books AS h
+WHERE FALSE;
+CREATE TEMP VIEW quota_crossings AS SELECT h.* FROM ledger.main.quota_crossings AS h
+WHERE FALSE;

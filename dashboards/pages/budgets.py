@@ -1,10 +1,10 @@
-"""The Budgets & approvals page (leads and finance): which budgets are spent, what waits for whom, what was decided."""
+"""The Budgets & approvals page (leads and finance): budgets, quotas, what waits for whom, and what was decided."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from dashboards import budget_models, data, downloads, pieces, shell
+from dashboards import budget_models, data, downloads, pieces, quota_models, shell, wording
 from dashboards.notes import Note
 
 
@@ -28,6 +28,7 @@ def _page(status: data.Document) -> None:
         st.html(pieces.notes(Note(owner, words) for owner, words in budget_models.notes_of(rows)))
     else:
         st.html(pieces.notes([Note("0", "A file says how much an owner may spend.", "gpuledger budget import FILE")]))
+    _quotas(data.answer("quotas/status", {}, as_of))
     if waiting.lines:
         st.html(pieces.heading(f"Waiting for a decision: {len(waiting.lines):,}", "What expires first on top"))
         st.html(pieces.table(waiting))
@@ -37,3 +38,15 @@ def _page(status: data.Document) -> None:
         st.html(pieces.heading("Decided", "What became of earlier requests, the newest first"))
         st.html(pieces.table(decided))
     st.html(pieces.foot("Ask with gpuledger approval request; each step is in the audit log."))
+
+
+def _quotas(answer: data.Document) -> None:
+    """Draw where quotas stand; nothing where nobody has one."""
+    if not answer["rows"]:
+        return
+    heard = f"GPUs held as devices reported until {wording.instant(answer['as_of'])}" if answer["as_of"] else ""
+    st.html(pieces.heading("Quotas: what each owner may hold and use", heard))
+    table = quota_models.quota_table(answer["rows"])
+    st.html(pieces.table(table))
+    downloads.offer(table, "quotas")
+    st.html(pieces.notes(Note(owner, words) for owner, words in quota_models.notes_of(answer)))

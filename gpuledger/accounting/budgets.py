@@ -205,14 +205,22 @@ def period_at(budget: Budget, at_us: int, zone: tzinfo) -> Period:
 
     Raises ConfigError where it cannot be read, or begins or ends off the hour.
     """
+    return named_period(budget.period, at_us, zone)
+
+
+def named_period(name: str, at_us: int, zone: tzinfo) -> Period:
+    """Return the month, quarter or year that an instant lies in, by the days of `zone`; FROM..TO is always itself.
+
+    Raises ConfigError where it cannot be read, or begins or ends off the hour.
+    """
     day = from_us(at_us).astimezone(zone)
-    if budget.period == "month":
+    if name == "month":
         return month_of(at_us, zone)
-    if budget.period == "quarter":
+    if name == "quarter":
         return parse_period(f"{day.year:04}-Q{(day.month + 2) // 3}", zone)
-    if budget.period == "year":
+    if name == "year":
         return parse_period(f"{day.year:04}-01-01..{day.year + 1:04}-01-01", zone)._replace(label=f"{day.year:04}")
-    return parse_period(budget.period, zone)
+    return parse_period(name, zone)
 
 
 def _rounded(number: int, by: int) -> int:

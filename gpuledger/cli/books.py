@@ -41,7 +41,7 @@ def register(commands: Commands) -> None:
     _register_book(
         owners, "directory", "directory", "the directory of people: which team each user is in, and since when"
     )
-    shares.register_convert(
+    shares.register_actions(
         _register_book(commands, "share", "shares", "the share book: how many GPUs each team has, and since when")
     )
     _register_book(commands, "policy", "policies", "the policy book: what is billed, and who pays for what nobody held")

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from gpuledger.accounting.intervals import Interval
 from gpuledger.accounting.periods import to_us
-from gpuledger.cli import demo_budgets, demo_plan, demo_requests, tables
+from gpuledger.cli import demo_budgets, demo_plan, demo_quotas, demo_requests, tables
 from gpuledger.cli.arguments import Commands, add_command
 from gpuledger.cli.demo_plan import DemoPlan
 from gpuledger.cli.exits import DONE
@@ -82,7 +82,7 @@ def _run_once(directory: Path, plan: DemoPlan, say: Console) -> int:
     )
     for command in ("chargeback", "utilization", "idle", "loans", "reconcile"):
         say.print(f"  gpuledger {command} --ledger {directory} --period {month}", soft_wrap=True)
-    for command in ("period list", "invoice list", "approval list", "budget status"):
+    for command in ("period list", "invoice list", "approval list", "budget status", "quota status"):
         say.print(f"  gpuledger {command} --ledger {directory}", soft_wrap=True)
     return DONE
 
@@ -119,6 +119,7 @@ def _history(fleet: Fleet, plan: DemoPlan, say: Console) -> None:
         say.print(f"{label} has ended and is closed, with its invoices", soft_wrap=True)
     demo_requests.make_requests(fleet.source, datetime.now(tz=UTC))
     demo_budgets.give_budgets(fleet.source, plan, fleet.directory)
+    demo_quotas.give_quotas(fleet.source, plan, fleet.directory)
 
 
 def _stay(fleet: Fleet, directory: Path, say: Console) -> None:

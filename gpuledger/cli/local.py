@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -29,11 +29,13 @@ from collector.ledger.store import Ledger
 from collector.pricing.files import parse_owner_map
 from collector.queries.book_trials import try_book
 from collector.queries.budgets import try_budgets
+from collector.queries.quota_standing import try_quotas
 from collector.rating import rate_dirty
 from gpuledger.accounting.periods import Period, parse_period
 from gpuledger.cli.sources import Document, media_type, read_book
 
 _FORMATS: Final[dict[str, Literal["toml", "csv"]]] = {"application/toml": "toml", "text/csv": "csv"}
+_TRYING: Final[dict[str, Callable[..., msgspec.Struct]]] = {"budgets": try_budgets, "quotas": try_quotas}
 _CHECKS: Final = {check.name: check for check in OWNER_CHECKS}
 _QUESTIONS: Final = {question.name: question for question in QUESTIONS}
 
@@ -68,8 +70,8 @@ class LocalSource:
     def try_book(self, kind: str, path: Path) -> Document:
         """Import a book into a ledger on trial."""
         content, as_format = read_book(path), _FORMATS[media_type(path)]
-        if kind == "budgets":
-            return _plain(try_budgets(self._ledger, content, as_format, source=path.name))
+        if kind in _TRYING:
+            return _plain(_TRYING[kind](self._ledger, content, as_format, source=path.name))
         return _plain(try_book(self._ledger, BILLED[kind], content, as_format, source=path.name))
 
     def check_owners(self, check: str, path: Path, params: Mapping[str, str]) -> Document:

@@ -1,13 +1,14 @@
-"""`share convert`, `quota`, `loans`: what each team has, held of it, and had of the shares of others."""
+"""`share convert`, `share use`, `loans`: what each team has, held of it, and had of the shares of others."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from gpuledger.cli import share_tables
-from gpuledger.cli.arguments import Commands, add_command, add_output, add_period, add_source
+from gpuledger.cli.arguments import Commands, Parser, add_command, add_output, add_period, add_source
 from gpuledger.cli.exits import DONE
 from gpuledger.cli.extras import needs
 from gpuledger.cli.output import emit, write_bytes
@@ -16,17 +17,22 @@ from gpuledger.cli.sources import open_source, read_book
 
 def register(commands: Commands) -> None:
     """Add the reading commands."""
-    quota = add_command(commands, "quota", "use against shares: what each team held, borrowed, lent and left idle")
     loans = add_command(commands, "loans", "who held more than its share, on whose idle share, and what that cost")
-    for parser, run in ((quota, run_quota), (loans, run_loans)):
-        add_period(parser)
-        add_source(parser)
-        add_output(parser)
-        parser.set_defaults(run=run)
+    add_reading(loans, run_loans)
 
 
-def register_convert(actions: Commands) -> None:
-    """Add the command beside `share import`."""
+def add_reading(parser: Parser, run: Callable[[argparse.Namespace], int]) -> None:
+    """Make a parser one of a period of a ledger."""
+    add_period(parser)
+    add_source(parser)
+    add_output(parser)
+    parser.set_defaults(run=run)
+
+
+def register_actions(actions: Commands) -> None:
+    """Add the commands beside `share import`."""
+    use = add_command(actions, "use", "use against shares: what each team held, borrowed, lent and left idle")
+    add_reading(use, run_use)
     converting = add_command(
         actions, "convert", "make a scheduler's quotas into a share file to review; stores nothing"
     )
@@ -48,7 +54,7 @@ def run_convert(args: argparse.Namespace) -> int:
     return DONE
 
 
-def run_quota(args: argparse.Namespace) -> int:
+def run_use(args: argparse.Namespace) -> int:
     """Print use against shares."""
     with open_source(args) as source:
         answer = source.query("quotas", {"period": args.period})

@@ -24,6 +24,7 @@ BOOKS: Final = {
     "shares": ("Share book", "shares"),
     "rules": ("Rule book", "rules"),
     "budgets": ("Budget book", "budgets"),
+    "quotas": ("Quota book", "quotas"),
 }
 _THEN: Final = {  # what an import leads to
     "carbon": "",
@@ -31,6 +32,7 @@ _THEN: Final = {  # what an import leads to
     "policies": " Bills of open periods follow it.",
     "rules": " It decides from now on.",
     "budgets": " gpuledger budget status shows where they stand.",
+    "quotas": " gpuledger quota status shows where they stand.",
 }
 _TITLED: Final = ("team", "department")
 

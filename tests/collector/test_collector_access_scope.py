@@ -262,3 +262,15 @@ def test_a_team_sees_its_own_budget_and_no_other(site: Site2) -> None:
         assert [row["owner"] for row in mine] == [NODES[team]]
         assert mine == [row for row in everybodys if row["owner"] == NODES[team]]
         assert site.get(f"{team}-viewer", "/v1/budgets/notices").status == 403
+
+
+def test_a_team_sees_its_own_quota_and_no_other(site: Site2) -> None:
+    """With the figures that everybody else sees of it, and nothing of who lends to it."""
+    everybodys = site.get("admin", "/v1/quotas/status").json["rows"]
+    assert len(everybodys) == 4
+    for team in (ZEBRA, WALRUS):
+        mine = site.get(f"{team}-viewer", "/v1/quotas/status").json["rows"]
+        assert [row["owner"] for row in mine] == [NODES[team]]
+        assert mine == [row for row in everybodys if row["owner"] == NODES[team]]
+        for path in ("book", "manifests"):
+            assert site.get(f"{team}-viewer", f"/v1/quotas/{path}").status == 403

@@ -84,7 +84,7 @@ def test_a_scheduler_is_told_what_budgets_say() -> None:
     """By owner and what it is a part of; a budget that blocks refuses, with the figures as the reason."""
     limits = limits_of(Standing(1, (Limit("acme", "hold", "held"), Limit("acme/ml/vision", "block", "blocked"))))
     vision, speech = (Owner("acme", "ml", team, "") for team in ("vision", "speech"))
-    assert limits(vision, "H100", GPU_PARTS, 0)[::2] == (Result.REFUSE, ("blocked",))
-    assert limits(speech, "H100", GPU_PARTS // 7, 0)[::2] == (Result.HOLD, ("held",))
-    assert limits(None, "H100", GPU_PARTS, 0).result is Result.ALLOW
-    assert limits_of(Standing())(vision, "", GPU_PARTS, 0).result is Result.ALLOW
+    assert limits(vision, "H100", GPU_PARTS, 0, {})[::2] == (Result.REFUSE, ("blocked",))
+    assert limits(speech, "H100", GPU_PARTS // 7, 0, {})[::2] == (Result.HOLD, ("held",))
+    assert limits(None, "H100", GPU_PARTS, 0, {}).result is Result.ALLOW
+    assert limits_of(Standing())(vision, "", GPU_PARTS, 0, {}).result is Result.ALLOW

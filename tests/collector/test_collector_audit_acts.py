@@ -44,6 +44,7 @@ ADVICE: Final = (
     '{"period":["2026-10-01","2026-11-01"],"currency":"EUR","advice":[{"kind":"held_idle","reason":"memory_held",'
     '"part_us":"1512000000000","workload":"jupyter","team":"vision","low":"0.5","high":"1.25"}]}'
 )
+QUOTAS: Final = '[[quota]]\nowner = "acme"\ndevices = "8"\n'
 BUDGETS: Final = '[[budget]]\nowner = "acme"\nperiod = "month"\ncurrency = "EUR"\namount = "10"\n'
 WHO: Final = '"by":"ann","why":"agreed"'
 
@@ -92,6 +93,9 @@ HISTORY: Final = (
     Did("/v1/budgets/trial", BUDGETS, (), TOML),
     Did("/v1/budgets", BUDGETS, ("budget.import",), TOML),
     Did("/v1/budgets/evaluation", "{}", ()),
+    Did("/v1/quotas/trial", QUOTAS, (), TOML),
+    Did("/v1/quotas", QUOTAS, ("quota.import",), TOML),
+    Did("/v1/quotas/evaluation", "{}", ()),
     Did("/v1/rules/dry-run", RULES, (), TOML),
     Did("/v1/rules", RULES, ("rules.import",), TOML),
     Did("/v1/rules/explain", '{"facts":{"kind":"quota"}}'),

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from collector.app import running
 from collector.governance.budget_books import import_budgets
 from collector.governance.budgets import evaluate
+from collector.governance.quota_books import import_quotas
 from collector.governance.requests import request_approval
 from collector.governance.rulebooks import import_rules
 from collector.governance.wanted import Asked
@@ -147,6 +148,12 @@ def fill(ledger: Ledger) -> None:
         for owner in (*NODES.values(), "acme", "*")
     )
     import_budgets(ledger, budgets.encode(), "toml", **books)
+    quotas = "".join(
+        f'[[quota]]\nowner = "{owner}"\ngpu_hours = "{hours}"\nperiod = "2026-01-01..2027-01-01"\nborrow = "all"\n'
+        f'stages = [{{ at = 1, tell = ["{WALRUS}-lead"] }}]\n'
+        for owner, hours in ((NODES[ZEBRA], "1"), (NODES[WALRUS], "9"), ("acme", "10"), ("*", "90"))
+    )
+    import_quotas(ledger, quotas.encode(), "toml", **books)
     assert len(evaluate(ledger).crossings) == 4
     close_period(ledger, hours(0, 2), closed_by="ann", exception=f"as {WALRUS} and {ZEBRA} agreed")
     for team, other in ((ZEBRA, WALRUS), (WALRUS, ZEBRA)):

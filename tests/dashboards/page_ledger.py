@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from collector.governance.budget_books import import_budgets
+from collector.governance.quota_books import import_quotas
 from collector.governance.requests import request_approval, withdraw
 from collector.governance.wanted import Asked
 from collector.ledger.store import Ledger
@@ -63,13 +64,19 @@ def page_ledger(folder: Path) -> Path:
 
 
 def _govern(ledger: Ledger) -> None:
-    """Set a budget that is spent and one that is not; ask for something that waits, and for what is taken back."""
+    """Set a budget that is spent and one that is not, and quotas that are lent; ask for something that waits, and for what is taken back."""
     book = (
         f"[[budget]]\nowner = '''acme/{EMOJI}'''\nperiod = 'month'\ncurrency = 'EUR'\namount = '0.01'\n"
         "stages = [{ at = 80, do = 'hold' }]\n"
         "[[budget]]\nowner = '*'\nperiod = 'month'\ncurrency = 'EUR'\namount = '100000'\n"
     )
     import_budgets(ledger, book.encode(), "toml", source="budgets.toml", imported_us=NOW_US)
+    quotas = (
+        f"[[quota]]\nowner = '''acme/{EMOJI}'''\ngpu_hours = '0.5'\nperiod = '2026-01-01..2027-01-01'\nborrow = '1'\n"
+        f"[[quota]]\nowner = '''acme/{LONG}'''\ngpu_hours = '8'\nperiod = '2026-01-01..2027-01-01'\n"
+        "[[quota]]\nowner = '*'\ndevices = '10'\nmodel = 'NVIDIA *'\n"
+    )
+    import_quotas(ledger, quotas.encode(), "toml", source="quotas.toml", imported_us=NOW_US)
     until = iso(NOW_US + 30 * US_PER_DAY)
     for why in (MARKUP, "the deadline"):
         wanted = Asked(kind="budget", owner=EMOJI, amount="9", currency="EUR", to=until, by=FORMULA, why=why)

@@ -55,19 +55,19 @@ def test_shares_are_imported_and_use_is_held_against_them(
     where: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Import says which version it is; the tables say who is above, who lent, for how much, and what was nobody's."""
-    assert "No team has a share yet" in run(capsys, "quota", *where, "--period", PERIOD, "--format", "table")
+    assert "No team has a share yet" in run(capsys, "share", "use", *where, "--period", PERIOD, "--format", "table")
     said = run(capsys, "share", "import", f"{where[1]}/shares.toml", *where, "--format", "table")
     assert said == "Share book is now version 1 (2 shares).\n"
     listed = run(capsys, "share", "list", *where, "--format", "table")
     assert "yes, for 0.50 a GPU-hour" in listed
-    shown = run(capsys, "quota", *where, "--period", PERIOD, "--format", "table")
+    shown = run(capsys, "share", "use", *where, "--period", PERIOD, "--format", "table")
     assert "1.00 GPU-hours above shares were of capacity that nobody owns." in shown
     loan = run(capsys, "loans", *where, "--period", PERIOD, "--format", "table")
     assert "Vision" in loan
     assert "Speech" in loan
     assert "0.50" in loan
     assert json.loads(run(capsys, "loans", *where, "--period", PERIOD, "--format", "json"))["gpu_hours"] == 1.0
-    rows = run(capsys, "quota", *where, "--period", PERIOD, "--format", "csv").splitlines()
+    rows = run(capsys, "share", "use", *where, "--period", PERIOD, "--format", "csv").splitlines()
     assert rows[0].startswith("cluster,pool,model,organisation,department,team,share_gpus")
     assert len(rows) == 3
 
