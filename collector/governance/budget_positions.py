@@ -162,7 +162,7 @@ def _position(
     if spend.part_us and spend.part_us == spend.unpriced_part_us and not spend.actual_quanta:
         return unknown, spend, "none of its time has a price"
     observed = spending.observed(whole)
-    ahead = spending.ahead(whole) if budget.owner == EVERYTHING else None
+    ahead = spending.ahead(whole, budget.owner)
     actual = spend.actual_quanta
     position = Position(
         limit_quanta=budget.limit_quanta,
