@@ -20,7 +20,7 @@ from collector.pricing.shares import newest_shares
 from collector.pricing.stored import newest_prices
 from collector.queries.billing import following, open_periods
 from gpuledger.accounting.adjustments import COMMITMENT, MOVES, Adjustment
-from gpuledger.accounting.budgets import EVERYTHING, Observed, Spend, is_part
+from gpuledger.accounting.budgets import EVERYTHING, Observed, Spend, is_part, spent
 from gpuledger.accounting.intervals import Interval, gaps
 from gpuledger.accounting.periods import Period
 from gpuledger.accounting.reserved import reserved_ahead
@@ -63,6 +63,15 @@ class Spending:
         inside = max(period.start_us, min(until_us, period.end_us))
         return Observed(period, min(max(from_us, period.start_us), inside), inside)
 
+    def watched(self, period: Interval) -> Observed:
+        """Return the same less the time that nobody watched: of all devices, each by its size."""
+        covered = self.observed(period)
+        whole = spent(EVERYTHING, self.within(period).items())
+        if not whole.unseen_part_us:
+            return covered
+        length_us = covered.until_us - covered.from_us
+        return covered._replace(unseen_us=length_us * whole.unseen_part_us // whole.part_us)
+
     def currencies(self, period: Interval) -> set[str]:
         """Return the currencies in which time of a period is billed, and bills that begin in it."""
         parts = [each for each in self._closed if each.from_us < period.end_us and each.to_us > period.start_us]
@@ -77,7 +86,7 @@ class Spending:
             found: defaultdict[str, Spend] = defaultdict(Spend)
             bounds = {"from_us": period.start_us, "to_us": period.end_us}
             for row in self._session.execute("budget_charged", bounds).to_pylist():
-                spend = Spend(int(row["cost_quanta"]), 0, *_times(row), int(row["unobserved_part_us"]))
+                spend = Spend(int(row["cost_quanta"]), 0, *_times(row), int(row["unobserved_part_us"]), int(row["unseen_part_us"]))
                 found[_path(row)] = found[_path(row)].plus(spend)
             for bill in self._bills:
                 if period.start_us <= bill.period.start_us < period.end_us:

@@ -29,6 +29,7 @@ from collector.rating import rate_dirty
 from gpuledger.accounting.admitting import Admission, may_start
 from gpuledger.accounting.periods import iso, parse_period
 from gpuledger.accounting.units import US_PER_DAY, US_PER_HOUR
+from gpuledger.model import State
 from gpuledger.errors import BudgetBookError, ConfigError
 from tests.collector.ask import ask
 from tests.collector.batches import START_US, frame, records
@@ -231,6 +232,19 @@ def test_the_forecast_is_the_run_rate_of_what_was_seen(site: Site) -> None:
     assert row.forecast is not None
     assert Decimal(row.forecast) == Decimal("2.50") * left
     assert row.exhausted_at == iso(START_US + 8 * HOUR)
+
+
+def test_time_that_nobody_watched_is_no_time_without_cost(site: Site) -> None:
+    """Four hours seen, four unseen: the rate is that of the four, and the gap is not counted as if nothing was spent."""
+    site.hold(1, 1, 0, 4)
+    unseen = records("GPU-0001", START_US + 4 * HOUR, START_US + 8 * HOUR, state=State.UNOBSERVED)
+    assert [each.code for each in site.ledger.ingest([frame(1, unseen)])] == [""]
+    rate_dirty(site.ledger)
+    site.give(book(("acme/ml", "20")))
+    left = (parse_period("2026-05").end_us - START_US) // HOUR - 8
+    row = site.row("acme/ml")
+    assert Decimal(row.forecast or "0") == 10 + Decimal("2.50") * left
+    assert row.exhausted_at == iso(START_US + 12 * HOUR)
 
 
 def test_contracts_commit_the_whole_fleet_until_they_end(site: Site) -> None:
