@@ -44,7 +44,7 @@ class BudgetFigures(NamedTuple):
 class NoticeFigures(NamedTuple):
     """How many notices ended how, and since when the oldest that is due was to be sent (None: none is)."""
 
-    ended: dict[str, int] = dict.fromkeys(_ENDED, 0)  # noqa: RUF012 - never changed
+    ended: dict[str, int] = dict.fromkeys(_ENDED, 0)
     waiting: int = 0
     due_us: int | None = None
 
@@ -112,9 +112,7 @@ def notice_families(notices: NoticeFigures, now_us: int) -> Iterable[Metric]:
     )
 
 
-def _family(
-    name: str, says: str, budgets: Sequence[BudgetFigures], values: Sequence[float | None]
-) -> Iterable[Metric]:
+def _family(name: str, says: str, budgets: Sequence[BudgetFigures], values: Sequence[float | None]) -> Iterable[Metric]:
     family = GaugeMetricFamily(f"gpuledger_budget_{name}", says, labels=_LABELS)
     for each, value in zip(budgets[:MOST], values, strict=False):
         if value is not None:

@@ -24,7 +24,6 @@ from collector.queries.chargeback import ChargebackRow, chargeback
 from collector.queries.drift import drift
 from collector.queries.quotas import quotas
 from collector.rating import rate_dirty
-from gpuledger.accounting.money import QUANTA_PER_UNIT
 from gpuledger.accounting.periods import Period, parse_instant
 from gpuledger.accounting.units import US_PER_HOUR
 from gpuledger.clock import Clock

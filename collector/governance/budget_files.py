@@ -116,9 +116,7 @@ def _stages(record: Record) -> tuple[Stage, ...]:
     given = _tables(record.values.get("stages", []), f"{record.where}: stages", "stages = [{ at = 80 }]")
     if len(given) > MAX_STAGES:
         raise BudgetBookError(f"{record.where}: {len(given)} stages", hint=f"{MAX_STAGES} at most")
-    stages = in_order(
-        _stage(Record(f"{record.where}: stage {number}", each)) for number, each in enumerate(given, 1)
-    )
+    stages = in_order(_stage(Record(f"{record.where}: stage {number}", each)) for number, each in enumerate(given, 1))
     keys = [each.key for each in stages]
     twice = [key for key in keys if keys.count(key) > 1]
     if twice:

@@ -27,7 +27,9 @@ from gpuledger.accounting.units import US_PER_DAY
 from gpuledger.rules.facts import Facts, make_facts, time_facts
 from gpuledger.rules.fields import plain
 
-_TRIED: Final = frozenset({"adjustment", "dispute", "price", "budget_book"})  # to close a period takes too long to do it twice
+_TRIED: Final = frozenset(
+    {"adjustment", "dispute", "price", "budget_book"}
+)  # to close a period takes too long to do it twice
 _MONEY: Final = frozenset({"budget", "price", "budget_book", "dispute", "adjustment"})
 _DAY: Final = Decimal("0.000001")
 

@@ -86,7 +86,9 @@ class Spending:
             found: defaultdict[str, Spend] = defaultdict(Spend)
             bounds = {"from_us": period.start_us, "to_us": period.end_us}
             for row in self._session.execute("budget_charged", bounds).to_pylist():
-                spend = Spend(int(row["cost_quanta"]), 0, *_times(row), int(row["unobserved_part_us"]), int(row["unseen_part_us"]))
+                spend = Spend(
+                    int(row["cost_quanta"]), 0, *_times(row), int(row["unobserved_part_us"]), int(row["unseen_part_us"])
+                )
                 found[_path(row)] = found[_path(row)].plus(spend)
             for bill in self._bills:
                 if period.start_us <= bill.period.start_us < period.end_us:

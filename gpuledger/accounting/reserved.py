@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from gpuledger.accounting.intervals import Interval
 from gpuledger.accounting.money import cost_quanta
 from gpuledger.accounting.ownership import Owner
-from gpuledger.accounting.pricebook import Priced, PriceBook
+from gpuledger.accounting.pricebook import PriceBook, Priced
 from gpuledger.accounting.shares import IDLE_OWNER, Kind, ShareBook, Team
 from gpuledger.accounting.units import GPU_PARTS
 from gpuledger.accounting.validity import segments

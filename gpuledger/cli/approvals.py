@@ -39,7 +39,9 @@ def register(commands: Commands) -> None:
     group = add_command(commands, "approval", "approvals: what somebody asked for, who has to agree, what came of it")
     actions = group.add_subparsers(metavar="ACTION", parser_class=Parser, required=True)
     asking = add_command(actions, "request", "ask for something; the rule book says who has to approve it")
-    asking.add_argument("kind", metavar="KIND", help="budget, quota, exception, price, budget_book, dispute or adjustment")
+    asking.add_argument(
+        "kind", metavar="KIND", help="budget, quota, exception, price, budget_book, dispute or adjustment"
+    )
     for name, metavar, summary in _OPTIONS:
         asking.add_argument(f"--{name}", default="", metavar=metavar, help=summary)
     asking.add_argument("--file", type=Path, metavar="FILE", help="price, budget_book: the new book (TOML)")

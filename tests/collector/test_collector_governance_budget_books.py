@@ -119,7 +119,9 @@ def test_a_book_that_was_overtaken_is_not_imported(site: Site) -> None:
     number = site.ask("budget_book", content=book(("acme/ml", "150")))
     approve(site.ledger, number, by="bob")
     assert give(site, book(("acme/ml", "80"))) == 2
-    with pytest.raises(GpuLedgerError, match="budget book is version 2 by now, and this one was made to follow version 1"):
+    with pytest.raises(
+        GpuLedgerError, match="budget book is version 2 by now, and this one was made to follow version 1"
+    ):
         approve(site.ledger, number, by="eve")
     assert site.state(number) == "waiting"
     assert budget_book(site.ledger).version == 2

@@ -29,8 +29,8 @@ from collector.rating import rate_dirty
 from gpuledger.accounting.admitting import Admission, may_start
 from gpuledger.accounting.periods import iso, parse_period
 from gpuledger.accounting.units import US_PER_DAY, US_PER_HOUR
-from gpuledger.model import State
 from gpuledger.errors import BudgetBookError, ConfigError
+from gpuledger.model import State
 from tests.collector.ask import ask
 from tests.collector.batches import START_US, frame, records
 from tests.collector.fleet import owners, prices

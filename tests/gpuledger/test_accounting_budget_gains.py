@@ -15,7 +15,9 @@ LATER = NOW + 1_000_000
 
 
 def budget(limit: int, owner: str = "acme", stages: tuple[Stage, ...] = (), **more: int | str) -> Budget:
-    return Budget(**{"owner": owner, "period": "month", "currency": "EUR", "limit_quanta": limit, "stages": stages, **more})  # type: ignore[arg-type]
+    return Budget(
+        **{"owner": owner, "period": "month", "currency": "EUR", "limit_quanta": limit, "stages": stages, **more}
+    )  # type: ignore[arg-type]
 
 
 def test_more_money_counts_and_less_does_not() -> None:
@@ -49,7 +51,12 @@ def test_a_raise_that_begins_later_counts_and_what_is_over_does_not() -> None:
 def test_a_stage_that_stops_later_or_less_is_a_gain() -> None:
     """Whom it tells is none, and neither is one more stage."""
     stops = (Stage(100_000, action=HOLD, tell=("ann",)),)
-    for looser in ((), (Stage(110_000, action=HOLD),), (Stage(100_000, action=NOTIFY),), (Stage(100_000, "forecast", HOLD),)):
+    for looser in (
+        (),
+        (Stage(110_000, action=HOLD),),
+        (Stage(100_000, action=NOTIFY),),
+        (Stage(100_000, "forecast", HOLD),),
+    ):
         [found] = gains([budget(1, stages=stops)], [budget(1, stages=looser)], NOW, UTC)
         assert (found.added_quanta, found.loosened, found.words) == (0, True, "is stopped later")
     for stricter in ((Stage(90_000, action=BLOCK),), (Stage(100_000, action=HOLD), Stage(50_000))):
