@@ -22,7 +22,7 @@ Path = tuple[str, ...]
 
 
 class Outlook(NamedTuple):
-    """Where a budget lands: expected, the range of four of five, the chance to pass the limit; or why that is not known."""
+    """Where a budget lands: expected, the range of four of five, the chance to pass the limit, or why not known."""
 
     expected: float | None = None
     low: float | None = None

@@ -14,9 +14,10 @@ from dashboards.view_models import Line, Table
 Document = Mapping[str, Any]
 NEAR: Final = 80
 FORECASTS: Final = (
-    "At the run rate: if the rest of the period costs as much an hour as what was watched of it. Stages, alerts and the day on"
-    " which a budget runs out go by that. By past weeks: where four of five such periods land, by the rhythm of the owner's"
-    " weeks before, as gpuledger forecast has it; a dash where less than three weeks are known, or the owner is no team."
+    "At the run rate: if the rest of the period costs as much an hour as what was watched of it. Stages, alerts and the"
+    " day on which a budget runs out go by that. By past weeks: where four of five such periods land, by the rhythm of"
+    " the owner's weeks before, as gpuledger forecast has it; a dash where less than three weeks are known, or the"
+    " owner is no team."
 )
 WAITING: Final = "waiting"
 MOST_DECIDED: Final = 25

@@ -70,29 +70,27 @@ def _resolve(ledger: Ledger, wanted: Wanted, granted: Granted) -> str:
 
 
 def _price(ledger: Ledger, wanted: Wanted, granted: Granted) -> str:
-    return f"prices {_import(ledger, 'price', 'prices.toml', import_prices, wanted, granted)}"
+    return f"prices {_import(ledger, 'price', import_prices, wanted, granted)}"
 
 
 def _budget_book(ledger: Ledger, wanted: Wanted, granted: Granted) -> str:
-    return f"budgets {_import(ledger, 'budget_book', 'budgets.toml', import_budgets, wanted, granted)}"
+    return f"budgets {_import(ledger, 'budget_book', import_budgets, wanted, granted)}"
 
 
-def _import(
-    ledger: Ledger, kind: str, named: str, importing: Callable[..., ImportReport], wanted: Wanted, granted: Granted
-) -> int:
+def _import(ledger: Ledger, kind: str, importing: Callable[..., ImportReport], wanted: Wanted, granted: Granted) -> int:
     """Import a book, if it still follows the one that it was made to follow; return its version."""
     with ledger.snapshot() as session:
         newest = newest_version(session, kind)
-    book = f"{kind.removesuffix('_book')} book"
+    of = kind.removesuffix("_book")
     if newest != wanted.base:
         raise EntryError(
-            f"the {book} is version {newest} by now, and this one was made to follow version {wanted.base}",
+            f"the {of} book is version {newest} by now, and this one was made to follow version {wanted.base}",
             hint="put both together and ask again",
         )
-    source = f"{wanted.source or named} (approval {granted.approval_id})"
+    source = f"{wanted.source or f'{of}s.toml'} (approval {granted.approval_id})"
     report = importing(ledger, wanted.content.encode(), "toml", source=source, imported_us=ledger.now_us())
     if not report.changed:
-        raise EntryError(f"that is version {report.version} of the {book} already", hint="there is nothing to ask")
+        raise EntryError(f"that is version {report.version} of the {of} book already", hint="there is nothing to ask")
     return report.version
 
 

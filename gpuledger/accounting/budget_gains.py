@@ -30,7 +30,7 @@ class Gain(NamedTuple):
 
 
 def gains(before: Sequence[Budget], after: Sequence[Budget], at_us: int, zone: tzinfo) -> list[Gain]:
-    """Return which budgets allow more from `at_us` on, at any instant, in the order of the books; the most of it counts.
+    """Return which budgets allow more at any instant from `at_us` on, in the order of the books; the most counts.
 
     What is over counts for nothing: entries that ended, and FROM..TO that lie before.
     """

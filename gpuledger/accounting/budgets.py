@@ -95,7 +95,7 @@ class Spend(NamedTuple):
 
 
 class Observed(NamedTuple):
-    """A period, and of it the part `[from_us, until_us)` that data covers so far; `unseen_us` of that nobody watched."""
+    """A period, and the part `[from_us, until_us)` of it that data covers so far; nobody watched `unseen_us` of it."""
 
     period: Interval
     from_us: int

@@ -147,7 +147,7 @@ class Budgeting(RuleBasedStateMachine):
     def each_stage_and_each_notice_is_there_once(self) -> None:
         """Once a period, and one notice for each name that the stage tells."""
         rows = ask(self.site.ledger, "SELECT budget, period, stage FROM budget_crossings")
-        stages = [(row["budget"], row["period"], row["stage"]) for row in rows]
+        stages = [(budget, period, stage) for budget, period, stage in rows]
         assert len(stages) == len(set(stages))
         assert set(stages) == self.recorded
         tells = {"notify at 50 % of actual": 2, "hold at 100 % of actual": 1, "notify at 90 % of committed": 1}
@@ -187,5 +187,5 @@ class Budgeting(RuleBasedStateMachine):
 
 TestBudgeting = Budgeting.TestCase
 TestBudgeting.settings = settings(
-    max_examples=6, stateful_step_count=8, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=10, stateful_step_count=10, deadline=None, suppress_health_check=list(HealthCheck)
 )
