@@ -6,12 +6,19 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
+from analytics.budget_outlook import Outlook
 from analytics.words import title
 from dashboards import wording
 from dashboards.view_models import Line, Table
 
 Document = Mapping[str, Any]
 NEAR: Final = 80
+FORECASTS: Final = (
+    "At the run rate: if the rest of the period costs as much an hour as what was watched of it. Stages, alerts and the"
+    " day on which a budget runs out go by that. By past weeks: where four of five such periods land, by the rhythm of"
+    " the owner's weeks before, as gpuledger forecast has it; a dash where less than three weeks are known, or the"
+    " owner is no team."
+)
 WAITING: Final = "waiting"
 MOST_DECIDED: Final = 25
 ACTIONS: Final[dict[str, str]] = {
@@ -48,11 +55,18 @@ def lead(rows: Sequence[Document], waiting: int, forecast_by: str) -> str:
     return f"{asks} Forecasts are made by {forecast_by}." if rows else asks
 
 
-def budget_table(rows: Sequence[Document]) -> Table:
-    """Return each budget in its period, the fullest first; those whose spend is not known come last."""
-    ranked = sorted(rows, key=lambda row: Decimal(row["percent"] or "-1"), reverse=True)
-    headers = ("Owner", "Period", "What it does now", "Spent", "Limit", "Used", "Forecast", "Runs out")
-    return Table(headers, tuple(_budget(row) for row in ranked), 3)
+def fullest_first(rows: Sequence[Document]) -> list[Document]:
+    """Return budgets in the order of the table; those whose spend is not known come last."""
+    return sorted(rows, key=lambda row: Decimal(row["percent"] or "-1"), reverse=True)
+
+
+def budget_table(ranked: Sequence[Document], outlooks: Mapping[int, Outlook]) -> Table:
+    """Return each budget in its period, with where it lands by the weeks before (by its place), where that is known."""
+    headers = (
+        "Owner", "Period", "What it does now", "Spent", "Limit", "Used", "At the run rate", "By past weeks", "Runs out",
+    )  # fmt: skip
+    lines = (_budget(row, outlooks.get(place, Outlook())) for place, row in enumerate(ranked))
+    return Table(headers, tuple(lines), 3)
 
 
 def waiting_table(rows: Sequence[Document]) -> Table:
@@ -96,7 +110,7 @@ def notes_of(rows: Sequence[Document]) -> list[tuple[str, str]]:
     return found
 
 
-def _budget(row: Document) -> Line:
+def _budget(row: Document, outlook: Outlook) -> Line:
     raised = f" + {wording.amount(row['raise'])}" if Decimal(row["raise"] or 0) else ""
     return Line(
         "owner",
@@ -108,10 +122,23 @@ def _budget(row: Document) -> Line:
             f"{_money(row['limit'], row['currency'])}{raised}",
             _percent(row),
             _money(row["forecast"], row["currency"]),
+            _range(outlook, row["currency"]),
             _runs_out(row),
         ),
         row["owner"] if "/" in row["owner"] else "",
     )
+
+
+def _range(outlook: Outlook, currency: str) -> str:
+    """Return the range of four of five; where nothing says how far a forecast is off, the forecast alone."""
+    if outlook.low is None or outlook.high is None:
+        return wording.UNKNOWN if outlook.expected is None else _short(outlook.expected, currency)
+    low, high = _short(outlook.low, currency), _short(outlook.high, currency)
+    return low if low == high else f"{low} to {high}"
+
+
+def _short(amount: float, currency: str) -> str:
+    return wording.money_short(Decimal(repr(amount)), currency)
 
 
 def _runs_out(row: Document) -> str:

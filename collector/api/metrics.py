@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from collector.api.budget_metrics import BudgetFigures, NoticeFigures, budget_families, notice_families
 from collector.enforcement.asks import KUBERNETES, SLURM
 from collector.ledger.intake import BatchResult
 
@@ -37,17 +38,6 @@ class ShareFigures(NamedTuple):
     borrowed: float
 
 
-class BudgetFigures(NamedTuple):
-    """One budget in the period that is now: a month, a quarter, a year or FROM..TO; None: not known."""
-
-    owner: str
-    period: str
-    currency: str
-    limit: float
-    spent: float | None
-    forecast: float | None
-
-
 class DriftFigures(NamedTuple):
     """One figure that drifted, in the newest comparison that was kept."""
 
@@ -68,6 +58,7 @@ class LedgerFigures(NamedTuple):
     drift: tuple[DriftFigures, ...] = ()
     drift_found_us: dict[str, int] = {}  # by dimension  # noqa: RUF012 - never changed
     budgets: tuple[BudgetFigures, ...] = ()
+    notices: NoticeFigures = NoticeFigures()
 
 
 class AdmissionState(NamedTuple):
@@ -226,7 +217,8 @@ class FiguresCollector(Collector):
             "gpuledger_unobserved_gpu_seconds", "GPU-seconds without telemetry", value=figures.unobserved_gpu_seconds
         )
         yield from _share_families(figures.shares)
-        yield from _budget_families(figures.budgets)
+        yield from budget_families(figures.budgets, self._now_us)
+        yield from notice_families(figures.notices, self._now_us)
         yield from _drift_families(figures)
 
 
@@ -245,26 +237,6 @@ def _share_families(shares: Iterable[ShareFigures]) -> Iterable[Metric]:
     for each in shares:
         for name, family in families.items():
             family.add_metric([each.team, each.cluster, each.pool, each.model], getattr(each, name))
-    yield from families.values()
-
-
-def _budget_families(budgets: Iterable[BudgetFigures]) -> Iterable[Metric]:
-    """Yield where budgets stand: nothing where there is none, and no value where one is not known."""
-    labels = ["owner", "period", "currency"]
-    families = {
-        "limit": GaugeMetricFamily(
-            "gpuledger_budget_limit", "What an owner may spend in a period, with raises in force", labels=labels
-        ),
-        "spent": GaugeMetricFamily("gpuledger_budget_spent", "What of it is spent", labels=labels),
-        "forecast": GaugeMetricFamily(
-            "gpuledger_budget_forecast", "What the period comes to by the run rate", labels=labels
-        ),
-    }
-    for each in budgets:
-        for name, family in families.items():
-            value = getattr(each, name)
-            if value is not None:
-                family.add_metric([each.owner, each.period, each.currency], value)
     yield from families.values()
 
 

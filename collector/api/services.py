@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from collector.access.gate import Gate
+from collector.api.budget_metrics import budget_figures, notice_figures
 from collector.api.metrics import (
-    BudgetFigures,
     CollectorMetrics,
     DriftFigures,
     LedgerFigures,
@@ -24,7 +24,6 @@ from collector.queries.chargeback import ChargebackRow, chargeback
 from collector.queries.drift import drift
 from collector.queries.quotas import quotas
 from collector.rating import rate_dirty
-from gpuledger.accounting.money import QUANTA_PER_UNIT
 from gpuledger.accounting.periods import Period, parse_instant
 from gpuledger.accounting.units import US_PER_HOUR
 from gpuledger.clock import Clock
@@ -110,30 +109,11 @@ def ledger_figures(ledger: Ledger, placed: Iterable[Placed] = ()) -> LedgerFigur
         unobserved_gpu_seconds=whole.unobserved_gpu_hours * _SECONDS_PER_HOUR,
         watermarks_us=watermarks_us,
         shares=_shares(ledger, max(watermarks_us.values()) // US_PER_HOUR * US_PER_HOUR),
-        budgets=_budgets(placed),
+        budgets=budget_figures(placed),
+        notices=notice_figures(ledger, ledger.now_us()),
         drift=tuple(DriftFigures(row.scope, row.metric, row.score) for row in kept.rows),
         drift_found_us={run.by: parse_instant(run.found) for run in kept.runs},
     )
-
-
-def _budgets(placed: Iterable[Placed]) -> tuple[BudgetFigures, ...]:
-    """Return where budgets stand in the period that is now."""
-    return tuple(
-        BudgetFigures(
-            each.budget.owner,
-            each.budget.period,
-            each.budget.currency,
-            each.position.whole_quanta / QUANTA_PER_UNIT,
-            _units(each.position.actual_quanta),
-            _units(each.position.forecast_quanta),
-        )
-        for each in placed
-        if each.current
-    )
-
-
-def _units(amount_quanta: int | None) -> float | None:
-    return None if amount_quanta is None else amount_quanta / QUANTA_PER_UNIT
 
 
 def _shares(ledger: Ledger, until_us: int) -> tuple[ShareFigures, ...]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from collector.governance.wanted import Wanted
+from collector.governance.budget_books import import_budgets
+from collector.governance.wanted import Wanted, newest_version
 from collector.ledger.store import Ledger
 from collector.periods.closing import close_period
 from collector.periods.disputes import resolve_dispute
 from collector.periods.entries import EntryError
 from collector.periods.manual import add_adjustment
-from collector.pricing.imports import import_prices
+from collector.pricing.imports import ImportReport, import_prices
 from gpuledger.accounting.periods import parse_period
 
 
@@ -69,19 +70,28 @@ def _resolve(ledger: Ledger, wanted: Wanted, granted: Granted) -> str:
 
 
 def _price(ledger: Ledger, wanted: Wanted, granted: Granted) -> str:
+    return f"prices {_import(ledger, 'price', import_prices, wanted, granted)}"
+
+
+def _budget_book(ledger: Ledger, wanted: Wanted, granted: Granted) -> str:
+    return f"budgets {_import(ledger, 'budget_book', import_budgets, wanted, granted)}"
+
+
+def _import(ledger: Ledger, kind: str, importing: Callable[..., ImportReport], wanted: Wanted, granted: Granted) -> int:
+    """Import a book, if it still follows the one that it was made to follow; return its version."""
     with ledger.snapshot() as session:
-        rows = session.execute("price_newest").to_pylist()
-    newest: int = rows[0]["price_version"] if rows else 0
+        newest = newest_version(session, kind)
+    of = kind.removesuffix("_book")
     if newest != wanted.base:
         raise EntryError(
-            f"the price book is version {newest} by now, and this one was made to follow version {wanted.base}",
+            f"the {of} book is version {newest} by now, and this one was made to follow version {wanted.base}",
             hint="put both together and ask again",
         )
-    source = f"{wanted.source or 'prices.toml'} (approval {granted.approval_id})"
-    report = import_prices(ledger, wanted.content.encode(), "toml", source=source, imported_us=ledger.now_us())
+    source = f"{wanted.source or f'{of}s.toml'} (approval {granted.approval_id})"
+    report = importing(ledger, wanted.content.encode(), "toml", source=source, imported_us=ledger.now_us())
     if not report.changed:
-        raise EntryError(f"that is version {report.version} of the price book already", hint="there is nothing to ask")
-    return f"prices {report.version}"
+        raise EntryError(f"that is version {report.version} of the {of} book already", hint="there is nothing to ask")
+    return report.version
 
 
 def _close(ledger: Ledger, wanted: Wanted, granted: Granted) -> str:
@@ -94,4 +104,5 @@ _ACTS: Final[dict[str, Callable[[Ledger, Wanted, Granted], str]]] = {
     "adjustment": _adjust,
     "dispute": _resolve,
     "price": _price,
+    "budget_book": _budget_book,
 }

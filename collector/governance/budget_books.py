@@ -16,6 +16,7 @@ from collector.ledger.store import Ledger
 from collector.pricing.imports import ImportReport
 from collector.pricing.records import FileFormat
 from collector.pricing.stored import Version
+from gpuledger.accounting.budget_gains import Gain, gains
 from gpuledger.accounting.budgets import EVERYTHING
 
 SHOWN: Final = 10
@@ -55,6 +56,11 @@ def newest_budgets(session: Session, zone: tzinfo) -> StoredBudgets:
     [row] = rows
     version = Version(row["budget_version"], row["imported_us"], row["source"], row["digest"])
     return StoredBudgets(version, _parsed(row["content"], version.source, zone))
+
+
+def book_gains(session: Session, book: BudgetBook, zone: tzinfo, now_us: int) -> list[Gain]:
+    """Return what a book allows beyond the newest one from now on."""
+    return gains(newest_budgets(session, zone).book.budgets, book.budgets, now_us, zone)
 
 
 def budget_warnings(session: Session, book: BudgetBook) -> list[str]:

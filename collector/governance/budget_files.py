@@ -13,7 +13,6 @@ from collector.pricing.records import FileFormat, FileKind, Record, read_documen
 from gpuledger.accounting.budgets import (
     ACTIONS,
     ACTUAL,
-    COMMITTED,
     EVERYTHING,
     MEASURES,
     NOTIFY,
@@ -78,7 +77,7 @@ def _budget(record: Record, zone: tzinfo) -> Budget:
         period=required_text(record, "period", _KIND),
         currency=currency_code(record.values.get("currency"), f"{record.where}: currency", _KIND),
         limit_quanta=_amount(record),
-        stages=_stages(record, owner),
+        stages=_stages(record),
         from_us=from_us,
         to_us=to_us,
     )
@@ -113,13 +112,11 @@ def _amount(record: Record) -> int:
     return quanta(amount)
 
 
-def _stages(record: Record, owner: str) -> tuple[Stage, ...]:
+def _stages(record: Record) -> tuple[Stage, ...]:
     given = _tables(record.values.get("stages", []), f"{record.where}: stages", "stages = [{ at = 80 }]")
     if len(given) > MAX_STAGES:
         raise BudgetBookError(f"{record.where}: {len(given)} stages", hint=f"{MAX_STAGES} at most")
-    stages = in_order(
-        _stage(Record(f"{record.where}: stage {number}", each), owner) for number, each in enumerate(given, 1)
-    )
+    stages = in_order(_stage(Record(f"{record.where}: stage {number}", each)) for number, each in enumerate(given, 1))
     keys = [each.key for each in stages]
     twice = [key for key in keys if keys.count(key) > 1]
     if twice:
@@ -127,14 +124,9 @@ def _stages(record: Record, owner: str) -> tuple[Stage, ...]:
     return tuple(stages)
 
 
-def _stage(record: Record, owner: str) -> Stage:
+def _stage(record: Record) -> Stage:
     refuse_unknown(record.values, ("at", "of", "do", "tell"), record.where, _KIND)
     measure = _choice(record, "of", MEASURES, ACTUAL)
-    if measure == COMMITTED and owner != EVERYTHING:
-        raise BudgetBookError(
-            f"{record.where}: contracts commit for the whole fleet, so what {owner} is committed to is not known",
-            hint=f'stages of committed spend are for owner = "{EVERYTHING}"; of = "{ACTUAL}" or "forecast" for others',
-        )
     return Stage(_percent(record), measure, _choice(record, "do", ACTIONS, NOTIFY), _tell(record))
 
 

@@ -81,7 +81,7 @@ def placed_budgets(
             raises[at_us] = effects_at(session, at_us)
         position, spend, note = _position(budget, period, spending, raises[at_us], forecast)
         new = newly_reached(position, budget.stages, frozenset(known.get((budget.key, period.label), ())))
-        observed = spending.observed(period.interval)
+        observed = spending.watched(period.interval)
         known_rate = position.actual_quanta is not None
         found.append(
             Placed(
@@ -161,8 +161,8 @@ def _position(
     spend = spent(budget.owner, spending.within(whole).items())
     if spend.part_us and spend.part_us == spend.unpriced_part_us and not spend.actual_quanta:
         return unknown, spend, "none of its time has a price"
-    observed = spending.observed(whole)
-    ahead = spending.ahead(whole) if budget.owner == EVERYTHING else None
+    observed = spending.watched(whole)
+    ahead = spending.ahead(whole, budget.owner)
     actual = spend.actual_quanta
     position = Position(
         limit_quanta=budget.limit_quanta,

@@ -7,11 +7,15 @@ from typing import Final
 from collector.audit.actor import actor
 from collector.audit.canonical import Value
 from collector.audit.log import record
+from collector.governance.budget_books import book_gains, import_budgets
+from collector.governance.budget_files import parse_budget_book
 from collector.governance.deciding import record_decision
-from collector.governance.questions import Proposal, Tried, facts_of, try_request
+from collector.governance.questions import Proposal, Tried, facts_of, tried_gains, try_request
 from collector.governance.requests import ApprovalError
 from collector.governance.rulebooks import newest_rules
 from collector.governance.wanted import Asked, Terms, Wanted, read_wanted
+from collector.ledger.database import Session
+from collector.ledger.joined import JoinedLedger
 from collector.ledger.store import Ledger
 from collector.periods.closing import CloseReport, close_period
 from collector.pricing.imports import ImportReport, import_prices
@@ -47,6 +51,27 @@ def import_prices_by_rule(
     return import_prices(ledger, content, as_format, source=source, imported_us=imported_us)
 
 
+def import_budgets_by_rule(
+    ledger: Ledger, content: bytes, as_format: FileFormat, *, source: str, imported_us: int
+) -> ImportReport:
+    """Import a budget book; one that allows more than the newest only where rules let whoever acts do so.
+
+    What it allows, the decision and the import are of one transaction. Raises BudgetBookError where it cannot be used,
+    before anybody is asked, and ApprovalError.
+    """
+    book = parse_budget_book(content, as_format, source, ledger.calendar.days)
+    with ledger.transaction() as session:
+        found = book_gains(session, book, ledger.calendar.days, ledger.now_us())
+        refused = None
+        if found and newest_rules(session).version.number:
+            wanted = Proposal("budget_book", Wanted(source=source), _TIMELESS._replace(by=actor()))
+            refused = _decided(ledger, session, wanted, tried_gains(found))
+        if refused is None:
+            joined = JoinedLedger(ledger, session)
+            return import_budgets(joined, content, as_format, source=source, imported_us=imported_us)
+    raise refused
+
+
 def close_period_by_rule(ledger: Ledger, period: Period, *, by: str, exception: str) -> CloseReport:
     """Close a period; one that is not clean only where rules allow `by` to accept that. Raises ApprovalError else."""
     if exception:
@@ -55,23 +80,26 @@ def close_period_by_rule(ledger: Ledger, period: Period, *, by: str, exception: 
 
 
 def _decide(ledger: Ledger, proposal: Proposal, tried: Tried) -> None:
-    subject = f"{proposal.kind} by {proposal.terms.by}"
     with ledger.transaction() as session:
-        rules = newest_rules(session)
-        now_us = ledger.now_us()
-        facts = facts_of(session, proposal, tried, now_us, rules.clock(ledger.calendar.days))
-        decision = rules.book.decide(facts, now_us)
-        record_decision(session, rules, facts, decision, at_us=now_us, subject=subject)
-        outcome = decision.outcome
-        if outcome.action is not Action.ALLOW:
-            said: dict[str, Value] = {
-                "action": outcome.action.value,
-                "rule": outcome.rule,
-                "rules": rules.version.number,
-            }
-            record(session, now_us, "rules.refuse", subject, said)
-    if outcome.action is not Action.ALLOW:
-        raise _refusal(proposal.kind, outcome)
+        refused = _decided(ledger, session, proposal, tried)
+    if refused:  # after the transaction: that it was refused stays on record
+        raise refused
+
+
+def _decided(ledger: Ledger, session: Session, proposal: Proposal, tried: Tried) -> ApprovalError | None:
+    """Return why rules do not simply allow something, with that on record; None where they do."""
+    subject = f"{proposal.kind} by {proposal.terms.by}"
+    rules = newest_rules(session)
+    now_us = ledger.now_us()
+    facts = facts_of(session, proposal, tried, now_us, rules.clock(ledger.calendar.days))
+    decision = rules.book.decide(facts, now_us)
+    record_decision(session, rules, facts, decision, at_us=now_us, subject=subject)
+    outcome = decision.outcome
+    if outcome.action is Action.ALLOW:
+        return None
+    said: dict[str, Value] = {"action": outcome.action.value, "rule": outcome.rule, "rules": rules.version.number}
+    record(session, now_us, "rules.refuse", subject, said)
+    return _refusal(proposal.kind, outcome)
 
 
 def _refusal(kind: str, outcome: Outcome) -> ApprovalError:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import tzinfo
 from decimal import Decimal
 from typing import Final, NamedTuple
 
 from collector.governance.applying import Granted, apply
+from collector.governance.budget_books import book_gains
+from collector.governance.budget_files import parse_budget_book
 from collector.governance.owners import known_nodes
 from collector.governance.wanted import Terms, Wanted
 from collector.ledger.database import Session
@@ -16,14 +19,18 @@ from collector.ledger.trial import trial
 from collector.periods.closing import require_closable
 from collector.periods.entries import Payer
 from collector.periods.question import standings
+from gpuledger.accounting.budget_gains import Gain, added
+from gpuledger.accounting.budgets import EVERYTHING
 from gpuledger.accounting.money import Money, from_quanta
 from gpuledger.accounting.periods import parse_period
 from gpuledger.accounting.units import US_PER_DAY
 from gpuledger.rules.facts import Facts, make_facts, time_facts
 from gpuledger.rules.fields import plain
 
-_TRIED: Final = frozenset({"adjustment", "dispute", "price"})  # to close a period takes too long to do it twice
-_MONEY: Final = frozenset({"budget", "price", "dispute", "adjustment"})
+_TRIED: Final = frozenset(
+    {"adjustment", "dispute", "price", "budget_book"}
+)  # to close a period takes too long to do it twice
+_MONEY: Final = frozenset({"budget", "price", "budget_book", "dispute", "adjustment"})
 _DAY: Final = Decimal("0.000001")
 
 
@@ -59,8 +66,18 @@ def try_request(ledger: Ledger, proposal: Proposal) -> Tried:
     if kind not in _TRIED:
         return Tried()
     with trial(ledger) as trying:
+        gains = _gains(trying, wanted) if kind == "budget_book" else []
         apply(trying, kind, wanted, Granted(0, terms.by, terms.why, "another person"))
-        return _in_dispute(trying, wanted.dispute) if kind == "dispute" else Tried()
+        return _in_dispute(trying, wanted.dispute) if kind == "dispute" else tried_gains(gains)
+
+
+def tried_gains(found: Sequence[Gain]) -> Tried:
+    """Return whom what a budget book allows more is about, where that is one owner, and how much it is in all."""
+    owners = {each.owner for each in found}
+    owner = owners.pop() if len(owners) == 1 else ""
+    much = added(found)
+    amount = Money(from_quanta(much[0]).normalize(), much[1]) if much else None
+    return Tried("" if owner == EVERYTHING else owner, amount)
 
 
 def facts_of(session: Session, proposal: Proposal, tried: Tried, now_us: int, zone: tzinfo) -> Facts:
@@ -79,6 +96,12 @@ def facts_of(session: Session, proposal: Proposal, tried: Tried, now_us: int, zo
         length_us = terms.to_us - max(now_us, terms.from_us or now_us)
         given["days"] = plain((Decimal(length_us) / US_PER_DAY).quantize(_DAY))
     return make_facts(given)
+
+
+def _gains(trying: JoinedLedger, wanted: Wanted) -> list[Gain]:
+    book = parse_budget_book(wanted.content.encode(), "toml", wanted.source or "the book", trying.calendar.days)
+    with trying.snapshot() as session:
+        return book_gains(session, book, trying.calendar.days, trying.now_us())
 
 
 def _in_dispute(trying: JoinedLedger, number: int) -> Tried:

@@ -15,12 +15,16 @@ from collector.ledger.database import Session
 from collector.periods.adjusting import adjustments_of, stored
 from collector.periods.closed import ClosedPeriod, closed_periods
 from collector.periods.committing import contracts_ahead
+from collector.periods.lending import names_of_shares
+from collector.pricing.shares import newest_shares
 from collector.pricing.stored import newest_prices
 from collector.queries.billing import following, open_periods
 from gpuledger.accounting.adjustments import COMMITMENT, MOVES, Adjustment
-from gpuledger.accounting.budgets import Observed, Spend
+from gpuledger.accounting.budgets import EVERYTHING, Observed, Spend, is_part, spent
 from gpuledger.accounting.intervals import Interval, gaps
 from gpuledger.accounting.periods import Period
+from gpuledger.accounting.reserved import reserved_ahead
+from gpuledger.accounting.shares import IDLE_OWNER, Kind, Team
 
 Spends = dict[str, Spend]  # by the path of the owner that pays; an empty one is the platform
 _RUNNING = frozenset({*MOVES, COMMITMENT})  # adjustments that come with time
@@ -45,6 +49,7 @@ class Spending:
         self._books = newest_prices(session)
         self._besides: dict[_Bill, Spends] = {}
         self._found: dict[Interval, Spends] = {}
+        self._reservations: dict[Interval, dict[str, int | None]] = {}
 
     @property
     def currency(self) -> str | None:
@@ -57,6 +62,15 @@ class Spending:
         until_us = max((row["until_us"] for row in self._reach), default=period.start_us)
         inside = max(period.start_us, min(until_us, period.end_us))
         return Observed(period, min(max(from_us, period.start_us), inside), inside)
+
+    def watched(self, period: Interval) -> Observed:
+        """Return the same less the time that nobody watched: of all devices, each by its size."""
+        covered = self.observed(period)
+        whole = spent(EVERYTHING, self.within(period).items())
+        if not whole.unseen_part_us:
+            return covered
+        length_us = covered.until_us - covered.from_us
+        return covered._replace(unseen_us=length_us * whole.unseen_part_us // whole.part_us)
 
     def currencies(self, period: Interval) -> set[str]:
         """Return the currencies in which time of a period is billed, and bills that begin in it."""
@@ -72,7 +86,9 @@ class Spending:
             found: defaultdict[str, Spend] = defaultdict(Spend)
             bounds = {"from_us": period.start_us, "to_us": period.end_us}
             for row in self._session.execute("budget_charged", bounds).to_pylist():
-                spend = Spend(int(row["cost_quanta"]), 0, *_times(row), int(row["unobserved_part_us"]))
+                spend = Spend(
+                    int(row["cost_quanta"]), 0, *_times(row), int(row["unobserved_part_us"]), int(row["unseen_part_us"])
+                )
                 found[_path(row)] = found[_path(row)].plus(spend)
             for bill in self._bills:
                 if period.start_us <= bill.period.start_us < period.end_us:
@@ -81,12 +97,32 @@ class Spending:
             self._found[period] = dict(found)
         return self._found[period]
 
-    def ahead(self, period: Interval) -> int | None:
-        """Return what contracts commit to for the rest of a period; None where no price book is known."""
+    def ahead(self, period: Interval, owner: str) -> int | None:
+        """Return what an owner is committed to for the rest of a period, used or not; None where that is not known.
+
+        Of everything: the larger of what contracts cost and what owners reserve, which may be the same GPUs.
+        """
         if self._books is None:
             return None
-        start_us = max(period.start_us, self.observed(period).until_us)
-        return contracts_ahead(self._books.book, Interval(start_us, period.end_us))
+        left = Interval(max(period.start_us, self.observed(period).until_us), period.end_us)
+        reserved = [quanta for path, quanta in self._reserved(left).items() if is_part(path, owner)]
+        if any(quanta is None for quanta in reserved):
+            return None
+        own_quanta = sum(quanta or 0 for quanta in reserved)
+        return max(own_quanta, contracts_ahead(self._books.book, left)) if owner == EVERYTHING else own_quanta
+
+    def _reserved(self, left: Interval) -> dict[str, int | None]:
+        """Return what shares reserve for the owners that pay for their idle part, by their path."""
+        if left not in self._reservations:
+            shares = newest_shares(self._session)
+            found: dict[Team, int | None] = {}
+            if shares is not None and self._books is not None and shares.book.idle == IDLE_OWNER:
+                rows = self._session.execute("share_devices").to_pylist()
+                kinds = [Kind(*(row[name] for name in Kind._fields)) for row in rows]
+                names = names_of_shares(self._session, shares.book, [])
+                found = reserved_ahead(shares.book, names, self._books.book, kinds, left)
+            self._reservations[left] = {"/".join(filter(None, team)): quanta for team, quanta in found.items()}
+        return self._reservations[left]
 
     def _seen(self, period: Interval) -> Interval:
         observed = self.observed(period)

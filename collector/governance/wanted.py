@@ -75,10 +75,12 @@ KINDS: Final[dict[str, Kind]] = {
         ("owner", "to"), (), ("from", "model", "pool", "gpus"),
     ),
     "price": Kind("a new price book", ("content",), (), ("source",)),
+    "budget_book": Kind("a new budget book", ("content",), (), ("source",)),
     "dispute": Kind("the decision of a dispute", ("dispute", "decision"), (), ("amount", "percent", "to_owner")),
     "adjustment": Kind("an amount on a bill", ("owner", "amount", "currency"), (), ("period", "from_owner")),
 }  # fmt: skip
 OWNERS_KINDS: Final = ("budget", "quota", "exception")  # about one owner, and nothing that others have
+_BOOKS: Final = {"price": ("price_newest", "price_version"), "budget_book": ("budget_newest", "budget_version")}
 CLOSE: Final = Kind("closing a period as it is", ("period",))
 
 
@@ -100,7 +102,7 @@ class Wanted(msgspec.Struct, frozen=True, omit_defaults=True):
     to_owner: str = ""
     content: str = ""
     source: str = ""
-    base: int = 0  # of a price book: the version that it was made to follow
+    base: int = 0  # of a book: the version that it was made to follow
 
     @property
     def money(self) -> Money | None:
@@ -188,7 +190,7 @@ def read_wanted(session: Session, asked: Asked, zone: tzinfo) -> Wanted:
         to_owner=_owner(session, asked.to_owner, timed=False),
         content=asked.content,
         source=words("the name of the file", asked.source),
-        base=_base(session) if asked.content else 0,
+        base=newest_version(session, asked.kind) if asked.content else 0,
     )
 
 
@@ -229,6 +231,8 @@ def _number(text: str) -> int:
     return int(text) if text else 0
 
 
-def _base(session: Session) -> int:
-    rows: Sequence[dict[str, int]] = session.execute("price_newest").to_pylist()
-    return rows[0]["price_version"] if rows else 0
+def newest_version(session: Session, kind: str) -> int:
+    """Return the version of the book that a request of `kind` is to follow; 0: there is none yet."""
+    statement, column = _BOOKS[kind]
+    rows: Sequence[dict[str, int]] = session.execute(statement).to_pylist()
+    return rows[0][column] if rows else 0

@@ -90,7 +90,7 @@ def shared_hours(session: Session, span: Interval, book: ShareBook) -> Iterator[
     bounds = {"from_us": span.start_us, "to_us": span.end_us}
     placed = _placed(session, span, book, numbered)
     rows = session.execute("loan_hours", bounds, {"loan_scopes": placed}).to_pylist()
-    settling = _Settling(book, _names(session, book, rows))
+    settling = _Settling(book, names_of_shares(session, book, rows))
     for (hour_us, number), group in groupby(rows, key=lambda row: (row["hour_us"], row["scope"])):
         yield settling.hour(hour_us, book.scopes[number], list(group))
 
@@ -163,7 +163,7 @@ class _Settling:
         return self._places[key]
 
 
-def _names(session: Session, book: ShareBook, rows: list[dict[str, Any]]) -> dict[Team, Team]:
+def names_of_shares(session: Session, book: ShareBook, rows: list[dict[str, Any]]) -> dict[Team, Team]:
     """Return whose each share is in full: the team of that name that held most, else that an owner rule makes."""
     held: Counter[Team] = Counter()
     for row in rows:

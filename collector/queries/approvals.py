@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from typing import Final
 
 import msgspec
 
@@ -18,6 +19,8 @@ from gpuledger.rules.approving import in_words
 from gpuledger.rules.book import Trial
 from gpuledger.rules.fields import write_value
 from gpuledger.rules.requests import State, Step, in_force, standing
+
+_CONTENTS: Final = {"price": ("price_content", "price_version"), "budget_book": ("budget_content", "budget_version")}
 
 
 class ApprovalRow(msgspec.Struct, frozen=True):
@@ -102,7 +105,7 @@ def approval(ledger: Ledger, *, id: int) -> Approval:  # noqa: A002 - what the p
         stored = find_request(session, id)
         decided = recorded_decisions(session, decision_id=stored.decision_id)  # none where the session is limited
         tried = [trial for decision in decided for trial in trials_of(session, decision)]
-        changes = _changes(session, stored.wanted)
+        changes = _changes(session, stored.kind, stored.wanted)
     return Approval(
         approval=_row(stored, ledger.now_us()),
         rows=[_step(step) for step in stored.request.steps],
@@ -166,17 +169,19 @@ def wanted_in_words(stored: StoredRequest) -> str:
         "budget": f"{amount} more to spend",
         "quota": f"{quantity} more{about}",
         "price": f"the price book {wanted.source or 'that came with it'}",
+        "budget_book": f"the budget book {wanted.source or 'that came with it'}",
         "dispute": f"dispute {wanted.dispute} {wanted.decision}{much}",
         "adjustment": f"{amount} on the bill" + (f" for {wanted.period}" if wanted.period else ""),
         "exception": f"close {wanted.period} as it is" if wanted.period else f"let through{up_to}{about}",
     }[stored.kind]
 
 
-def _changes(session: Session, wanted: Wanted) -> list[str]:
-    """Return what another price book changes of the one that it follows, as lines; nothing of other requests."""
+def _changes(session: Session, kind: str, wanted: Wanted) -> list[str]:
+    """Return what another book changes of the one that it follows, as lines; nothing of other requests."""
     if not wanted.content:
         return []
-    rows = session.execute("price_content", {"price_version": wanted.base}).to_pylist()
+    statement, version = _CONTENTS[kind]
+    rows = session.execute(statement, {version: wanted.base}).to_pylist()
     before = rows[0]["content"].splitlines() if rows else []
     lines = difflib.unified_diff(before, wanted.content.splitlines(), lineterm="", n=1)
     return [line for line in lines if not line.startswith(("---", "+++"))]

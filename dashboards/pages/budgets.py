@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboards import budget_models, data, downloads, pieces, quota_models, shell, wording
+from dashboards import budget_models, budget_outlook, data, downloads, pieces, quota_models, shell, wording
 from dashboards.notes import Note
 
 
@@ -22,9 +22,12 @@ def _page(status: data.Document) -> None:
     st.html(pieces.title(budget_models.finding(rows), words))
     if rows:
         st.html(pieces.heading("Budgets of the running periods", "The fullest first"))
-        table = budget_models.budget_table(rows)
+        ranked = budget_models.fullest_first(rows)
+        found = budget_outlook.outlooks(status, ranked, as_of)
+        table = budget_models.budget_table(ranked, found)
         st.html(pieces.table(table))
         downloads.offer(table, "budgets")
+        st.html(pieces.foot(budget_models.FORECASTS))
         st.html(pieces.notes(Note(owner, words) for owner, words in budget_models.notes_of(rows)))
     else:
         st.html(pieces.notes([Note("0", "A file says how much an owner may spend.", "gpuledger budget import FILE")]))

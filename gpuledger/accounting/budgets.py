@@ -82,6 +82,7 @@ class Spend(NamedTuple):
     part_us: int = 0
     unpriced_part_us: int = 0
     unobserved_part_us: int = 0
+    unseen_part_us: int = 0  # of that, what nobody is known to have held: nothing is billed for it
 
     @property
     def actual_quanta(self) -> int:
@@ -94,16 +95,17 @@ class Spend(NamedTuple):
 
 
 class Observed(NamedTuple):
-    """A period, and of it the part `[from_us, until_us)` that data covers so far."""
+    """A period, and the part `[from_us, until_us)` of it that data covers so far; nobody watched `unseen_us` of it."""
 
     period: Interval
     from_us: int
     until_us: int
+    unseen_us: int = 0
 
     @property
     def elapsed_us(self) -> int:
         """Return how much of the period was seen."""
-        return max(0, self.until_us - self.from_us)
+        return max(0, self.until_us - self.from_us - self.unseen_us)
 
     @property
     def left_us(self) -> int:

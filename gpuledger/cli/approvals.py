@@ -39,10 +39,12 @@ def register(commands: Commands) -> None:
     group = add_command(commands, "approval", "approvals: what somebody asked for, who has to agree, what came of it")
     actions = group.add_subparsers(metavar="ACTION", parser_class=Parser, required=True)
     asking = add_command(actions, "request", "ask for something; the rule book says who has to approve it")
-    asking.add_argument("kind", metavar="KIND", help="budget, quota, exception, price, dispute or adjustment")
+    asking.add_argument(
+        "kind", metavar="KIND", help="budget, quota, exception, price, budget_book, dispute or adjustment"
+    )
     for name, metavar, summary in _OPTIONS:
         asking.add_argument(f"--{name}", default="", metavar=metavar, help=summary)
-    asking.add_argument("--file", type=Path, metavar="FILE", help="price: the new price book (TOML)")
+    asking.add_argument("--file", type=Path, metavar="FILE", help="price, budget_book: the new book (TOML)")
     asking.set_defaults(run=run_request)
     listing = add_command(actions, "list", "show all requests")
     listing.add_argument("--state", default="", help="only those waiting, granted, denied, refused, withdrawn, expired")
@@ -120,7 +122,7 @@ def _book(path: Path | None) -> Document:
     if path is None:
         return {}
     if path.suffix.lower() != ".toml":
-        raise ConfigError(f"{path.name} is not .toml", hint="a price book that is to be approved is TOML")
+        raise ConfigError(f"{path.name} is not .toml", hint="a book that is to be approved is TOML")
     try:
         return {"content": read_book(path).decode("utf-8-sig"), "source": path.name}
     except UnicodeDecodeError as error:

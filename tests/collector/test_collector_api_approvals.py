@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -27,6 +28,12 @@ name = "prices"
 filter.kind = "price"
 action = "refuse"
 because = "prices come from purchasing"
+
+[[rule]]
+name = "budget books"
+filter.kind = "budget_book"
+action = "approval"
+approvals = [{ roles = ["finance"] }]
 
 [[approvers]]
 name = "bob"
@@ -93,6 +100,23 @@ def test_what_rules_want_approved_is_not_done_without(site: Site) -> None:
     assert post(site, "/v1/adjustments", body.replace("-20", "-5")).status == 200
     asked = post(site, "/v1/approvals", '{"kind":"price","content":"x","by":"ann","why":"x"}')
     assert (asked.status, asked.json["code"]) == (422, "price_book")
+
+
+def test_a_budget_book_that_allows_more_is_approved_first(site: Site) -> None:
+    """Refused directly, imported by the approval of another person, over HTTP; a lower one goes in at once."""
+    text = '[[budget]]\nowner = "vision"\nperiod = "month"\ncurrency = "EUR"\namount = "900"\n'
+    direct = site.ask("POST", "/v1/budgets", text.encode(), content_type="application/toml")
+    assert (direct.status, direct.json["hint"]) == (409, "ask for it: gpuledger approval request budget_book")
+    assert site.get("/v1/budgets/book").json["version"] is None
+    body = json.dumps({"kind": "budget_book", "content": text, "by": "bob", "why": "the new year"})
+    number = post(site, "/v1/approvals", body).json["approval"]["approval"]
+    own = post(site, f"/v1/approvals/{number}/approval", '{"by":"Bob"}')
+    assert (own.status, "another person" in own.json["detail"]) == (409, True)
+    granted = post(site, f"/v1/approvals/{number}/approval", '{"by":"eve"}').json
+    assert granted["approval"]["made"] == "budgets 1"
+    assert site.get("/v1/budgets/book").json["version"] == 1
+    lower = site.ask("POST", "/v1/budgets", text.replace("900", "800").encode(), content_type="application/toml")
+    assert (lower.status, lower.json["version"]) == (200, 2)
 
 
 def test_a_rule_book_is_tried_before_it_decides(site: Site) -> None:

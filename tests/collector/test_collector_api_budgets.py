@@ -62,7 +62,7 @@ def test_a_budget_from_its_file_to_the_alert(site: Site) -> None:
         "4.80",
         "80.0",
     )
-    assert (row["stage"], row["period"], row["committed"]) == ("notify at 80 % of actual", PERIOD, None)
+    assert (row["stage"], row["period"], row["committed"]) == ("notify at 80 % of actual", PERIOD, row["spent"])
     assert site.get("/v1/budgets", accept="text/csv").body.startswith(b"owner,period,from,to,currency")
     status, _ = post(site, "/v1/budgets/evaluation", b"{}", "application/json")
     assert status == 200

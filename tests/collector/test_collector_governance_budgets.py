@@ -21,6 +21,7 @@ from collector.governance.wanted import Asked
 from collector.ledger.store import Ledger
 from collector.periods.closing import close_period
 from collector.periods.manual import add_adjustment
+from collector.pricing.shares import import_shares
 from collector.queries.audit import audit
 from collector.queries.billing import invoices
 from collector.queries.budgets import BudgetRow, budget_book, budgets, evaluate_budgets, notices, try_budgets
@@ -29,6 +30,7 @@ from gpuledger.accounting.admitting import Admission, may_start
 from gpuledger.accounting.periods import iso, parse_period
 from gpuledger.accounting.units import US_PER_DAY, US_PER_HOUR
 from gpuledger.errors import BudgetBookError, ConfigError
+from gpuledger.model import State
 from tests.collector.ask import ask
 from tests.collector.batches import START_US, frame, records
 from tests.collector.fleet import owners, prices
@@ -101,7 +103,7 @@ def test_a_node_spends_what_all_beneath_it_do(site: Site) -> None:
     assert found == dict(
         zip(nodes, map(Decimal, ("40.00", "17.50", "15.00", "10.00", "5.00", "2.50", "0.00")), strict=True)
     )
-    assert (site.row("acme/ml").committed, site.row("*").committed) == (None, "40.00")
+    assert (site.row("acme/ml").committed, site.row("*").committed) == ("15.00", "40.00")
 
 
 def test_the_spend_of_a_closed_month_is_its_invoices(site: Site) -> None:
@@ -232,6 +234,19 @@ def test_the_forecast_is_the_run_rate_of_what_was_seen(site: Site) -> None:
     assert row.exhausted_at == iso(START_US + 8 * HOUR)
 
 
+def test_time_that_nobody_watched_is_no_time_without_cost(site: Site) -> None:
+    """Four hours seen, four unseen: the rate is that of the four, and the gap is not counted as if nothing was spent."""
+    site.hold(1, 1, 0, 4)
+    unseen = records("GPU-0001", START_US + 4 * HOUR, START_US + 8 * HOUR, state=State.UNOBSERVED)
+    assert [each.code for each in site.ledger.ingest([frame(1, unseen)])] == [""]
+    rate_dirty(site.ledger)
+    site.give(book(("acme/ml", "20")))
+    left = (parse_period("2026-05").end_us - START_US) // HOUR - 8
+    row = site.row("acme/ml")
+    assert Decimal(row.forecast or "0") == 10 + Decimal("2.50") * left
+    assert row.exhausted_at == iso(START_US + 12 * HOUR)
+
+
 def test_contracts_commit_the_whole_fleet_until_they_end(site: Site) -> None:
     """Three GPUs at 1.90 for two days more: committed is what is spent, and that."""
     site.hold(1, 1, 0, 4)
@@ -245,7 +260,30 @@ def test_contracts_commit_the_whole_fleet_until_they_end(site: Site) -> None:
     rate_dirty(site.ledger)
     spent, committed = (Decimal(getattr(site.row("*"), name)) for name in ("spent", "committed"))
     assert committed - spent == 3 * 48 * Decimal("1.90")
-    assert site.row("acme").committed is None
+    assert site.row("acme").committed == site.row("acme").spent
+
+
+def test_shares_that_owners_pay_for_commit_them_whether_used_or_not(site: Site) -> None:
+    """Two GPUs of vision until the share ends, at the lowest price; of a share that the platform pays for, nothing."""
+    site.hold(1, 1, 0, 4)
+    nodes = ("*", "acme", "acme/ml", "acme/ml/vision", "acme/ml/speech")
+    site.give(book(*((each, "1000") for each in nodes), stages='[{ at = 5, of = "committed" }]'))
+    share = f'[[share]]\nteam = "vision"\ngpus = "2"\nto = {iso(START_US + 52 * HOUR)}\n'
+
+    def committed() -> list[str | None]:
+        return [site.row(each).committed for each in nodes]
+
+    def shares(text: str) -> None:
+        import_shares(site.ledger, text.encode(), "toml", source="s.toml", imported_us=site.clock.us)
+
+    shares(share)
+    assert committed() == ["10.00", "10.00", "10.00", "10.00", "0.00"]
+    shares(f'idle = "owner"\n{share}')
+    reserved = str(Decimal("10.00") + 2 * 48 * Decimal("2.50"))
+    assert committed() == [reserved] * 4 + ["0.00"]
+    assert site.fired() == ["notify at 5 % of committed"] * 4
+    shares(f'idle = "owner"\n{share}[[share]]\nteam = "speech"\ngpus = "1"\nmodel = "none such"\n')
+    assert committed() == [None, None, None, reserved, None]
 
 
 def test_metrics_are_those_of_the_last_look(site: Site) -> None:
@@ -318,7 +356,7 @@ ONE = '[[budget]]\nowner = "acme"\nperiod = "month"\ncurrency = "EUR"\namount = 
         (ONE + "stages = [{ at = true }]", "at is"),
         (ONE + "stages = [{ at = 80 }, { at = 80 }]", "there twice"),
         (ONE + 'stages = [{ at = 80, do = "explode" }]', "is not known"),
-        (ONE + 'stages = [{ at = 80, of = "committed" }]', "not known"),
+        (ONE + 'stages = [{ at = 80, of = "promised" }]', "not known"),
         (ONE + "stages = 3", "not a list of tables"),
         (ONE + '[[quiet]]\nname = "ann"\nhours = "25:00..07:00"', "not two times"),
         (ONE + '[[quiet]]\nname = "ann"\nhours = "20:00..07:00"\nzone = "Europe/Berln"', "no time zone"),

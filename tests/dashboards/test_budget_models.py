@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from analytics.budget_outlook import Outlook
 from dashboards import budget_models, wording
 
 
@@ -54,10 +55,13 @@ def test_the_fullest_budget_is_first_and_the_unknown_last() -> None:
         _budget("*", None, note="its charges are in USD"),
         _budget("acme/c", "101.0", **{"raise": "50.00"}, action="block"),
     ]
-    lines = budget_models.budget_table(rows).lines
+    lines = budget_models.budget_table(
+        budget_models.fullest_first(rows), {0: Outlook(90.0, 80.0, 120.5), 1: Outlook(9.0)}
+    ).lines
     assert [line.cells[0] for line in lines] == ["C", "A", "Everything"]
     assert lines[0].cells[2:6] == ("new work is refused", "€101.00", "€100.00 + 50.00", "101 %")
-    assert [line.cells[7] for line in lines[:2]] == ["already spent", "not in this period"]
+    assert [line.cells[7] for line in lines] == ["€80.00 to €120", "€9.00", wording.UNKNOWN]
+    assert [line.cells[8] for line in lines[:2]] == ["already spent", "not in this period"]
     assert lines[2].cells[3] == lines[2].cells[5] == wording.UNKNOWN
     assert budget_models.notes_of(rows) == [("Everything", "its charges are in USD")]
 

@@ -11,10 +11,10 @@ from agent.dcgm_fields import FAMILIES as DCGM_FAMILIES
 from agent.dcgm_fields import LABELS as DCGM_LABELS
 from agent.metrics.family import Family
 from agent.metrics.labels import DEVICE_LABELS, HOLDER_LABELS, MAX_LENGTH
+from collector.api.budget_metrics import BudgetFigures
 from collector.api.metrics import (
     AdmissionCollector,
     AdmissionState,
-    BudgetFigures,
     CollectorMetrics,
     DriftFigures,
     FiguresCollector,

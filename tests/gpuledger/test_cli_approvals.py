@@ -115,3 +115,23 @@ def test_a_price_book_goes_by_request(folder: Path, tmp_path: Path, capsys: pyte
     assert "prices.toml (approval 1)" in run(capsys, "price", "list", *where)
     assert "is not .toml" in run(capsys, "approval", "request", "price", "--file", "x.csv", *WHO, *where, code=2)
     assert "cannot read" in run(capsys, "approval", "request", "price", "--file", "x.toml", *WHO, *where, code=2)
+
+
+def test_a_budget_book_that_allows_more_goes_by_request(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a price book does; one that allows less is imported at once."""
+    where = ("--ledger", str(folder), "--format", "table")
+    run(capsys, "rules", "import", str(RULES), *where)
+    book = tmp_path / "budgets.toml"
+    text = '[[budget]]\nowner = "acme/research"\nperiod = "month"\ncurrency = "EUR"\namount = "900"\n'
+    book.write_text(text)
+    refused = run(capsys, "budget", "import", str(book), *where, code=1)
+    assert "wants approval of 2 of finance" in refused
+    assert "approval request budget_book" in refused
+    asked = run(capsys, "approval", "request", "budget_book", "--file", str(book), *WHO, *where)
+    assert '+amount = "900"' in asked
+    run(capsys, "approval", "approve", "1", "--by", "bob", *where)
+    assert "It made: budgets 1." in run(capsys, "approval", "approve", "1", "--by", "eve", *where)
+    book.write_text(text.replace("900", "800"))
+    assert "1 budgets" in run(capsys, "budget", "import", str(book), *where)
