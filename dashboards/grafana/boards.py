@@ -110,6 +110,12 @@ def teams() -> Dashboard:
             lines("GPUs at work, by team", "The part of that in which GPUs worked.",
                   {"{{team}} {{namespace}}": f"sum by (team, namespace) (rate({active}{{{of}}}[5m]))"}, stacked=True),
         ],
+        [
+            lines("Budgets: spent of the limit", "The ten fullest, whatever team is chosen: 100 % is all of it.",
+                  {"{{owner}} ({{period}}, {{currency}})": "topk(10, gpuledger_budget_spent_ratio)"}, RATIO),
+            lines("Budgets: how fast they are spent", "1 spends a budget evenly to the end of its period; over a day.",
+                  {"{{budget}} ({{period}}, {{currency}})": "topk(10, gpuledger:budget_burn:rate1d)"}),
+        ],
     )  # fmt: skip
 
 

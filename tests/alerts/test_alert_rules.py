@@ -20,7 +20,7 @@ needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool is missin
 
 def promtool(*arguments: str) -> str:
     """Run promtool; its output is the failure message."""
-    done = subprocess.run([str(PROMTOOL), *arguments], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([str(PROMTOOL), *arguments], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -187,5 +187,5 @@ class Budgeting(RuleBasedStateMachine):
 
 TestBudgeting = Budgeting.TestCase
 TestBudgeting.settings = settings(
-    max_examples=10, stateful_step_count=10, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=6, stateful_step_count=8, deadline=None, suppress_health_check=list(HealthCheck)
 )

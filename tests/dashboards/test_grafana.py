@@ -30,7 +30,11 @@ PANELS = [(name, panel) for name, board in BOARDS.items() for panel in board["pa
 QUERIES = [(name, panel["title"], target["expr"]) for name, panel in PANELS for target in panel["targets"]]
 PROMETHEUS = shutil.which("prometheus")
 RECORDS = [path for path in (ALERTS / "rules").glob("*.yaml") if "record:" in path.read_text()]
-RARE = {"Uncorrected memory errors"}  # only boards with ECC errors to count have the series
+RARE = {  # only boards with ECC errors to count have the series, and only ledgers with a budget book
+    "Uncorrected memory errors",
+    "Budgets: spent of the limit",
+    "Budgets: how fast they are spent",
+}
 
 if PROMETHEUS is None and os.environ.get("CI") == "true":
     pytest.fail("prometheus is missing: apt-get install prometheus", pytrace=False)
