@@ -20,11 +20,13 @@ from gpuledger.accounting.periods import Period
 from gpuledger.rules.approving import in_words
 from gpuledger.rules.book import Action, Outcome
 
+ALLOWED: Final = "rules.allow"
+REFUSED: Final = "rules.refuse"
 _TIMELESS: Final = Terms(by="", why="", expires_us=0, from_us=None, to_us=None)
 
 
 def guard(ledger: Ledger, asked: Asked) -> None:
-    """Raise ApprovalError where rules do not simply allow what is about to be done; that is recorded, with an event.
+    """Raise ApprovalError where rules do not simply allow what is about to be done; either way an event says so.
 
     Without a rule book everything is as it is without rules. Raises ConfigError where the act is unclear.
     """
@@ -63,13 +65,13 @@ def _decide(ledger: Ledger, proposal: Proposal, tried: Tried) -> None:
         decision = rules.book.decide(facts, now_us)
         record_decision(session, rules, facts, decision, at_us=now_us, subject=subject)
         outcome = decision.outcome
-        if outcome.action is not Action.ALLOW:
-            said: dict[str, Value] = {
-                "action": outcome.action.value,
-                "rule": outcome.rule,
-                "rules": rules.version.number,
-            }
-            record(session, now_us, "rules.refuse", subject, said)
+        act = ALLOWED if outcome.action is Action.ALLOW else REFUSED
+        said: dict[str, Value] = {
+            "action": outcome.action.value,
+            "rule": outcome.rule,
+            "rules": rules.version.number,
+        }
+        record(session, now_us, act, subject, said)
     if outcome.action is not Action.ALLOW:
         raise _refusal(proposal.kind, outcome)
 
