@@ -6,15 +6,21 @@ from dataclasses import dataclass
 from typing import Final
 
 from analytics.compliance.acts import Part, part_of
-from analytics.compliance.events import Event, Proof, moment
+from analytics.compliance.events import Event, Proof, counted, moment
 from analytics.compliance.folding import Folds
 from analytics.reports.report import Column, Kind, Row, Section, Table
 from gpuledger.accounting.periods import Period
 from gpuledger.accounting.units import US_PER_HOUR
 
 SOON_US: Final = 30 * 24 * US_PER_HOUR
+WITHOUT: Final = "no token: a command on the ledger's folder"
 SSO: Final = "oidc:"
-_OTHERS: Final = {"collector": "the collector itself", "unknown": "a stranger", "anonymous": "at the machine itself"}
+_OTHERS: Final = {
+    "collector": "the collector itself",
+    "unknown": "a stranger",
+    "anonymous": "at the machine itself",
+    "unnamed": "nobody had to say",
+}
 _NOT_ACTING: Final = (Part.FLEET, Part.REFUSED)  # those who report, and those who were turned away
 
 
@@ -81,12 +87,12 @@ class Access:
         if endless:
             names = ", ".join(f"{token.name} (event {proof.ref(token.made.sequence)})" for token in endless[:5])
             more = f" and {len(endless) - 5} more" if len(endless) > 5 else ""
-            found.append(f"{_count(len(endless), 'token')} never expire: {names}{more}.")
+            found.append(f"Tokens that never expire: {counted(len(endless), 'token')}: {names}{more}.")
         bare = [(name, fold) for (name, how), fold in self._acted if how == WITHOUT]
         if bare:
             events = sum(fold.events for _, fold in bare)
             names = ", ".join(f"{name} (event {fold.ref(proof)})" for name, fold in bare[:5])
-            found.append(f"{_count(events, 'event')} are of names that no live token has: {names}.")
+            found.append(f"Acts under names that no live token has: {counted(events, 'event')}: {names}.")
         return found
 
     def _make(self, event: Event) -> None:
@@ -138,8 +144,8 @@ class Access:
         )
         revoked = sum(token.revoked is not None for token in tokens)
         finding = (
-            f"{_count(len(tokens), 'token')} of people and services were good for some of the period; {live} at its end, "
-            f"{soon} of those end within 30 days. {revoked} were revoked."
+            f"{counted(len(tokens), 'token')} of people and services were good for some of the period; {live} at its "
+            f"end, {soon} of those end within 30 days. {revoked} were revoked."
         )
         note = (
             "The log has acts and reads of what is of all teams, not each request: a token without acts may have read."
@@ -174,20 +180,13 @@ class Access:
         ]
         columns = tuple(map(Column, ("Event", "Agent", "Enrolled with", "From", "Until")))
         fresh = sum(token.made.at_us >= self._period.start_us for token in tokens)
-        finding = f"{_count(len(tokens), 'agent')} had a token of their own; {fresh} enrolled in the period."
+        finding = f"{counted(len(tokens), 'agent')} had a token of their own; {fresh} enrolled in the period."
         return Section("Enrolled agents", finding, "gpuledger audit list --act agent.enrol", Table(columns, rows))
 
     def _who(self, proof: Proof) -> Section:
         rows = [Row((fold.ref(proof), name, how, fold.when, fold.events)) for (name, how), fold in self._acted]
         columns = (*map(Column, ("Events", "Name", "How known", "When")), Column("Acts", Kind.COUNT))
         total = Row(("", "All", "", "", self._acted.events), "total")
-        finding = f"{_count(len(rows), 'name')} did what is on record." if rows else "Nobody did anything on record."
+        finding = f"{counted(len(rows), 'name')} did what is on record." if rows else "Nobody did anything on record."
         table = Table(columns, rows, total if rows else None, shown=100)
         return Section("Who acted", finding, "gpuledger audit list --actor NAME", table)
-
-
-WITHOUT: Final = "no token: a command on the ledger's folder"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

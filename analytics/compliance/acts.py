@@ -1,4 +1,4 @@
-"""Every act that an audit log can hold, and the section of the report that shows it. An act that is not here is named."""
+"""Every act that an audit log can hold, and the section of the report that shows it; others are named. Pure."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from analytics.compliance.acts import Part, part_of
-from analytics.compliance.events import Event, Proof, moment, person
+from analytics.compliance.events import Event, Proof, counted, moment, person
 from analytics.reports.report import Column, Row, Section, Table
 from gpuledger.accounting.periods import Period
 
@@ -83,11 +83,14 @@ class Approvals:
             if same:
                 where = ", ".join(proof.ref(each.sequence) for each in (request, *same))
                 found.append(
-                    f"{name} was asked for and approved through one identity, {request.actor} (events {where})."
+                    f"{name.capitalize()} was asked for and approved through one identity, {request.actor} "
+                    f"(events {where})."
                 )
             granted = self._asked[name].one("approval.grant")
             if granted and request.text("needs") and not self._asked[name].approved:
-                found.append(f"{name} was granted without an approval (event {proof.ref(granted.sequence)}).")
+                found.append(
+                    f"{name.capitalize()} was granted without an approval (event {proof.ref(granted.sequence)})."
+                )
         return found
 
     def section(self, proof: Proof) -> Section:
@@ -97,7 +100,9 @@ class Approvals:
         own = len(self.own())
         checked = f"{own} of them by who asked." if own else "nobody approved their own."
         finding = (
-            f"{len(rows):,} requests, {approvals:,} approvals; checked: {checked}" if rows else "Nobody asked for any."
+            f"{counted(len(rows), 'request')}, {counted(approvals, 'approval')}; checked: {checked}"
+            if rows
+            else "Nobody asked for any."
         )
         command = "gpuledger approval list"
         return Section(Part.APPROVALS.value, finding, command, Table(tuple(map(Column, _HEADS)), rows, shown=200))

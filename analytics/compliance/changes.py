@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from analytics.compliance.acts import Part, part_of
-from analytics.compliance.events import Event, Proof, moment, words
+from analytics.compliance.events import Event, Proof, counted, moment, words
 from analytics.reports.report import Column, Row, Section, Table
 
 SHORT_DIGEST: Final = 12
@@ -61,7 +61,8 @@ class Changes:
     def looks(self, proof: Proof) -> list[str]:
         """Return what an auditor should look at."""
         found = [
-            f"{event.subject} was closed with an exception: {event.text('exception')} (event {proof.ref(event.sequence)})."
+            f"{event.subject} was closed with an exception: {event.text('exception')} "
+            f"(event {proof.ref(event.sequence)})."
             for event, _ in self._done
             if event.act == "period.close" and event.text("exception")
         ]
@@ -78,7 +79,9 @@ class Changes:
         rows = [self._row(event, why, proof) for event, why in done]
         asked = sum(_made(event) in self._granted for event, _ in done)
         finding = (
-            f"{len(done):,} of them; {asked:,} with an approval, {len(done) - asked:,} without." if done else nothing
+            f"{counted(len(done), 'act')}: {asked:,} with an approval, {len(done) - asked:,} without."
+            if done
+            else nothing
         )
         return Section(part.value, finding, command, Table(_COLUMNS, rows, shown=200))
 

@@ -67,10 +67,13 @@ class Proof(NamedTuple):
     keys: Sequence[str]
 
     def ref(self, first: int, last: int | None = None, count: int = 1) -> str:
-        """Return where a line of the report is in the log; what does not hold is marked."""
+        """Return where a line of the report is in the log.
+
+        Where the log does not hold, all after the last checkpoint that does is suspect, and marked.
+        """
         shown = str(first) if last in (None, first) else f"{first} to {last} ({count})"
         end = first if last is None else last
-        return f"{shown} \N{BALLOT X}" if self.bad is not None and end >= self.bad else shown
+        return f"{shown} \N{BALLOT X}" if self.bad is not None and end >= self.covered else shown
 
 
 def parse_event(line: bytes, place: int) -> Event:
@@ -101,6 +104,11 @@ def words(value: object) -> str:
 def moment(at_us: int) -> str:
     """Return an instant to the minute, in UTC."""
     return f"{from_us(at_us):%Y-%m-%d %H:%M}"
+
+
+def counted(number: int, what: str) -> str:
+    """Return `1 event`, `2 events`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def person(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Events that come often, as one line for all that are alike: how often, from when to when, and where in the log. Pure."""
+"""Events that come often, as one line for all that are alike: how often, from when to when, and where. Pure."""
 
 from __future__ import annotations
 

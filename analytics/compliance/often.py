@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from analytics.compliance.acts import Part, part_of
-from analytics.compliance.events import Event, Proof
+from analytics.compliance.events import Event, Proof, counted
 from analytics.compliance.folding import Folds
 from analytics.reports.report import Column, Kind, Row, Section, Table
 
@@ -76,7 +76,7 @@ LAYOUTS: Final[dict[Part, Layout]] = {
         _read,
         "Nobody by name read what is of all teams.",
         "gpuledger audit list --act access.read",
-        "The first read of an hour and how often it came again are on record. Exports and reports read in this way too.",
+        "The first read of an hour and how often it came again are on record. Exports read in this way too.",
     ),
     Part.LIMITS: Layout(
         ("What", "Of", "Why", "Who is told"), _limit, "No limit was reached.", "gpuledger audit list --act budget.stage"
@@ -121,7 +121,7 @@ class Often:
         rows.sort(key=lambda row: -int(row.values[-1] or 0))
         columns = (*map(Column, ("Events", *layout.heads, "When")), Column("Times", Kind.COUNT))
         total = Row((f"{folds.events:,}", "All", *[""] * len(layout.heads), folds.times), "total")
-        finding = f"{folds.times:,} times, in {len(folds):,} kinds." if rows else layout.nothing
+        finding = f"{counted(folds.times, 'time')}, of {counted(len(folds), 'kind')}." if rows else layout.nothing
         notes = [layout.note] if rows and layout.note else []
         return Section(
             part.value, finding, layout.command, Table(columns, rows, total if rows else None, 40), notes=notes
@@ -132,9 +132,10 @@ class Often:
         lost = [(cells, fold) for cells, fold in self._folds[Part.REFUSED] if fold.first.act == "admission.lost"]
         failed = [fold for _, fold in self._folds[Part.LIMITS] if fold.first.act == "notice.failed"]
         found = [
-            f"{fold.times:,} answers to schedulers are not on record (event {fold.ref(proof)})." for _, fold in lost
+            f"Answers to schedulers that are not on record: {fold.times:,} (event {fold.ref(proof)})."
+            for _, fold in lost
         ]
         if failed:
             where = ", ".join(fold.ref(proof) for fold in failed[:5])
-            found.append(f"{sum(fold.times for fold in failed)} notices reached nobody (events {where}).")
+            found.append(f"Notices that reached nobody: {sum(fold.times for fold in failed)} (events {where}).")
         return found

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
-from analytics.compliance.events import Event, Head, Proof, moment
+from analytics.compliance.events import Event, Head, Proof, counted, moment
 from analytics.reports.report import Column, Kind, Row, Section, Table
 from gpuledger.accounting.intervals import Interval
 from gpuledger.accounting.periods import Period
@@ -97,8 +97,8 @@ def checkpoints_section(proof: Proof, period: Period, missing: Sequence[Interval
         Column("What is wrong"),
     )
     count = sum(len(found) for found in days.values())
-    finding = f"{count:,} checkpoints in the period, " if count else "No checkpoint was made in the period, "
-    finding += f"{len(missing):,} gaps of more than an hour." if missing else "no gap of more than an hour."
+    finding = f"{counted(count, 'checkpoint')} in the period, " if count else "No checkpoint was made in the period, "
+    finding += f"{counted(len(missing), 'gap')} of more than an hour." if missing else "no gap of more than an hour."
     notes = [f"No checkpoint from {moment(gap.start_us)} to {moment(gap.end_us)}." for gap in missing[:20]]
     notes += [f"{len(missing) - 20} more gaps."] if len(missing) > 20 else []
     return Section("Checkpoints", finding, "gpuledger audit export DIR", Table(columns, rows, shown=100), notes=notes)

@@ -1,7 +1,7 @@
 """Composes the compliance report: takes a log event by event, and then says what its period was like. Pure.
 
-What it keeps grows with what is alike no more than with what differs: reads, refusals and devices are folded. Every event
-of the period is in exactly one section; their sum is held against the count, and a difference raises.
+Reads, refusals and devices are folded, so that memory grows with what differs. Every event of the period is in exactly
+one section; their sum is held against the count, and a difference raises.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from analytics.compliance.access import Access
 from analytics.compliance.acts import Part, part_of
 from analytics.compliance.approvals import Approvals
 from analytics.compliance.changes import Changes
-from analytics.compliance.events import Event, Proof, moment, parse_event
+from analytics.compliance.events import Event, Proof, counted, moment, parse_event
 from analytics.compliance.folding import Folds
 from analytics.compliance.often import Often
 from analytics.compliance.proving import MOST_APART_US, checkpoints_section, gaps, inside, keys_section, proof_section
@@ -27,8 +27,8 @@ UNPROVED: Final = "CANNOT BE PROVED"
 BROKEN: Final = "DOES NOT VERIFY"
 FOOT: Final = (
     "Times are UTC. The first column of each table is the number of the event in the log; gpuledger audit prove DIR "
-    "NUMBER gives the hashes that lead from it to the root. A number with \N{BALLOT X} does not hold, and what its line "
-    "says proves nothing."
+    "NUMBER gives the hashes that lead from it to the root. A number with \N{BALLOT X} is not proved, and what its "
+    "line says proves nothing."
 )
 
 
@@ -69,8 +69,11 @@ class Compliance:
         missing = gaps(proof.heads, self._watched(proof))
         looks = self._looks(proof, within, missing, now_us)
         verdict = _verdict(proof, within)
-        counts = f"{self._acts.events:,} events, {len(inside(proof.heads, self.period)):,} checkpoints"
-        title = f"The audit log of {month(self.period.label)} {verdict}: {counts}, {_things(len(looks))} to look at"
+        counts = (
+            f"{counted(self._acts.events, 'event')}, {counted(len(inside(proof.heads, self.period)), 'checkpoint')}"
+        )
+        things = f"{counted(len(looks), 'thing')} to look at"
+        title = f"The audit log of {month(self.period.label)} {verdict}: {counts}, {things}"
         return Report(
             title=title,
             who="Compliance report",
@@ -81,7 +84,7 @@ class Compliance:
             finding="" if looks else "There is nothing in particular to look at.",
             facts=[
                 Fact("Events", self._acts.events, Kind.COUNT),
-                Fact("Events verified", proof.events if proof.bad is None else proof.bad, Kind.COUNT),
+                Fact("Events chained", proof.events if proof.bad is None else proof.bad, Kind.COUNT),
                 Fact("Under a signature", min(proof.covered, proof.events), Kind.COUNT),
                 Fact("Checkpoints that hold", sum(head.holds for head in proof.heads), Kind.COUNT),
                 Fact("Log", proof.origin or "not signed"),
@@ -127,7 +130,7 @@ class Compliance:
             first = missing[0]
             more = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
             found.append(
-                f"{_things(len(missing), 'gap')} in the hourly checkpoints: {moment(first.start_us)} to "
+                f"{counted(len(missing), 'gap')} in the hourly checkpoints: {moment(first.start_us)} to "
                 f"{moment(first.end_us)}{more}."
             )
         return [*found, *self._often.looks(proof), *self._access.looks(proof)]
@@ -137,11 +140,11 @@ class Compliance:
         wrong = [head for head in proof.heads if not head.holds]
         for why in dict.fromkeys(head.why for head in wrong):
             alike = [head for head in wrong if head.why == why]
-            found.append(f"{_things(len(alike), 'checkpoint')} of {moment(alike[0].at_us)} and later: {why}.")
+            found.append(f"{counted(len(alike), 'checkpoint')} of {moment(alike[0].at_us)} and later: {why}.")
         after = within.stop - max(proof.covered, within.start) if len(within) else 0
         if after > 0 and proof.bad is None:
             found.append(
-                f"{_things(after, 'event')} from event {max(proof.covered, within.start)} on: no signature covers them."
+                f"{counted(after, 'event')} from event {max(proof.covered, within.start)} on: no signature covers them."
             )
         fresh = [event for event in self._keys if event.at_us >= self.period.start_us and event is not self._keys[0]]
         return found + [f"Another key signs since {moment(e.at_us)} (event {proof.ref(e.sequence)})." for e in fresh]
@@ -150,11 +153,11 @@ class Compliance:
         found = []
         if self._unreadable:
             where = ", ".join(map(str, self._unreadable[:5]))
-            found.append(f"{_things(len(self._unreadable), 'line')} of the log are no events: at {where}.")
+            found.append(f"{counted(len(self._unreadable), 'line')} of the log are no events: at {where}.")
         for act, fold in self._acts:
             if part_of(act) is Part.UNKNOWN:
                 found.append(
-                    f"{_things(fold.events, 'event')} of a kind that this version does not know: {act} "
+                    f"{counted(fold.events, 'event')} of a kind that this version does not know: {act} "
                     f"(event {fold.ref(proof)})."
                 )
         found += [f"The collector's clock went back (event {proof.ref(event.sequence)})." for event in self._back]
@@ -187,7 +190,9 @@ class Compliance:
         columns = (*map(Column, ("Events", "Act", "Shown under")), Column("Count", Kind.COUNT))
         total = Row(("", "All", "", self._acts.events), "total")
         finding = (
-            f"{self._acts.events:,} events of {len(rows):,} kinds; each is in one section." if rows else "No event."
+            f"{counted(self._acts.events, 'event')} of {counted(len(rows), 'kind')}; each is in one section."
+            if rows
+            else "No event."
         )
         return Section(
             "Every act of the period", finding, "gpuledger audit list --limit 100000",
@@ -219,15 +224,11 @@ def _alarm(proof: Proof, verdict: str) -> str:
     if verdict == UNPROVED:
         why = "no checkpoint that one of the given keys signed covers it" if proof.keys else "no public key was given"
         return (
-            f"This log cannot be proved: {why}. Its events follow each other, but whoever has the file could have written "
-            "them all anew."
+            f"This log cannot be proved: {why}. Its events follow each other, but whoever has the file could have "
+            "written them all anew."
         )
     wrong = next((head.why for head in proof.heads if not head.holds), "")
     where = f"A checkpoint does not hold: {wrong}."
     if proof.bad is not None:
         where = f"The first event that does not hold is {proof.bad}: {proof.detail}."
-    return f"This log does not verify. {where} Lines marked \N{BALLOT X} prove nothing."
-
-
-def _things(number: int, what: str = "thing") -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+    return f"This log does not verify. {where} Lines marked \N{BALLOT X} come after the last checkpoint that holds: they prove nothing."
