@@ -100,6 +100,8 @@ class Changes:
         if allowed:
             rule = f'rule "{allowed.text("rule")}"' if allowed.text("rule") else "the default"
             return f"not asked: {rule} of rules {allowed.text('rules')} allows it (event {allowed.sequence})"
+        if event.act == "period.close" and not event.text("exception"):
+            return "not needed: closed as it should be"
         if not self._rules:
             return "not asked: there were no rules"
         return "not asked" if kind else "not asked: rules are not asked about this"

@@ -19,11 +19,12 @@ VERIFY: Final = "gpuledger audit verify DIR --key FILE"
 def proof_section(proof: Proof, inside: range) -> Section:
     """Return what was checked. `inside` are the places of the period's events."""
     good = sum(head.holds for head in proof.heads)
-    holds = "holds" if proof.bad is None else "does not hold"
-    chain = f"events 0 to {proof.events - 1}" if proof.events else "no events"
+    whole = proof.events if proof.bad is None else proof.bad
+    chain = f"events 0 to {whole - 1}" if whole else "no event"
+    holds = "holds" if proof.bad is None else "does not hold, but for"
     after = max(0, min(len(inside), inside.stop - proof.covered)) if len(inside) else 0
     rows = [
-        ("Each event is canonical, numbered, in time, and names the one before", f"{holds}: {chain}"),
+        ("Each event is canonical, numbered, in time, and names the one before", f"{holds} {chain}"),
         (
             "The events are those that each checkpoint was signed over",
             f"{good:,} of {len(proof.heads):,} checkpoints hold",

@@ -231,4 +231,7 @@ def _alarm(proof: Proof, verdict: str) -> str:
     where = f"A checkpoint does not hold: {wrong}."
     if proof.bad is not None:
         where = f"The first event that does not hold is {proof.bad}: {proof.detail}."
-    return f"This log does not verify. {where} Lines marked \N{BALLOT X} come after the last checkpoint that holds: they prove nothing."
+    return (
+        f"This log does not verify. {where} Lines marked \N{BALLOT X} come after the last checkpoint that "
+        "holds: they prove nothing."
+    )
