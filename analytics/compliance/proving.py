@@ -40,9 +40,11 @@ def proof_section(proof: Proof, inside: range) -> Section:
     ]
     if proof.bad is not None:
         rows.append(("First event that does not hold", f"{proof.bad}: {proof.detail}"))
-    finding = (
-        "All of it holds." if proof.bad is None and good else proof.detail or "There is nothing to hold it against."
-    )
+    finding = "All of it holds." if good else "Nothing here proves it."
+    if proof.bad is not None:
+        finding = f"No: {proof.detail}."
+    elif good < len(proof.heads) and proof.keys:
+        finding = "No: a checkpoint does not hold."
     table = Table((Column("Check"), Column("Result")), [Row(row) for row in rows])
     note = "It proves that the log has not changed since it was signed, not that what was written was true."
     return Section("Does the log verify?", finding, VERIFY, table, notes=[note])
