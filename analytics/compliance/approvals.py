@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from analytics.compliance.acts import Part, part_of
-from analytics.compliance.events import Event, Proof, counted, moment, person
+from analytics.compliance.events import Event, Proof, counted, moment
 from analytics.reports.report import Column, Row, Section, Table
 from gpuledger.accounting.periods import Period
+from gpuledger.rules.approving import person
 
 _BECAME: Final = {
     "approval.grant": "granted",

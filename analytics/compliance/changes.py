@@ -7,6 +7,7 @@ from typing import Final
 from analytics.compliance.acts import Part, part_of
 from analytics.compliance.events import Event, Proof, counted, moment, words
 from analytics.reports.report import Column, Row, Section, Table
+from gpuledger.rules.approving import person
 
 SHORT_DIGEST: Final = 12
 _ALLOWED: Final = "rules.allow"
@@ -69,7 +70,7 @@ class Changes:
         opened = {event.subject: event for event, _ in self._done if event.act == "dispute.open"}
         for event, _ in self._done:
             asked = opened.get(event.subject)
-            if event.act == "dispute.resolve" and asked and asked.text("by") == event.text("by"):
+            if event.act == "dispute.resolve" and asked and person(asked.text("by")) == person(event.text("by")):
                 where = f"events {proof.ref(asked.sequence)} and {proof.ref(event.sequence)}"
                 found.append(f"{event.text('by')} decided the {event.subject} that they opened ({where}).")
         return found

@@ -109,8 +109,3 @@ def moment(at_us: int) -> str:
 def counted(number: int, what: str) -> str:
     """Return `1 event`, `2 events`."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-def person(name: str) -> str:
-    """Return what is the same for ways to write one name."""
-    return " ".join(name.casefold().split())

@@ -146,6 +146,7 @@ def tampered_entry(log: Path, number: int, edit: Callable[[bytes], bytes]) -> No
 @pytest.mark.parametrize(("edit", "bad"), [
     (lambda line: line.replace(b"left the team", b"resigned"), 23),  # the next one does not follow any more
     (lambda line: canonical({**parse_canonical(line), "sequence": 99}), 22),
+    (lambda line: canonical({**parse_canonical(line), "previous": "no hash"}), 22),
     (lambda _line: b"\x00not an event", 22),
 ])  # fmt: skip
 def test_a_tampered_log_is_reported_loudly(
