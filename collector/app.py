@@ -219,6 +219,8 @@ def _application(settings: CollectorSettings, ledger: Ledger, clock: Clock) -> S
             await commit.stop()
             await asyncio.to_thread(gate.flush)
             await asyncio.to_thread(admission.records.write)
+            if signing:
+                await asyncio.to_thread(_sign, signing)  # nothing of this run is left without a signature
 
     return build(services, lifespan)
 
@@ -249,11 +251,15 @@ def _signing(settings: CollectorSettings, ledger: Ledger) -> Callable[[], object
 async def sign_heads(sign: Callable[[], object], every_s: float) -> None:
     """Sign the head of the audit log now and every `every_s` seconds, also where nothing was added."""
     while True:
-        try:
-            await asyncio.to_thread(sign)
-        except (AuditError, LedgerError) as error:
-            _log.error("the audit log has no new checkpoint: %s", error)
+        await asyncio.to_thread(_sign, sign)
         await asyncio.sleep(every_s)
+
+
+def _sign(sign: Callable[[], object]) -> None:
+    try:
+        sign()
+    except (AuditError, LedgerError) as error:
+        _log.error("the audit log has no new checkpoint: %s", error)
 
 
 async def tell_refusals(flush: Callable[[], object]) -> None:

@@ -67,7 +67,10 @@ class Fact(NamedTuple):
 
 
 class Report(NamedTuple):
-    """A report of one period; `amount` is None where nothing has a price."""
+    """A report of one period; `amount` is None where nothing has a price. One without a currency is of no money.
+
+    `alarm` stands over all else; `foot` says how to read such a report, where that is not how money is read.
+    """
 
     title: str
     who: str
@@ -81,3 +84,10 @@ class Report(NamedTuple):
     sections: Sequence[Section]
     made_from: str  # the digest of the closed bill, or until when the ledger is known
     as_of: str | None
+    alarm: str = ""
+    foot: str = ""
+
+
+def made_from_words(report: Report) -> str:
+    """Return what `made_from` is of a report."""
+    return "Digest of the closed bill" if report.currency else "Root of the audit log"

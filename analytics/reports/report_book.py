@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import xlsxwriter
 
-from analytics.reports.report import Column, Kind, Report, Row, Section, Value
+from analytics.reports.report import Column, Kind, Report, Row, Section, Value, made_from_words
 from analytics.words import printable
 from gpuledger.rows import safe_cell
 
@@ -60,12 +60,13 @@ class _Book:
             (report.title, report.who, Kind.TEXT),
             ("Period", report.period, Kind.TEXT),
             ("Standing", report.standing, Kind.TEXT),
-            (f"Amount, {report.currency}", report.amount, Kind.MONEY),
+            *([(f"Amount, {report.currency}", report.amount, Kind.MONEY)] if report.currency else []),
+            *([("Alarm", report.alarm, Kind.TEXT)] if report.alarm else []),
             ("Finding", report.finding, Kind.TEXT),
             *((fact.name, fact.value, fact.kind) for fact in report.facts),
             *(("Warning", warning, Kind.TEXT) for warning in report.warnings),
             *((section.title, section.finding, Kind.TEXT) for section in report.sections),
-            ("Digest of the closed bill", report.made_from, Kind.TEXT),
+            (made_from_words(report), report.made_from, Kind.TEXT),
         ]
         for at, (name, value, kind) in enumerate(facts):
             sheet.write_string(at, 0, text(name), self._bold)

@@ -13,7 +13,7 @@ import css_inline
 
 from analytics.figures import UNKNOWN, amount, hours, share
 from analytics.invoices import templates
-from analytics.reports.report import Kind, Report, Value
+from analytics.reports.report import Kind, Report, Value, made_from_words
 from analytics.words import printable
 
 MOST_LETTERS: Final = 120  # of a name in a table; a workbook has all of it
@@ -23,7 +23,11 @@ _inliner: Final = css_inline.CSSInliner(keep_style_tags=True, load_remote_styles
 def report_html(report: Report) -> str:
     """Return the page of a report. Text in it is escaped, and nothing is fetched."""
     page = templates.get_template("report.html.j2").render(
-        report=report, amount=UNKNOWN if report.amount is None else amount(report.amount), show=show, cut=cut
+        report=report,
+        amount=UNKNOWN if report.amount is None else amount(report.amount),
+        made_from=made_from_words(report),
+        show=show,
+        cut=cut,
     )
     inlined: str = _inliner.inline(page)
     return inlined

@@ -22,6 +22,7 @@ _ED25519: Final = b"\x01"
 _DASH: Final = "\N{EM DASH}"
 _TIME: Final = "time "
 _LINES: Final = 4
+_ID: Final = 4  # bytes of a key's id
 
 
 class Checkpoint(NamedTuple):
@@ -40,7 +41,7 @@ class Checkpoint(NamedTuple):
 
 def key_id(origin: str, public: bytes) -> bytes:
     """Return the four bytes by which a signature line names its key."""
-    return sha256(origin.encode() + b"\n" + _ED25519 + public).digest()[:4]
+    return sha256(origin.encode() + b"\n" + _ED25519 + public).digest()[:_ID]
 
 
 def sign(checkpoint: Checkpoint, key: Ed25519PrivateKey) -> str:
@@ -50,18 +51,27 @@ def sign(checkpoint: Checkpoint, key: Ed25519PrivateKey) -> str:
     return f"{checkpoint.text}\n{_DASH} {checkpoint.origin} {_base64(named)}\n"
 
 
-def open_note(note: str, keys: list[Ed25519PublicKey]) -> Checkpoint:
-    """Return the checkpoint of a note that one of `keys` signed. Raises AuditError where none did, or it is no note."""
-    text, separator, signatures = note.partition("\n\n")
+def read_note(note: str) -> tuple[Checkpoint, list[bytes]]:
+    """Return what a note says, and its signatures, each behind the id of its key. Proves nothing: `open_note` does.
+
+    Raises AuditError where it is no note.
+    """
+    text, separator, lines = note.partition("\n\n")
     checkpoint = _parse(f"{text}\n") if separator else None
     if checkpoint is None:
         raise AuditError("not a checkpoint: origin, size, root and time, an empty line, and a signature")
+    named = (_named(line, checkpoint.origin) for line in lines.splitlines())
+    return checkpoint, [each for each in named if each]
+
+
+def open_note(note: str, keys: list[Ed25519PublicKey]) -> Checkpoint:
+    """Return the checkpoint of a note that one of `keys` signed. Raises AuditError where none did, or it is no note."""
+    checkpoint, signatures = read_note(note)
     known = {key_id(checkpoint.origin, key.public_bytes_raw()): key for key in keys}
-    for line in signatures.splitlines():
-        named = _named(line, checkpoint.origin)
-        if named[:4] in known:
+    for signed in signatures:
+        if signed[:_ID] in known:
             try:
-                known[named[:4]].verify(named[4:], checkpoint.text.encode())
+                known[signed[:_ID]].verify(signed[_ID:], checkpoint.text.encode())
             except InvalidSignature as error:
                 raise AuditError(
                     f"the signature of the checkpoint of {checkpoint.size} events is not its key's",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Final, NamedTuple, Self
+
+import msgspec
 
 from collector.audit.canonical import Value, canonical, parse_canonical
 from collector.audit.merkle import leaf_hash
@@ -12,6 +15,7 @@ from gpuledger.accounting.periods import iso, parse_instant
 from gpuledger.errors import AuditError, ConfigError
 
 FIRST_LINK: Final = bytes(32)
+_HASH: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _NAMES: Final = {"act", "actor", "at", "details", "previous", "sequence", "subject"}
 
 
@@ -47,7 +51,8 @@ class Link(NamedTuple):
     @property
     def previous(self) -> bytes:
         """Return the hash of the link before."""
-        return bytes.fromhex(parse_canonical(self.entry)["previous"])
+        found: str = msgspec.json.decode(self.entry)["previous"]  # it was canonical when the link was made or parsed
+        return bytes.fromhex(found)
 
     @classmethod
     def parse(cls, entry: bytes) -> Self:
@@ -61,6 +66,8 @@ class Link(NamedTuple):
         texts = [found[name] for name in ("act", "actor", "subject")]
         if not isinstance(sequence, int) or not all(isinstance(each, str) for each in (*texts, at, previous)):
             raise AuditError("not an event: a field is not what it should be")
+        if not _HASH.fullmatch(previous):
+            raise AuditError("not an event: previous is no hash")
         try:
             return cls(sequence, parse_instant(at), texts[0], texts[1], texts[2], entry)
         except ConfigError as error:

@@ -24,11 +24,13 @@ from gpuledger.accounting.periods import Period
 from gpuledger.rules.approving import in_words
 from gpuledger.rules.book import Action, Outcome
 
+ALLOWED: Final = "rules.allow"
+REFUSED: Final = "rules.refuse"
 _TIMELESS: Final = Terms(by="", why="", expires_us=0, from_us=None, to_us=None)
 
 
 def guard(ledger: Ledger, asked: Asked) -> None:
-    """Raise ApprovalError where rules do not simply allow what is about to be done; that is recorded, with an event.
+    """Raise ApprovalError where rules do not simply allow what is about to be done; either way an event says so.
 
     Without a rule book everything is as it is without rules. Raises ConfigError where the act is unclear.
     """
@@ -95,11 +97,10 @@ def _decided(ledger: Ledger, session: Session, proposal: Proposal, tried: Tried)
     decision = rules.book.decide(facts, now_us)
     record_decision(session, rules, facts, decision, at_us=now_us, subject=subject)
     outcome = decision.outcome
-    if outcome.action is Action.ALLOW:
-        return None
+    allowed = outcome.action is Action.ALLOW
     said: dict[str, Value] = {"action": outcome.action.value, "rule": outcome.rule, "rules": rules.version.number}
-    record(session, now_us, "rules.refuse", subject, said)
-    return _refusal(proposal.kind, outcome)
+    record(session, now_us, ALLOWED if allowed else REFUSED, subject, said)
+    return None if allowed else _refusal(proposal.kind, outcome)
 
 
 def _refusal(kind: str, outcome: Outcome) -> ApprovalError:

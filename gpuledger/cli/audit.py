@@ -63,17 +63,27 @@ def run_list(args: argparse.Namespace) -> int:
 
 def run_export(args: argparse.Namespace) -> int:
     """Write the log, an event a line, and each checkpoint."""
+    with open_source(args) as source:
+        count, kept = export_log(source, args.directory)
+    print(f"{count:,} events and {kept:,} checkpoints in {args.directory}")
+    return DONE
+
+
+def export_log(source: Source, directory: Path) -> tuple[int, int]:
+    """Write the log and its checkpoints into a folder; return how many events and checkpoints.
+
+    Checkpoints are read first, so that none of them has seen more events than are written.
+    """
     count = 0
-    with open_source(args) as source, _writing(args.directory):
+    with _writing(directory):
         kept = [row["note"] for row in source.query("audit/checkpoints", {})["rows"]]
-        with (args.directory / LOG).open("wb") as log:
+        with (directory / LOG).open("wb") as log:
             for entry in _entries(source):
                 log.write(entry + b"\n")
                 count += 1
         for number, note in enumerate(kept):
-            (args.directory / f"{number:06d}.checkpoint").write_text(note, encoding="utf-8")
-    print(f"{count:,} events and {len(kept):,} checkpoints in {args.directory}")
-    return DONE
+            (directory / f"{number:06d}.checkpoint").write_text(note, encoding="utf-8")
+    return count, len(kept)
 
 
 def run_verify(args: argparse.Namespace) -> int:
@@ -83,14 +93,14 @@ def run_verify(args: argparse.Namespace) -> int:
         from collector.audit.keys import load_public
         from collector.audit.verify import verify
     keys = load_public(args.key)
-    files = _checkpoints([args.directory, *args.checkpoint])
+    files = checkpoint_files([args.directory, *args.checkpoint])
     if not files:
         raise AuditError(
             "there is no checkpoint to hold the log against",
             hint="without one nobody can tell whether it was rewritten whole: give one with --checkpoint",
         )
     heads = [open_note(path.read_text(encoding="utf-8"), keys) for path in files]
-    verdict = verify(_lines(args.directory / LOG), heads)
+    verdict = verify(log_lines(args.directory / LOG), heads)
     answer = {
         "ok": verdict.ok,
         "events": verdict.events,
@@ -108,7 +118,7 @@ def run_prove(args: argparse.Namespace) -> int:
     """Print the proof that one event is in the log."""
     with needs("collector", "audit prove"):
         from collector.audit.merkle import inclusion_proof, leaf_hash, root_of
-    leaves = [leaf_hash(entry) for entry in _lines(args.directory / LOG)]
+    leaves = [leaf_hash(entry) for entry in log_lines(args.directory / LOG)]
     proof = inclusion_proof(leaves, args.sequence)
     answer = {
         "sequence": args.sequence,
@@ -139,7 +149,8 @@ def _entries(source: Source) -> Iterator[bytes]:
         first = page["next"]
 
 
-def _lines(path: Path) -> Iterator[bytes]:
+def log_lines(path: Path) -> Iterator[bytes]:
+    """Yield the entries of an exported log, as they are."""
     try:
         with path.open("rb") as log:
             for line in log:
@@ -148,7 +159,8 @@ def _lines(path: Path) -> Iterator[bytes]:
         raise AuditError(f"cannot read {path}: {error.strerror}", hint="name what `audit export` wrote") from error
 
 
-def _checkpoints(places: Sequence[Path]) -> list[Path]:
+def checkpoint_files(places: Sequence[Path]) -> list[Path]:
+    """Return the checkpoints that files and folders are and hold. Raises AuditError where one is not there."""
     found: list[Path] = []
     for place in places:
         if place.is_dir():

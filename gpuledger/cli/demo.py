@@ -82,6 +82,8 @@ def _run_once(directory: Path, plan: DemoPlan, say: Console) -> int:
     )
     for command in ("chargeback", "utilization", "idle", "loans", "reconcile"):
         say.print(f"  gpuledger {command} --ledger {directory} --period {month}", soft_wrap=True)
+    key = directory / demo_plan.AUDIT / "audit.pub"
+    say.print(f"  gpuledger report compliance --ledger {directory} --key {key} --out compliance.html", soft_wrap=True)
     for command in ("period list", "invoice list", "approval list", "budget status", "quota status"):
         say.print(f"  gpuledger {command} --ledger {directory}", soft_wrap=True)
     return DONE

@@ -14,6 +14,7 @@ from gpuledger.accounting.periods import month_of, to_us
 from gpuledger.errors import ConfigError
 
 SCENARIO: Final = "demo"
+AUDIT: Final = "audit"  # in the demo's folder: the key that signs the audit log, its public half, and checkpoints
 MARKER: Final = "demo.json"
 MAX_DAYS: Final = 3_650
 LEDGER_FILE: Final = "ledger.duckdb"
@@ -90,7 +91,14 @@ def remember(directory: Path, plan: DemoPlan) -> None:
 
 def collector_settings(directory: Path, port: int) -> str:
     """Return the collector's settings."""
-    return toml({"server": {"port": port}, "ledger": {"directory": str(directory.absolute())}})
+    here = directory.absolute()
+    return toml(
+        {
+            "server": {"port": port},
+            "ledger": {"directory": str(here)},
+            "audit": {"key": str(here / AUDIT / "audit.key"), "checkpoints": str(here / AUDIT / "checkpoints")},
+        }
+    )
 
 
 def agent_settings(directory: Path, plan: DemoPlan, node: str, cluster: str, url: str, *, live: bool) -> str:

@@ -45,6 +45,7 @@ class Fleet:
 
     def start_collector(self) -> None:
         """Start the collector, wait until it can commit, and talk to it with the token that it made."""
+        self._make_audit_key()
         config = self._write("config.toml", demo_plan.collector_settings(self.directory, self._port))
         collector = self._start("collector", gpuledger_command("collector", "--config", str(config)))
         collector.wait_ready(self._port, "/readyz", READY_S)
@@ -102,6 +103,14 @@ class Fleet:
         settings = demo_plan.agent_settings(self.directory, plan, node, cluster, self.url, live=live)
         config = self._write(f"agents/{node}-{kind}.toml", settings)
         return self._start(f"agent-{node}-{kind}", gpuledger_command("agent", "--config", str(config)))
+
+    def _make_audit_key(self) -> None:
+        """Let the audit log be signed, so that it can be proved: the demo that goes on keeps its key."""
+        from collector.audit.keys import make_key
+
+        place = self.directory / demo_plan.AUDIT
+        if not (place / "audit.key").exists():
+            make_key(place)
 
     def _let_go(self) -> None:
         self.source.close()

@@ -1,10 +1,11 @@
-"""`report`: the month of a team, the summary of all, or every report of a period into a folder."""
+"""`report`: the month of a team, the summary of all, every report of a period into a folder, and compliance."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from gpuledger.cli import compliance
 from gpuledger.cli.arguments import Commands, Parser, add_command, add_output, add_period, add_source
 from gpuledger.cli.exits import DONE
 from gpuledger.cli.extras import needs
@@ -18,7 +19,7 @@ KINDS = ("html", "pdf", "xlsx")
 def register(commands: Commands) -> None:
     """Add the commands."""
     report = add_command(
-        commands, "report", "reports for people: a team's month, or all teams, as page, PDF or workbook"
+        commands, "report", "reports for people: a team's month, all teams, or compliance, as page, PDF or workbook"
     )
     which = report.add_subparsers(metavar="REPORT", parser_class=Parser, required=True)
     team = add_command(which, "team", "what a team spent, on what, why that changed, what it wasted and what to do")
@@ -33,6 +34,7 @@ def register(commands: Commands) -> None:
     every.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder of all reports")
     every.add_argument("--kind", choices=KINDS, action="append", help="only this kind of file; may be repeated (all)")
     every.set_defaults(run=run_all)
+    compliance.register(which, KINDS)
     for parser in (team, summary, every):
         add_period(parser)
         add_source(parser)
