@@ -105,6 +105,12 @@ def foot(text: str) -> str:
     return f'<p class="gl-foot">{escape(text)}</p>'
 
 
+def reader(who: str, words: str = "", href: str = "") -> str:
+    """Return who reads, and where they become somebody else."""
+    link = f' &nbsp;·&nbsp; <a href="{escape(href)}">{escape(words)}</a>' if href else ""
+    return f'<p class="gl-reader"><bdi>{escape(who)}</bdi>{link}</p>'
+
+
 def _kpi(kpi: Kpi) -> str:
     unit = f"<small>{escape(kpi.unit)}</small>" if kpi.unit else ""
     return (
