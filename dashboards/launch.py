@@ -12,6 +12,7 @@ from gpuledger.errors import ConfigError
 
 DEFAULT_PORT: Final = 8501
 LEAST_SECRET: Final = 32
+_NEEDED: Final = ("redirect_uri", "cookie_secret", "client_id", "server_metadata_url")
 _SEE: Final = "docs/guides/access.md has one for the pages"
 _APP: Final = Path(__file__).parent / "entry" / "serve.py"
 
@@ -47,7 +48,7 @@ def check_secrets(path: Path) -> None:
         raise ConfigError(f"{path} cannot be read: {error}", hint=_SEE) from error
     if not isinstance(auth, dict):
         raise ConfigError(f"{path} has no [auth]", hint=_SEE)
-    missing = [name for name in ("redirect_uri", "cookie_secret", "client_id", "server_metadata_url") if name not in auth]
+    missing = [name for name in _NEEDED if name not in auth]
     if missing:
         raise ConfigError(f"[auth] of {path} has no {missing[0]}", hint=_SEE)
     exposed = auth.get("expose_tokens", [])

@@ -19,6 +19,7 @@ FORBIDDEN: Final = 403
 REFUSED: Final = (UNKNOWN, FORBIDDEN)
 _MAKE: Final = "gpuledger token create --role viewer --team ORGANISATION/DEPARTMENT/TEAM"
 _WHO: Final = "Whoever runs the collector makes one (for the audit log with the role finance, approver or admin):"
+_ENDED: Final = "It may have expired, or been revoked. Enter another one, or ask for one."
 _WHAT: Final = "Your token decides what you see here."
 _HERE: Final = ("127.0.0.1", "::1", "localhost")
 
@@ -26,8 +27,8 @@ _HERE: Final = ("127.0.0.1", "::1", "localhost")
 def token() -> str | None:
     """Return the identity token of the signed-in reader, else the reader's token, else that of the process.
 
-    The process's is GPULEDGER_TOKEN or GPULEDGER_TOKEN_FILE; with single sign-on nobody reads with it. Raises ConfigError
-    where that file cannot be read, or where Streamlit is not told to hand identity tokens out.
+    The process's is GPULEDGER_TOKEN or GPULEDGER_TOKEN_FILE; with single sign-on nobody reads with it. Raises
+    ConfigError where that file cannot be read, or where Streamlit is not told to hand identity tokens out.
     """
     if _signed_in():
         return _identity()
@@ -76,8 +77,7 @@ def ask(error: DeliveryError) -> None:
         st.html(pieces.empty(*_not_taken(error)))
         _offer_login("Sign in again")
     elif _typed():
-        known = "The collector does not know this token"
-        st.html(pieces.empty(known, "It may have expired, or been revoked.", "Enter another one, or ask for one:", command=_MAKE))
+        st.html(pieces.empty("The collector does not know this token", _ENDED, _WHO, command=_MAKE))
         _offer_token()
     else:
         ask_who()
@@ -91,7 +91,8 @@ def stand(who: dict[str, Any]) -> None:
         if right.button("Sign out", width="stretch"):
             st.logout()
     elif _typed():
-        st.html(pieces.reader(f"Your token: {who['name']}, {in_words(who)}", "Sign out or use another", _form_address()))
+        words = f"Your token: {who['name']}, {in_words(who)}"
+        st.html(pieces.reader(words, "Sign out or use another", _form_address()))
     else:
         st.html(pieces.reader("You see what everybody sees here", "Use a token of your own", _form_address()))
 
@@ -123,10 +124,12 @@ def _typed() -> str:
 def _not_taken(error: DeliveryError) -> tuple[str, str, str]:
     expires = st.user.get("exp")
     if isinstance(expires, (int, float)) and expires <= time.time():
-        return "Your session has ended", "The sign-in of your organisation is good for so long only.", "Sign in again to go on where you are."
+        so_long = "What your organisation signed you in with is good for so long only."
+        return "Your session has ended", so_long, "Sign in again to go on where you are."
+    name = st.user.get("email") or st.user.get("name") or st.user.get("sub")
     return (
         "Your sign-in is not known to the collector",
-        f"You are signed in as {st.user.get('email') or st.user.get('name') or st.user.get('sub')}, and no role here goes with it.",
+        f"You are signed in as {name}, and no role here goes with it.",
         error.hint or "Ask whoever runs the collector for a role: [oidc] roles and teams in its settings.",
     )
 

@@ -34,7 +34,8 @@ _WHAT: Final = (
 )
 _HEADERS: Final = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self';"
+    " frame-ancestors 'none'",
     "Referrer-Policy": "same-origin",  # with no-referrer a browser does not say either that a form is of this site
     "X-Content-Type-Options": "nosniff",
 }
@@ -62,9 +63,8 @@ def is_word(text: str) -> bool:
 
 def safe_back(given: str, base: str = "/") -> str:
     """Return where to go on, an address on this server; its first page where another is given."""
-    parts = urlsplit(given) if given.isprintable() and "\\" not in given else urlsplit("")
-    ours = not parts.scheme and not parts.netloc and given.startswith(base) and not given.startswith("//")
-    return given if ours else base
+    plain = given.isprintable() and "\\" not in given and given.startswith(base) and not given.startswith("//")
+    return given if plain else base
 
 
 async def _form(request: Request) -> Response:
@@ -80,7 +80,7 @@ async def _keep(request: Request) -> Response:
     if trouble:
         return _page(back, trouble, kept=COOKIE in request.cookies, status=400)
     answer = RedirectResponse(back, status_code=303, headers={"Cache-Control": "no-store"})
-    # Lax, not Strict: a link to a view in a mail has to find its reader. What changes anything is a POST, checked above.
+    # Lax, not Strict: a link to a view in a mail has to find its reader. What changes anything is a POST of our own.
     secure = request.url.scheme == "https"
     answer.set_cookie(COOKIE, token, path=_base(), httponly=True, samesite="lax", secure=secure)
     return answer
@@ -161,5 +161,6 @@ _HTML: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Si
  maxlength="4000"><button>Use this token</button></form>{out}
 <p class="gl-foot">Whoever runs the collector makes one: gpuledger token create --role viewer --team
  ORGANISATION/DEPARTMENT/TEAM. <a href="{back}">Back to the pages</a></p></main></html>"""
-_OUT: Final = """<form class="out" method="post" action="{action}"><p class="gl-sub">A token is kept in this browser.</p>
+_OUT: Final = """<form class="out" method="post" action="{action}">
+<p class="gl-sub">A token is kept in this browser.</p>
 <button>Forget my token</button></form>"""

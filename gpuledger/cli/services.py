@@ -33,7 +33,7 @@ def register(commands: Commands) -> None:
     pages.add_argument("--url", default=os.environ.get("GPULEDGER_URL") or DEFAULT_URL, help="the collector to read")
     pages.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     pages.add_argument("--port", type=int, default=DASHBOARD_PORT, help=f"port to listen on ({DASHBOARD_PORT})")
-    pages.add_argument("--secrets", type=Path, metavar="FILE", help="Streamlit's secrets.toml: single sign-on by [auth]")
+    pages.add_argument("--secrets", type=Path, metavar="FILE", help="Streamlit's secrets.toml: single sign-on")
     pages.set_defaults(run=run_dashboards)
 
 

@@ -42,9 +42,7 @@ def require_chromium() -> None:
 
 
 @contextlib.contextmanager
-def pages(
-    collector_url: str, *, token: str | None = None, secrets: Path | None = None, port: int = 0
-) -> Iterator[str]:
+def pages(collector_url: str, *, token: str | None = None, secrets: Path | None = None, port: int = 0) -> Iterator[str]:
     """Serve the pages over a collector, with its administrator's token or another; yield their address."""
     port = port or free_port(0)
     own = (find_token(collector_url) or "") if token is None else token
