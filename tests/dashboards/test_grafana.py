@@ -105,6 +105,15 @@ def test_every_query_is_answered(prometheus: str, board: str, title: str, expr: 
     assert found or title in RARE, f"{board}: {asked}"
 
 
+def test_totals_of_rules_are_the_ledgers(prometheus: str) -> None:
+    """Of each team, scraped and recorded while agents deliver; the month so far and its beginning make the total."""
+    start, month, total = (f"gpuledger:team_cost:{name}" for name in ("at_month_start", "month_to_date", "total"))
+    of = "on (team, currency)"
+    for gap in (f"{start} + {month} - {of} {total}", f"{total} - {of} gpuledger_team_cost_total"):
+        [found] = _ask(prometheus, f"max(abs({gap}))")
+        assert float(found["value"][1]) < 1, "what was delivered between a scrape and the rules"
+
+
 def _live(fleet: Fleet, ports: dict[str, int]) -> None:
     """Let agents catch up with a short past, then go on with time, and show their metrics."""
     now = datetime.now(tz=UTC)
