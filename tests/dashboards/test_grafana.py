@@ -89,6 +89,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             address = f"http://127.0.0.1:{port}"
             _until(address, "count(count_over_time(gpuledger_holder_active_seconds_total[1m]) > 8)", fleet)
             _until(address, "count_over_time(gpuledger_team_cost_total[1m]) > 8", fleet)
+            _until(address, "gpuledger:team_cost:month_to_date", fleet)
             yield address
         finally:
             process.terminate()
@@ -126,9 +127,13 @@ def _live(fleet: Fleet, ports: dict[str, int]) -> None:
 
 
 def _scrape(folder: Path, port: int, jobs: dict[str, list[int]]) -> subprocess.Popen[bytes]:
+    rules = folder / "rules"
+    rules.mkdir()
+    for path in RECORDS:
+        (rules / path.name).write_text(re.sub(r"interval: \d+m", "interval: 1s", path.read_text()))
     config = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": [str(path) for path in RECORDS],
+        "rule_files": [f"{rules}/*.yaml"],
         "scrape_configs": [
             {"job_name": job, "static_configs": [{"targets": [f"127.0.0.1:{each}" for each in targets]}]}
             for job, targets in jobs.items()
