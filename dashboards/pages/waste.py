@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import streamlit as st
 
 from analytics.waste import GRACE_HOURS, NOT_KNOWN, idle_power, waste
@@ -34,7 +36,8 @@ def _page(status: data.Document) -> None:
         downloads.offer(table, f"waste-{chosen.slug}")
         with st.expander("Evidence: the dearest charges of each row"):
             for row in frame.head(waste_models.MOST_ROWS).iter_rows(named=True):
-                st.code("\n".join(f"gpuledger explain '{name}'" for name in row["evidence"]), language="bash")
+                asked = (f"gpuledger explain {shlex.quote(name)}" for name in row["evidence"])
+                st.code("\n".join(asked), language="bash")
     if not power.is_empty():
         st.html(pieces.heading("Power that idle boards took", "Energy of time in which nobody held them"))
         st.html(pieces.table(waste_models.power_table(power)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
@@ -27,7 +28,7 @@ def waste(answer: Answer) -> RenderableType:
     if power:
         notes.append(f"Idle boards took {power:,.1f} kWh; the ledger has no price of energy.")
     if rows:
-        notes.append(f"Why a row is here: gpuledger explain '{rows[0]['evidence'][0]}'")
+        notes.append(f"Why a row is here: gpuledger explain {shlex.quote(rows[0]['evidence'][0])}")
     return draw(f"Waste, {answer['period']['label']}", heads, lines, [*notes, answer["left_out"]])
 
 
