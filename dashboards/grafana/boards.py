@@ -101,7 +101,7 @@ def teams() -> Dashboard:
         [
             lines("Cost per hour", "By the collector's own totals; a new price book or owner rule shows as a step.",
                   {"{{team}} ({{currency}})": cost}),
-            lines("Cost of the month so far", "By recording rules alone: the total now less the total when the month began.",
+            lines("Cost of the month so far", "By recording rules alone: the total now less that when the month began.",
                   {"{{team}} ({{currency}})": f"gpuledger:team_cost:month_to_date{{{of}}}"}),
             lines("GPU-hours per hour, by state", "From the ledger, for the teams that are chosen.",
                   {"{{state}}": f"sum by (state) (rate(gpuledger_team_gpu_seconds_total{{{of}}}[3h]))"}, stacked=True),

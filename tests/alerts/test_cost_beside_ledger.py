@@ -27,7 +27,8 @@ FEBRUARY_MIN = 31 * 24 * 60  # promtool's time begins with 1970: the ledger's Ju
 STEP_MIN = 10
 PRICES = 'currency = "EUR"\n[[price]]\nmodel = "*"\nrate = "2.491500007"\nfrom = 2026-05-01T00:00:00Z\n'
 OWNERS = "".join(
-    f'[[owner]]\norganisation = "acme"\ndepartment = "d"\nteam = "{team}"\nmatch.namespace = "{team}-*"\n' for team in NODES
+    f'[[owner]]\norganisation = "acme"\ndepartment = "d"\nteam = "{team}"\nmatch.namespace = "{team}-*"\n'
+    for team in NODES
 )
 
 
@@ -73,7 +74,7 @@ def test_the_month_so_far_is_the_ledgers(costs: dict[str, list[float]], tmp_path
     start = (MONTH_US - FIRST_US) // US_PER_MINUTE
     series, expected = [], []
     for team in NODES:
-        told = [costs[team][max(0, minute - lag_min) // 60] for minute in range(0, ends + 1)]
+        told = [costs[team][max(0, minute - lag_min) // 60] for minute in range(ends + 1)]
         assert told[start] > 0, "the month before has costs"
         assert told[ends] > told[start], "and so has this one"
         values = f"_x{FEBRUARY_MIN - start - 1} {' '.join(repr(value) for value in told)}"
