@@ -18,6 +18,7 @@ from gpuledger.client import DEFAULT_URL, ClientTls, CollectorClient
 
 Document = dict[str, Any]
 STATUS_TTL_S: Final = 5
+WHO_TTL_S: Final = 60
 ANSWER_TTL_S: Final = 600
 KEPT_ANSWERS: Final = 256
 TIMEOUT_S: Final = 30.0
@@ -39,6 +40,11 @@ def status() -> Document:
     return _status(collector_url(), token())
 
 
+def who() -> Document:
+    """Return who reads, as the collector knows them: `name`, `role`, `teams`."""
+    return _who(collector_url(), token())
+
+
 def answer(name: str, params: Mapping[str, str], as_of: str) -> Document:
     """Return the answer called `name`; `as_of` names the state of the ledger that it was read from."""
     return _answer(collector_url(), token(), name, tuple(sorted(params.items())), as_of)
@@ -56,6 +62,11 @@ def table(name: str, params: Mapping[str, str]) -> pl.DataFrame:
 @st.cache_data(ttl=STATUS_TTL_S, show_spinner=False, max_entries=64)
 def _status(url: str, bearer: str | None) -> Document:
     return _get(url, bearer, "status", {})
+
+
+@st.cache_data(ttl=WHO_TTL_S, show_spinner=False, max_entries=256)
+def _who(url: str, bearer: str | None) -> Document:
+    return _get(url, bearer, "whoami", {})
 
 
 @st.cache_data(ttl=ANSWER_TTL_S, show_spinner="Reading the ledger …", max_entries=KEPT_ANSWERS)

@@ -35,6 +35,11 @@ def heading(text: str, sub: str = "") -> str:
     return f'<h2 class="gl-h">{escape(text)}</h2>{below}'
 
 
+def sub(text: str) -> str:
+    """Return how to read what stands above it."""
+    return f'<p class="gl-sub">{escape(text)}</p>'
+
+
 def keys(entries: Iterable[tuple[str, Shade]], *, tall: bool = False) -> str:
     """Return the one legend of a chart; `tall` keeps room for a second line, so that charts side by side line up."""
     marks = "".join(f'<span><i style="background:{shade.css}"></i>{escape(name)}</span>' for name, shade in entries)
@@ -103,6 +108,12 @@ def kpis(figures: Iterable[Kpi]) -> str:
 def foot(text: str) -> str:
     """Return the small print."""
     return f'<p class="gl-foot">{escape(text)}</p>'
+
+
+def reader(who: str, words: str = "", href: str = "") -> str:
+    """Return who reads, and where they become somebody else."""
+    link = f' &nbsp;·&nbsp; <a href="{escape(href)}">{escape(words)}</a>' if href else ""
+    return f'<p class="gl-reader"><bdi>{escape(who)}</bdi>{link}</p>'
 
 
 def _kpi(kpi: Kpi) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 from typing import Final, ParamSpec
@@ -26,14 +27,21 @@ STANDING: Final = ("watermark", "usage_rows", "events", "quarantined", "pending_
 
 def draw(page: Callable[[data.Document], None]) -> None:
     """Draw a page over the collector's status, or say what to do where it cannot be drawn."""
+    if sign_in.is_missing():
+        sign_in.ask_who()
+        return
     try:
         status = data.status()
         if status["watermark"] is None or status["first_usage"] is None:
             st.html(pieces.empty(NO_DATA_TITLE, NO_DATA, command="gpuledger agent    ·    gpuledger demo"))
-            return
-        page(status)
+        else:
+            page(status)
     except DeliveryError as error:
         _say(error)
+        if error.status != sign_in.FORBIDDEN:
+            return  # who reads is not known
+    with contextlib.suppress(DeliveryError):
+        sign_in.stand(data.who())
 
 
 def part(draw: Callable[_Arguments, None]) -> Callable[_Arguments, None]:

@@ -181,6 +181,8 @@ table.gl-t small { color: {muted}; display: block; font-size: .82rem; }
 .gl-empty p { color: {muted}; max-width: 44rem; margin: .3rem 0; }
 .gl-empty code { color: {text}; }
 .gl-foot { color: {faint}; font-size: .84rem; margin-top: 1.6rem; }
+.gl-reader { color: {muted}; font-size: .84rem; margin: .4rem 0 0; overflow-wrap: anywhere; }
+.gl-reader a, .gl-foot a { color: {accent}; }
 @media (max-width: 760px) {
   .block-container { padding-left: 1.1rem; padding-right: 1.1rem; padding-top: 3.2rem; }
   h1.gl-finding { font-size: 1.55rem; }

@@ -57,19 +57,28 @@ class Keys:
         if settings.jwks_file:
             self._keys = _parse(_read(settings.jwks_file), str(settings.jwks_file))
 
-    def find(self, kid: str) -> PyJWK | None:
-        """Return the key of a name; None where the issuer has none such. Raises IssuerError without an answer of it."""
+    def find(self, kid: str | None) -> PyJWK | None:
+        """Return the key of a name; None where the issuer has none such. Raises IssuerError without an answer of it.
+
+        A token that names no key is one of the issuer's only key (OpenID Connect Core 1.0, 10.1): with more of them it
+        has to name one.
+        """
         if self._settings.jwks_file:
-            return self._keys.get(kid)
+            return self._named(kid)
         with self._one:
             now = self._monotonic()
             stale = self._read_at is None or now - self._read_at > self._settings.refresh_s
-            if (stale or kid not in self._keys) and self._may_ask(now):
+            if (stale or self._named(kid) is None) and self._may_ask(now):
                 self._tried_at = now
                 self._refresh(now)
             if self._read_at is None:
                 raise IssuerError("the issuer of tokens does not answer", hint="try again, or use a token of ours")
-            return self._keys.get(kid)
+            return self._named(kid)
+
+    def _named(self, kid: str | None) -> PyJWK | None:
+        if kid is None:
+            return next(iter(self._keys.values())) if len(self._keys) == 1 else None
+        return self._keys.get(kid)
 
     def _may_ask(self, now: float) -> bool:
         return self._tried_at is None or now - self._tried_at >= self._settings.cooldown_s
@@ -122,7 +131,7 @@ class Oidc:
         settings = self._settings
         try:
             kid = jwt.get_unverified_header(bearer).get("kid")
-            key = self._keys.find(kid) if isinstance(kid, str) else None
+            key = self._keys.find(kid) if kid is None or isinstance(kid, str) else None
             if key is None:
                 raise NotKnownError(why="an OIDC token of an unknown key")
             claims: dict[str, Any] = jwt.decode(

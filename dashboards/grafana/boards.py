@@ -86,7 +86,7 @@ def teams() -> Dashboard:
     """Tell what teams hold, use and cost."""
     of = 'team=~"$team"'
     held, active = "gpuledger_holder_held_seconds_total", "gpuledger_holder_active_seconds_total"
-    cost = f"sum by (team, currency) (increase(gpuledger_team_cost_total{{{of}}}[3h])) / 3"
+    cost = f"sum by (team, currency) (delta(gpuledger_team_cost_total{{{of}}}[3h])) / 3"
     made = dashboard("gpuledger-teams", "Teams: what do they hold, use and cost?", [_TEAM])
     return fill(
         made,
@@ -101,6 +101,8 @@ def teams() -> Dashboard:
         [
             lines("Cost per hour", "By the collector's own totals; a new price book or owner rule shows as a step.",
                   {"{{team}} ({{currency}})": cost}),
+            lines("Cost of the month so far", "By recording rules alone: the total now less that when the month began.",
+                  {"{{team}} ({{currency}})": f"gpuledger:team_cost:month_to_date{{{of}}}"}),
             lines("GPU-hours per hour, by state", "From the ledger, for the teams that are chosen.",
                   {"{{state}}": f"sum by (state) (rate(gpuledger_team_gpu_seconds_total{{{of}}}[3h]))"}, stacked=True),
         ],

@@ -13,6 +13,7 @@ from analytics.windows import Span, narrow
 from dashboards import address, data, downloads, drift_models, pieces, shell, wording
 from dashboards.bill_lines import DRIFT_COLUMNS, read_parts
 from dashboards.device_names import device_names
+from dashboards.pages import forecast
 from dashboards.sign_in import token
 from gpuledger.accounting.periods import iso
 from gpuledger.errors import AnalysisError
@@ -20,7 +21,9 @@ from gpuledger.errors import AnalysisError
 BY: Final = ("team", "workload", "user", "model", "node")
 KEPT: Final = 8
 Key = tuple[str, str | None, str, str]
-SECTIONS: Final[tuple[Callable[[data.Document], None], ...]] = ()  # more of the page: each draws itself below drift
+SECTIONS: Final[tuple[Callable[[data.Document], None], ...]] = (
+    forecast.section,
+)  # more of the page: each draws itself below drift
 
 
 def render() -> None:
@@ -39,6 +42,7 @@ def _page(status: data.Document) -> None:
                 "There is too little to compare yet", error.message, "Drift needs 7 whole days, and days before them."
             )
         )
+        _below(status)
         return
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     address.seed("by", BY, BY[0])
@@ -64,11 +68,15 @@ def _page(status: data.Document) -> None:
                 " a small fleet and minutes for a large one. The answer is kept until new data comes.",
             )
         )
+    _below(status)
+
+
+def _below(status: data.Document) -> None:
     for section in SECTIONS:
         section(status)
     st.html(
         pieces.foot(
-            "The same on a terminal: gpuledger drift. docs/concepts/drift.md says what a change has to be to count."
+            "The same on a terminal: gpuledger drift, gpuledger forecast; docs/concepts says how each is found."
         )
     )
 

@@ -9,10 +9,10 @@ import polars as pl
 from analytics.anomaly import Anomaly, find_anomalies
 from analytics.forecast_series import METRICS
 from analytics.line_groups import choose
+from analytics.series_source import read_history, read_known, shown_key
 from gpuledger.accounting.money import QUANTA_PER_UNIT
 from gpuledger.accounting.periods import iso, parse_period
 from gpuledger.accounting.units import GPU_PARTS, US_PER_DAY, US_PER_HOUR
-from gpuledger.cli.series_source import read_history, read_known, shown_key
 from gpuledger.cli.sources import Document, Source
 from gpuledger.errors import AnalysisError
 from gpuledger.zones import find_zone

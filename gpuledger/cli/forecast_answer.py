@@ -1,20 +1,16 @@
-"""The answer of `forecast`: each group's period so far, where it lands, its budget, and its capacity by GPU model."""
+"""The answer of `forecast`: for the period, or as many days, and the budgets that the command line names."""
 
 from __future__ import annotations
 
 import math
 from typing import NamedTuple
 
-from analytics.forecast import Forecast, NoForecast, Outcome, forecast
-from analytics.forecast_ends import Exhaustion, exhaust, fill_up, land
-from analytics.windows import BY_DEVICE
-from gpuledger.accounting.periods import Period, iso
-from gpuledger.accounting.units import GPU_PARTS, US_PER_DAY
-from gpuledger.cli.series_source import TOTAL, History, Known, read_history, read_known, read_so_far, total_of
+from analytics import forecast_document
+from analytics.series_source import TOTAL, Known, read_known
+from gpuledger.accounting.periods import Period
+from gpuledger.accounting.units import US_PER_DAY
 from gpuledger.cli.sources import Document, Source, wanted_period
-from gpuledger.errors import AnalysisError, ConfigError
-
-BOUNDS = ("low_80", "high_80", "low_95", "high_95")
+from gpuledger.errors import ConfigError
 
 
 class Asked(NamedTuple):
@@ -35,41 +31,15 @@ def find(source: Source, asked: Asked, *, steps: bool = False) -> Document:
     """
     limits = read_budgets(asked.budgets)
     known = read_known(source)
-    period = _period(source, asked, known)
-    if period.end_us <= known.until_us:
-        raise AnalysisError(
-            f"{period.label} is known to its end", hint='see "gpuledger chargeback", or name a later period'
-        )
-    by, metric = asked.by, asked.metric
-    history = read_history(source, known, by=by, metric=metric, grain=asked.grain, until_us=known.until_us)
-    outcomes = {each.name: forecast(each, period.end_us) for each in history.series}
-    so_far = read_so_far(source, known, period.start_us, by=by, metric=metric)
-    total = total_of(history.series)
-    if total is not None:
-        outcomes[TOTAL] = forecast(total, period.end_us)
-        so_far[TOTAL] = math.fsum(so_far.values())
-    unknown = [name for name in limits if name not in outcomes]
+    wanted = forecast_document.Asked(asked.by, asked.metric, asked.grain, limits)
+    answer = forecast_document.find(source, known, _period(source, asked, known), wanted, steps=steps)
+    there = list(dict.fromkeys(row["key"] for row in answer["rows"]))
+    unknown = [name for name in limits if name not in there]
     if unknown:
-        raise ConfigError(f'there is no {by} "{unknown[0]}" here', hint=f"there are: {', '.join(outcomes) or 'none'}")
-    head = {
-        "period": {"from": iso(period.start_us), "to": iso(period.end_us), "label": period.label, "zone": known.zone},
-        "by": by,
-        "metric": metric,
-        "grain": asked.grain,
-        "currency": known.currency,
-        "as_of": iso(known.until_us),
-        "history": {"from": iso(int(history.edges[0])), "steps": len(history.edges) - 1},
-    }
-    if steps:
-        return {**head, "rows": [row for outcome in outcomes.values() for row in _steps(outcome, metric)]}
-    span = (max(period.start_us, known.until_us), period.end_us)
-    capacity = _capacity(history) if by in BY_DEVICE and metric == "gpu_hours" else {}
-    rows = [_row(each, so_far.get(name, 0.0), span, metric, limits.get(name)) for name, each in outcomes.items()]
-    for row, outcome in zip(rows, outcomes.values(), strict=True):
-        if capacity:
-            row["capacity"] = _fullness(outcome, capacity.get(outcome.name, 0.0))
-    rows.sort(key=lambda row: (row["key"] == TOTAL, -float(row["expected"] or row["so_far"])))
-    return {**head, "rows": rows}
+        raise ConfigError(
+            f'there is no {asked.by} "{unknown[0]}" here', hint=f"there are: {', '.join(there) or 'none'}"
+        )
+    return answer
 
 
 def read_budgets(texts: tuple[str, ...]) -> dict[str, float]:
@@ -97,88 +67,3 @@ def _period(source: Source, asked: Asked, known: Known) -> Period:
         raise ConfigError(f"a horizon of {asked.horizon} days is not possible", hint="give 1 to 366 days")
     end_us = known.until_us + asked.horizon * US_PER_DAY
     return Period(known.until_us, end_us, f"the next {asked.horizon} days", known.zone)
-
-
-def _row(outcome: Outcome, so_far: float, span: tuple[int, int], metric: str, limit: float | None) -> Document:
-    landing = land(outcome, so_far, *span)
-    return {
-        "key": outcome.name,
-        "so_far": _amount(so_far, metric),
-        **{name: _amount(getattr(landing, name), metric) for name in ("expected", *BOUNDS)},
-        **_how(outcome),
-        "budget": None if limit is None else _budget(exhaust(outcome, limit, so_far, *span), metric),
-    }
-
-
-def _how(outcome: Outcome) -> Document:
-    """Return how it was forecast, or why it was not."""
-    if isinstance(outcome, NoForecast):
-        facts = dict.fromkeys(("way", "error_ratio", "unknown_steps", "beyond_trials"))
-        return {**facts, "reason": outcome.reason.value, "known_days": round(outcome.known_days, 1)}
-    return {
-        "way": outcome.way,
-        "error_ratio": _rounded(outcome.error_ratio),
-        "unknown_steps": outcome.unknown_steps,
-        "beyond_trials": outcome.beyond_trials,
-        "reason": None,
-        "known_days": round(outcome.known_steps * outcome.nominal_us / US_PER_DAY, 1),
-    }
-
-
-def _budget(found: Exhaustion, metric: str) -> Document:
-    at, early, late = (None if each is None else iso(each) for each in (found.at_us, found.early_us, found.late_us))
-    return {
-        "limit": _amount(found.limit, metric),
-        "verdict": found.verdict.value,
-        "at": at,
-        "early": early,
-        "late": late,
-        "chance": _rounded(found.chance),
-    }
-
-
-def _capacity(history: History) -> dict[str, float]:
-    """Return how many GPUs each group had in the newest step that was known."""
-    newest = history.rows.filter(history.rows["at_us"] == history.rows["at_us"].max())
-    length_us = int(history.edges[-1] - history.edges[-2])
-    return {row["key"]: row["part_us"] / GPU_PARTS / length_us for row in newest.iter_rows(named=True)}
-
-
-def _fullness(outcome: Outcome, capacity: float) -> Document | None:
-    found = fill_up(outcome, capacity)
-    if found is None:
-        return None
-    return {
-        "gpus": round(found.capacity, 3),
-        "held": round(found.held, 3),
-        "full_at": None if found.full_us is None else iso(found.full_us),
-        "chance_at_end": _rounded(found.chance),
-    }
-
-
-def _steps(outcome: Outcome, metric: str) -> list[Document]:
-    if not isinstance(outcome, Forecast):
-        return []
-    lengths = [(end - start) / outcome.nominal_us for start, end in zip(outcome.edges, outcome.edges[1:], strict=False)]
-    return [
-        {
-            "key": outcome.name,
-            "at": iso(row["at_us"]),
-            **{
-                name: None if row[name] is None else _amount(row[name] * length, metric)
-                for name in ("expected", *BOUNDS)
-            },
-        }
-        for row, length in zip(outcome.frame.iter_rows(named=True), lengths, strict=True)
-    ]
-
-
-def _amount(value: float | None, metric: str) -> str | float | None:
-    """Return money as text, an estimate to the cent; GPU-hours as a number."""
-    if value is None:
-        return None
-    return f"{value:.2f}" if metric == "cost" else round(value, 3)
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)

@@ -9,9 +9,9 @@ from typing import Any, Final
 from rich.console import RenderableType
 
 from analytics.forecast import LEAST_DAYS
+from analytics.series_source import TOTAL
 from dashboards import wording
 from gpuledger.cli.drawing import Line, draw, figures, words
-from gpuledger.cli.series_source import TOTAL
 
 Answer = Mapping[str, Any]
 MOST_STEPS: Final = 60

@@ -33,6 +33,7 @@ def register(commands: Commands) -> None:
     pages.add_argument("--url", default=os.environ.get("GPULEDGER_URL") or DEFAULT_URL, help="the collector to read")
     pages.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     pages.add_argument("--port", type=int, default=DASHBOARD_PORT, help=f"port to listen on ({DASHBOARD_PORT})")
+    pages.add_argument("--secrets", type=Path, metavar="FILE", help="Streamlit's secrets.toml: single sign-on")
     pages.set_defaults(run=run_dashboards)
 
 
@@ -64,12 +65,14 @@ def run_collector(args: argparse.Namespace) -> int:
 def run_dashboards(args: argparse.Namespace) -> NoReturn:
     """Become the server of the pages."""
     require("dashboards", "the pages")
-    from dashboards.launch import command
+    from dashboards.launch import check_secrets, command
 
+    if args.secrets:
+        check_secrets(args.secrets)
     if not 0 < args.port <= 65_535:
         raise ConfigError(f"{args.port} is not a port", hint="give a number from 1 to 65535")
     refuse_busy(args.host, args.port)
-    line = command(args.port, args.host)
+    line = command(args.port, args.host, args.secrets)
     os.execve(line[0], line, {**os.environ, "GPULEDGER_URL": args.url})  # noqa: S606 - signals reach the server itself
 
 

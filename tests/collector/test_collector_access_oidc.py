@@ -112,6 +112,19 @@ def test_a_forged_token_is_nobody(issuer: Issuer, how: str) -> None:
         Oidc(settings_of(issuer)).identify(forged(issuer)[how])
 
 
+def test_a_token_that_names_no_key_is_of_the_only_one(tmp_path: Path) -> None:
+    """As OpenID Connect has it; with two keys it has to name one."""
+    with issuing() as issuer:
+        unnamed = jwt.encode(issuer.claims(), issuer.keys["one"], "RS256")
+        assert Oidc(settings_of(issuer)).identify(unnamed) == Identity("oidc:fin@example.com", Role.FINANCE)
+        issuer.add_key("two", ec.generate_private_key(ec.SECP256R1()))
+        keys = tmp_path / "keys.json"
+        keys.write_text(json.dumps(issuer.jwks()))
+        for given in (settings_of(issuer), settings_of(issuer, jwks_file=keys)):
+            with pytest.raises(NotKnownError):
+                Oidc(given).identify(unnamed)
+
+
 def test_clocks_may_lie_apart_by_as_much_as_is_said(issuer: Issuer) -> None:
     """And not by more."""
     oidc, now = Oidc(settings_of(issuer, leeway_s=5)), int(time.time())

@@ -42,12 +42,13 @@ def require_chromium() -> None:
 
 
 @contextlib.contextmanager
-def pages(collector_url: str) -> Iterator[str]:
-    """Serve the pages over a collector; yield their address."""
-    port = free_port(0)
+def pages(collector_url: str, *, token: str | None = None, secrets: Path | None = None, port: int = 0) -> Iterator[str]:
+    """Serve the pages over a collector, with its administrator's token or another; yield their address."""
+    port = port or free_port(0)
+    own = (find_token(collector_url) or "") if token is None else token
     process = subprocess.Popen(
-        command(port),
-        env={**os.environ, "GPULEDGER_URL": collector_url, TOKEN: find_token(collector_url) or ""},
+        command(port, secrets=secrets),
+        env={**os.environ, "GPULEDGER_URL": collector_url, TOKEN: own},
         stdout=subprocess.DEVNULL,
         cwd="/",
     )

@@ -137,8 +137,8 @@ def documents() -> dict[str, Callable[[dict[str, str]], Document]]:
 
 
 @contextmanager
-def serving(answers: dict[str, Callable[[dict[str, str]], Document]] | None = None) -> Iterator[str]:
-    """Serve `answers` on a free port; yield the address."""
+def serving(answers: dict[str, Callable[[dict[str, str]], Document]] | None = None, port: int = 0) -> Iterator[str]:
+    """Serve `answers` on a free port, or one that is named; yield the address."""
     known = documents() if answers is None else answers
 
     class Handler(BaseHTTPRequestHandler):
@@ -158,7 +158,7 @@ def serving(answers: dict[str, Callable[[dict[str, str]], Document]] | None = No
         def log_message(self, *_: object) -> None:
             return
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

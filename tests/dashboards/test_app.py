@@ -98,6 +98,18 @@ def test_a_collector_that_is_down_says_how_to_start_it(monkeypatch: pytest.Monke
     assert [button.label for button in page.button] == ["Try again"]
 
 
+def test_a_collector_that_goes_away_and_comes_back_is_told_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the middle of a session: no traceback and no stale figure under a new period; one press goes on."""
+    with stub_collector.serving() as url:
+        page = open_page(url, monkeypatch)
+    gone = page.selectbox[0].select("2026-10").run()
+    assert "The collector does not answer" in text_of(gone)
+    assert "in October" not in text_of(gone)
+    with stub_collector.serving(port=int(url.rpartition(":")[2])):
+        back = gone.button[0].click().run()
+        assert "in October" in text_of(back)
+
+
 def test_without_prices_hours_are_shown_and_the_price_import_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every part of the page works without a currency."""
 

@@ -93,6 +93,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             address = f"http://127.0.0.1:{port}"
             _until(address, "count(count_over_time(gpuledger_holder_active_seconds_total[1m]) > 8)", fleet)
             _until(address, "count_over_time(gpuledger_team_cost_total[1m]) > 8", fleet)
+            _until(address, "gpuledger:team_cost:month_to_date", fleet)
             yield address
         finally:
             process.terminate()
@@ -109,6 +110,15 @@ def test_every_query_is_answered(prometheus: str, board: str, title: str, expr: 
     assert found or title in RARE, f"{board}: {asked}"
 
 
+def test_totals_of_rules_are_the_ledgers(prometheus: str) -> None:
+    """Of each team, scraped and recorded while agents deliver; the month so far and its beginning make the total."""
+    start, month, total = (f"gpuledger:team_cost:{name}" for name in ("at_month_start", "month_to_date", "total"))
+    of = "on (team, currency)"
+    for gap in (f"{start} + {month} - {of} {total}", f"{total} - {of} gpuledger_team_cost_total"):
+        [found] = _ask(prometheus, f"max(abs({gap}))")
+        assert float(found["value"][1]) < 1, "what was delivered between a scrape and the rules"
+
+
 def _live(fleet: Fleet, ports: dict[str, int]) -> None:
     """Let agents catch up with a short past, then go on with time, and show their metrics."""
     now = datetime.now(tz=UTC)
@@ -121,9 +131,13 @@ def _live(fleet: Fleet, ports: dict[str, int]) -> None:
 
 
 def _scrape(folder: Path, port: int, jobs: dict[str, list[int]]) -> subprocess.Popen[bytes]:
+    rules = folder / "rules"
+    rules.mkdir()
+    for path in RECORDS:
+        (rules / path.name).write_text(re.sub(r"interval: \d+m", "interval: 1s", path.read_text()))
     config = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": [str(path) for path in RECORDS],
+        "rule_files": [f"{rules}/*.yaml"],
         "scrape_configs": [
             {"job_name": job, "static_configs": [{"targets": [f"127.0.0.1:{each}" for each in targets]}]}
             for job, targets in jobs.items()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import polars as pl
 
@@ -14,12 +15,26 @@ from analytics.windows import BY_DEVICE
 from gpuledger.accounting.money import QUANTA_PER_UNIT
 from gpuledger.accounting.periods import iso, parse_instant
 from gpuledger.accounting.units import GPU_PARTS, US_PER_DAY, US_PER_HOUR
-from gpuledger.cli.sources import Source
 from gpuledger.errors import AnalysisError
 from gpuledger.zones import find_zone
 
-LOOKBACK_DAYS = {"day": 182, "hour": 91}
-TOTAL = "total"
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LOOKBACK_DAYS: Final = {"day": 182, "hour": 91}
+TOTAL: Final = "total"
+
+
+class Source(Protocol):
+    """A ledger that answers questions."""
+
+    def query(self, name: str, params: Mapping[str, str]) -> dict[str, Any]:
+        """Return the answer called `name`."""
+        ...
+
+    def table(self, name: str, params: Mapping[str, str]) -> pa.Table:
+        """Return the rows of an answer that may have very many of them."""
+        ...
 
 
 class Known(NamedTuple):
