@@ -60,13 +60,17 @@ def heat_map(lines: Lines, by: str = "", zone: str = "UTC") -> pl.DataFrame:
         at.dt.weekday().alias("weekday"),
         at.dt.hour().alias("hour"),
     )
-    sums = cells.group_by("key", "weekday", "hour").agg(*_sums()).collect()
+    return whole_week(cells.group_by("key", "weekday", "hour").agg(*_sums()).collect())
+
+
+def whole_week(cells: pl.DataFrame) -> pl.DataFrame:
+    """Return the week of each group, as `heat_map`, from sums by `key`, `weekday` and `hour`: rows of `/v1/week`."""
     week = pl.DataFrame({"weekday": range(1, 8)}, schema={"weekday": pl.Int8}).join(
         pl.DataFrame({"hour": range(24)}, schema={"hour": pl.Int8}), how="cross"
     )
-    every = sums.select("key").unique().join(week, how="cross")
+    every = cells.select("key").unique().join(week, how="cross")
     observed = pl.col("capacity_part_us") - pl.col("unobserved_part_us")
-    full = every.join(sums, on=["key", "weekday", "hour"], how="left").with_columns(
+    full = every.join(cells, on=["key", "weekday", "hour"], how="left").with_columns(
         pl.col(name).fill_null(0) for name in TIMES
     )
     return full.select(

@@ -35,8 +35,9 @@ from collector.queries.entered import entered
 from collector.queries.explain import explain
 from collector.queries.facts import DEFAULT_LIMIT, charges, devices, events, quarantine, usage
 from collector.queries.gap import gap
-from collector.queries.grouping import BY, VIEWS
+from collector.queries.grouping import BY, BY_DEVICE, VIEWS
 from collector.queries.idle import idle
+from collector.queries.idle_workloads import idle_workloads
 from collector.queries.job_time import ASPECTS, job_time, job_time_table
 from collector.queries.loans import loans
 from collector.queries.memory import MEMORY_BY, memory, memory_table
@@ -52,6 +53,8 @@ from collector.queries.shares import shares
 from collector.queries.status import status
 from collector.queries.timeline import GRAINS, timeline
 from collector.queries.utilization import utilization
+from collector.queries.waste import GRACE_HOURS, idle_power, waste
+from collector.queries.week import week
 from collector.queries.workloads import EVERY_SYSTEM, workloads
 from gpuledger.accounting.idle_policy import POLICIES
 from gpuledger.accounting.periods import parse_period
@@ -97,6 +100,10 @@ ANY_PERIOD: Final = Parameter("period", f"{_WORDS}; absent: ever", parse_optiona
 CLOSED: Final = Parameter("period", f"a closed one: {_WORDS}", parse_period, by_days=True)
 GROUP: Final = Parameter("by", "what to group by", default="team", choices=BY)
 MEMORY_GROUP: Final = Parameter("by", "what to group by", default="team", choices=MEMORY_BY)
+DEVICE_GROUP: Final = Parameter("by", "what to group by", default="model", choices=BY_DEVICE)
+GRACE: Final = Parameter(
+    "grace", "hours at the start of each idle stretch that the low saving forgives", bounded(0, 8_760), str(GRACE_HOURS)
+)
 VIEW: Final = Parameter("view", "charge what was held, or what was active", default="allocation", choices=VIEWS)
 IDLE_POLICY: Final = Parameter(
     "idle_policy", "who pays for time that nobody held", default=POLICIES[0], choices=POLICIES, of_all=True
@@ -178,6 +185,30 @@ QUESTIONS: Final[tuple[Question, ...]] = (
         needs=Right.READ,
     ),
     Question(
+        "idle_workloads",
+        "what each workload held without work, its runs together, the dearest first",
+        idle_workloads,
+        (PERIOD, WITHIN, EVERY_ROW, OFFSET, AS_KNOWN),
+        rated=True,
+        needs=Right.READ,
+    ),
+    Question(
+        "waste",
+        "what was held idle or left over by MIG, what it cost and what could have been saved, the dearest first: exact",
+        waste,
+        (PERIOD, GRACE, EVERY_ROW, OFFSET, AS_KNOWN),
+        rated=True,
+        needs=Right.READ,
+    ),
+    Question(
+        "idle_power",
+        "energy that boards took while nobody held them, by node and model",
+        idle_power,
+        (PERIOD, EVERY_ROW, OFFSET, AS_KNOWN),
+        rated=True,
+        needs=Right.READ,
+    ),
+    Question(
         "reconcile",
         "the conservation proof of a period",
         reconcile,
@@ -203,6 +234,14 @@ QUESTIONS: Final[tuple[Question, ...]] = (
         (PERIOD, GROUP, GRAIN),
         rated=True,
         table=series_table,
+        needs=Right.READ,
+    ),
+    Question(
+        "week",
+        "time in each state by hour of the week, by a property of devices: exact",
+        week,
+        (PERIOD, DEVICE_GROUP, AS_KNOWN),
+        rated=True,
         needs=Right.READ,
     ),
     Question(
