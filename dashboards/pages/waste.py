@@ -6,9 +6,8 @@ import shlex
 
 import streamlit as st
 
-from analytics.waste import GRACE_HOURS, NOT_KNOWN, idle_power, waste
+from analytics.waste import GRACE_HOURS, NOT_KNOWN
 from dashboards import data, downloads, pieces, shell, waste_models
-from dashboards.bill_lines import bill_lines
 from dashboards.periods import in_words
 from gpuledger.accounting.periods import parse_instant
 
@@ -21,24 +20,25 @@ def render() -> None:
 def _page(status: data.Document) -> None:
     chosen = shell.choose_period(status)
     until_us, as_of = parse_instant(status["watermark"]), shell.as_of(status)
-    lines = bill_lines(chosen.period, until_us, as_of)
-    if lines.is_empty():
+    if chosen.period.start_us >= until_us or chosen.period.end_us <= parse_instant(status["first_usage"]):
         st.html(pieces.empty("No GPU time in this period", "Choose another period above."))
         return
-    currency = data.answer("idle", {"period": chosen.period.label}, as_of)["currency"] or ""
-    frame, power = waste(lines), idle_power(lines)
-    title = waste_models.finding(frame, currency, in_words(chosen, until_us))
-    st.html(pieces.title(title, waste_models.lead(frame, GRACE_HOURS)))
-    if not frame.is_empty():
+    period = chosen.period.label
+    asked = {"period": period, "grace": str(GRACE_HOURS), "limit": str(waste_models.MOST_ROWS)}
+    answer = data.answer("waste", asked, as_of)
+    title = waste_models.finding(answer, in_words(chosen, until_us))
+    st.html(pieces.title(title, waste_models.lead(answer)))
+    if answer["rows"]:
         st.html(pieces.heading("The dearest first", "What, whose and why; what to do; what it would have saved"))
-        table = waste_models.table(frame, currency)
+        table = waste_models.table(answer)
         st.html(pieces.table(table))
         downloads.offer(table, f"waste-{chosen.slug}")
         with st.expander("Evidence: the dearest charges of each row"):
-            for row in frame.head(waste_models.MOST_ROWS).iter_rows(named=True):
-                asked = (f"gpuledger explain {shlex.quote(name)}" for name in row["evidence"])
-                st.code("\n".join(asked), language="bash")
-    if not power.is_empty():
+            for row in answer["rows"]:
+                asked_for = (f"gpuledger explain {shlex.quote(name)}" for name in row["evidence"])
+                st.code("\n".join(asked_for), language="bash")
+    power = data.answer("idle_power", {"period": period, "limit": str(waste_models.MOST_NODES)}, as_of)
+    if power["rows"]:
         st.html(pieces.heading("Power that idle boards took", "Energy of time in which nobody held them"))
         st.html(pieces.table(waste_models.power_table(power)))
     st.html(pieces.foot(f"{NOT_KNOWN} Energy has no price in the ledger."))
