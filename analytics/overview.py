@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from gpuledger.model import UNWATCHED_STATES
+from gpuledger.model import RUN_NUMBER, UNWATCHED_STATES
 from gpuledger.zones import find_zone
 
 Document = Mapping[str, Any]
@@ -21,7 +21,6 @@ MONEY: Final = pl.Decimal(38, 9)
 OWNER: Final = "owner"
 BILLED: Final = (OWNER, "device")  # groups of one key each; all other kinds are time that is nobody's
 HELD_STATES: Final = ("active", "held_idle", "held_unobserved", "ungranted")
-RUN_NUMBER: Final = r"([- ]\d+)+$"
 INSTANT: Final = pl.Datetime("us", "UTC")
 
 CHARGEBACK_SCHEMA: Final = pl.Schema(
@@ -103,16 +102,18 @@ def _step(answer: Document, at: str) -> datetime:
 def idle_frame(answer: Document) -> pl.DataFrame:
     """Return what was held and did nothing, the most expensive workload first, with the reason of most of its time.
 
-    Names that differ in a trailing number only (`train-3`, `train-4-0`) are runs of one workload.
+    Names that differ in a trailing number only (`train-3`, `train-4-0`) are runs of one workload. Rows are those of
+    `/v1/idle`, or of `/v1/idle_workloads`, which have their number of runs.
     """
     rows = [
         {name: row.get(name) or "" for name in ("team", "user", "reason")}
         | {"name": row.get("workload") or row.get("namespace") or row.get("user") or row.get("key") or ""}
-        | {"gpu_hours": row["gpu_hours"], "cost": money(row.get("cost"))}
+        | {"gpu_hours": row["gpu_hours"], "cost": money(row.get("cost")), "told": row.get("runs", 0)}
         for row in answer["rows"]
     ]
     schema = {
         "name": pl.String(),
+        "told": pl.Int64(),
         **{name: kind for name, kind in IDLE_SCHEMA.items() if name not in {"workload", "runs"}},
     }
     runs = pl.DataFrame(rows, schema=schema).with_columns(pl.col("name").str.replace(RUN_NUMBER, "").alias("workload"))
@@ -120,7 +121,7 @@ def idle_frame(answer: Document) -> pl.DataFrame:
         runs.sort("gpu_hours", descending=True)
         .group_by("workload", "team", "user", maintain_order=True)
         .agg(
-            pl.col("name").n_unique().cast(pl.Int64).alias("runs"),
+            pl.max_horizontal(pl.col("name").n_unique().cast(pl.Int64), pl.col("told").sum()).alias("runs"),
             pl.col("reason").first(),
             pl.col("gpu_hours").sum(),
             sum_or_null("cost"),

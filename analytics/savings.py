@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 import polars as pl
 
 from analytics.line_groups import IS_HELD, PART, part_us, require, workload
-from analytics.overview import RUN_NUMBER
 from analytics.waste import READ, STRANDED, waste
+from gpuledger.model import RUN_NUMBER
 
 MOST_KEPT: Final = 250
 _KEY: Final = ["kind", "workload", "team", "user", "node"]

@@ -64,7 +64,7 @@ def heat_map(lines: Lines, by: str = "", zone: str = "UTC") -> pl.DataFrame:
 
 
 def whole_week(cells: pl.DataFrame) -> pl.DataFrame:
-    """Return the week of each group, as `heat_map`, from sums by `key`, `weekday` and `hour`."""
+    """Return the week of each group, as `heat_map`, from sums by `key`, `weekday` and `hour`: rows of `/v1/week`."""
     week = pl.DataFrame({"weekday": range(1, 8)}, schema={"weekday": pl.Int8}).join(
         pl.DataFrame({"hour": range(24)}, schema={"hour": pl.Int8}), how="cross"
     )

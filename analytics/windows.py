@@ -12,12 +12,11 @@ from typing import Final, NamedTuple
 import polars as pl
 
 from analytics.drift_frames import Observations
-from analytics.overview import RUN_NUMBER
 from gpuledger.accounting.money import QUANTA_PER_UNIT
 from gpuledger.accounting.periods import Period
 from gpuledger.accounting.units import GPU_PARTS, US_PER_DAY, US_PER_HOUR
 from gpuledger.errors import AnalysisError
-from gpuledger.model import HELD_STATES, State
+from gpuledger.model import HELD_STATES, RUN_NUMBER, State
 
 BY_HOLDER: Final = (
     "team", "user", "project", "department", "organisation", "workload", "system", "namespace", "slurm_account",

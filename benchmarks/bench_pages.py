@@ -2,9 +2,10 @@
 
 A month of charges (2,000 GPUs; BENCH_GPUS sets another number, BENCH_MONTHS=12 puts as many months before it) is served
 by a real collector, the pages by Streamlit. `first_s` is from the address to the page's last line where no answer is
-known yet, `again_s` the same for the next reader, `change_s` from pressing a choice to the end of what follows. `api_s`
-is how long the collector was asked during the first. `hello_s` is a Streamlit page of one line on the same machine:
-what a render costs at least.
+known yet, `again_s` the same for the next reader, `change_s` from pressing a choice to the end of what follows.
+`api_s` is how long the collector was asked during the first, `cpu_s` the CPU time that it took for that, `asked` how
+often, `kib` how much it answered. `hello_s` is a Streamlit page of one line on the same machine: what a render costs at
+least, and how busy the machine is.
 """
 
 from __future__ import annotations
@@ -31,11 +32,12 @@ from collector.app import running
 from collector.config import CollectorSettings, LedgerSettings, ServerSettings
 from dashboards.launch import command
 from gpuledger.cli.processes import free_port
+from gpuledger.tokens import TOKEN, find_token
 from tests.dashboards.browser import chromium, healthy
 
 GPUS: Final = 2_000
 SESSIONS: Final = 8
-LAST: Final = '.gl-foot, [data-testid="stException"]'
+LAST: Final = '.gl-foot, .gl-empty, [data-testid="stException"]'
 IDLE: Final = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 TIMEOUT_MS: Final = 600_000
 HELLO: Final = "import streamlit as st\nst.html('<p class=gl-foot>hello</p>')\n"
@@ -67,20 +69,22 @@ class Asked:
     """How long the collector was asked for, added up by a server that passes everything on to it."""
 
     def __init__(self) -> None:
-        self.seconds = 0.0
+        self.seconds, self.answers, self.bytes = 0.0, 0, 0
         self._lock = threading.Lock()
 
-    def add(self, seconds: float) -> None:
+    def add(self, seconds: float, size: int) -> None:
         """Count one answer; from any thread."""
         with self._lock:
             self.seconds += seconds
+            self.answers += 1
+            self.bytes += size
 
 
 def main() -> int:
     """Fill a ledger, draw each page, print the figures."""
     months = int(os.environ.get("BENCH_MONTHS") or 1)
     with tempfile.TemporaryDirectory() as folder:
-        rows = fill(Path(folder) / "ledger", gpus=gpus(GPUS), holders=4_000, months=months)
+        rows = fill(Path(folder) / "ledger", gpus=gpus(GPUS), holders=4_000, months=months, varied=True)
         print(f"charges_of_the_month   {rows:,} of {months} months, {gpus(GPUS):,} GPUs")
         settings = CollectorSettings(
             server=ServerSettings(port=0), ledger=LedgerSettings(directory=Path(folder) / "ledger")
@@ -93,7 +97,7 @@ def main() -> int:
                 _visit(browser, address)
                 hello_s = _visit(browser, address)
             print(f"hello_s                {hello_s:.2f}")
-            with serving(url) as (address, server):
+            with serving(url, token=find_token(collector) or "") as (address, server):
                 _visit(browser, f"{address}/audit")  # what is imported once is not a page's
                 _pages(browser, address, asked)
                 _memory(browser, address, server)
@@ -101,16 +105,20 @@ def main() -> int:
 
 
 def _pages(browser: Browser, address: str, asked: Asked) -> None:
-    print(f"{'page':<22} {'first_s':>8} {'api_s':>8} {'again_s':>8} {'change_s':>9}")
+    heads = (("first_s", 8), ("api_s", 7), ("cpu_s", 7), ("asked", 6), ("kib", 7), ("again_s", 8), ("change_s", 9))
+    print(f"{'page':<12}" + "".join(f" {name:>{width}}" for name, width in heads))
     for case in CASES:
         where = f"{address}/{case.address.format(month=MONTH)}"
-        before = asked.seconds
+        seconds, answers, size = asked.seconds, asked.answers, asked.bytes
+        used = time.process_time()  # the collector runs in this process
         first_s = _visit(browser, where)
-        api_s = asked.seconds - before
+        cpu_s = time.process_time() - used
+        api = f"{asked.seconds - seconds:7.2f} {cpu_s:7.2f} {asked.answers - answers:6}"
+        api += f" {(asked.bytes - size) / 1024:7,.0f}"
         page, again_s = _opened(browser, where)
         change = f"{_changed(page, case.press):9.2f}" if case.press else f"{'':>9}"
         page.context.close()
-        print(f"{case.name:<22} {first_s:8.2f} {api_s:8.2f} {again_s:8.2f} {change}", flush=True)
+        print(f"{case.name:<12} {first_s:8.2f} {api} {again_s:8.2f} {change}", flush=True)
 
 
 def _memory(browser: Browser, address: str, server: int) -> None:
@@ -138,7 +146,8 @@ def _opened(browser: Browser, address: str) -> tuple[Page, float]:
     page.wait_for_selector(LAST, timeout=TIMEOUT_MS)
     page.wait_for_selector(IDLE, timeout=TIMEOUT_MS)
     seconds = time.perf_counter() - began
-    assert not page.locator('[data-testid="stException"]').count(), address
+    failed = page.locator('.gl-empty, [data-testid="stException"]')
+    assert not failed.count(), f"{address}: {failed.first.inner_text()}"
     return page, seconds
 
 
@@ -160,13 +169,14 @@ def passing(url: str, asked: Asked) -> Iterator[str]:
 
         def do_GET(self) -> None:
             began = time.perf_counter()
-            request = urllib.request.Request(url + self.path, headers={"Accept": self.headers["Accept"]})
+            passed = {name: self.headers[name] for name in ("Accept", "Authorization") if self.headers[name]}
+            request = urllib.request.Request(url + self.path, headers=passed)
             try:
                 with urllib.request.urlopen(request) as answer:
                     status, kind, body = answer.status, answer.headers["Content-Type"], answer.read()
             except urllib.error.HTTPError as error:
                 status, kind, body = error.code, error.headers["Content-Type"], error.read()
-            asked.add(time.perf_counter() - began)
+            asked.add(time.perf_counter() - began, len(body))
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
@@ -185,13 +195,14 @@ def passing(url: str, asked: Asked) -> Iterator[str]:
 
 
 @contextmanager
-def serving(url: str, script: Path | None = None) -> Iterator[tuple[str, int]]:
+def serving(url: str, script: Path | None = None, *, token: str = "") -> Iterator[tuple[str, int]]:
     """Serve the pages, or another script in the same way; yield the address and the process."""
     port = free_port(0)
     line = command(port)
     if script:
         line = [str(script) if part.endswith("app.py") else part for part in line]
-    process = subprocess.Popen(line, env={**os.environ, "GPULEDGER_URL": url}, stdout=subprocess.DEVNULL, cwd="/")
+    env = {**os.environ, "GPULEDGER_URL": url, TOKEN: token}
+    process = subprocess.Popen(line, env=env, stdout=subprocess.DEVNULL, cwd="/")
     try:
         while not healthy(port):
             assert process.poll() is None, "the pages ended"

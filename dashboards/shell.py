@@ -22,7 +22,7 @@ NO_DATA: Final = (
     "The collector runs, and no agent has delivered anything yet. Start one on a node with GPUs; its first figures are "
     "here within two minutes. To see the pages with a simulated fleet, run the demo."
 )
-STANDING: Final = ("watermark", "usage_rows", "events", "quarantined", "pending_hours", "acts")  # acts: books, closings
+STANDING: Final = ("watermark", "usage_rows", "events", "quarantined", "pending_hours", "changes")
 
 
 def draw(page: Callable[[data.Document], None]) -> None:

@@ -7,11 +7,14 @@ from typing import Any, Final
 
 import polars as pl
 
+from analytics.line_groups import PART
+from analytics.utilisation import TIMES, whole_week
 from dashboards import wording
 from dashboards.view_models import Line, Table
 
 DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MOST_ROWS: Final = 30
+CELLS: Final = pl.Schema({"key": pl.String(), "weekday": pl.Int8(), "hour": pl.Int8(), **dict.fromkeys(TIMES, PART)})
 SMALL_PRINT: Final = (
     "Active means that a kernel ran on the GPU, not how much of the GPU it used. Time that nobody observed counts as"
     " neither used nor idle: active is a share of the held time that was watched."
@@ -31,6 +34,15 @@ def lead(total: Mapping[str, Any]) -> str:
     more = f" {wording.hours(unseen)} were not observed." if unseen else ""
     hours = wording.hours(total["held_gpu_hours"])
     return f"{hours} of {wording.hours(total['gpu_hours'])} GPU-hours were held.{more}"
+
+
+def week(answer: Mapping[str, Any], key: str) -> pl.DataFrame:
+    """Return the week of one group of `/v1/week`, or of all of them where `key` is empty."""
+    cells = pl.DataFrame(answer["rows"], schema=CELLS)
+    if key:
+        return whole_week(cells.filter(pl.col("key") == key))
+    fleet = cells.with_columns(pl.lit("fleet").alias("key"))
+    return whole_week(fleet.group_by("key", "weekday", "hour").agg(pl.col(TIMES).sum()))
 
 
 def week_finding(week: pl.DataFrame) -> str:

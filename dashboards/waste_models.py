@@ -1,19 +1,23 @@
-"""What the Waste page shows: figures in; finding, lead and table out. Pure."""
+"""What the Waste page shows: answers of `/v1/waste` and `/v1/idle_power` in; finding, lead and table out. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
 import polars as pl
 
-from analytics.waste import STRANDED
+from analytics.over_asked import with_advice
+from analytics.waste import SCHEMA, STRANDED
 from dashboards import wording
 from dashboards.view_models import Line, Table
 from gpuledger.accounting.money import from_quanta
 from gpuledger.accounting.units import gpu_hours
 
+Document = Mapping[str, Any]
 MOST_ROWS: Final = 25
+MOST_NODES: Final = 8
 ADVICE: Final = {
     "memory_held": "End it, or release the GPU when idle",
     "never_started": "Check why it never ran; end it",
@@ -36,15 +40,26 @@ RESULTS: Final = {
 OTHERWISE: Final = "Ask its owner whether it is still needed"
 
 
-def finding(frame: pl.DataFrame, currency: str, spoken: str) -> str:
+def finding(answer: Document, spoken: str) -> str:
     """Return the page's title: what could be saved, and on what most of it."""
-    priced = frame["high_quanta"].drop_nulls()
-    if frame.is_empty():
+    if not answer["count"]:
         return f"Nothing was paid for and left idle {spoken}"
-    if priced.is_empty():
-        return f"{_hours(frame)} GPU-hours did nothing {spoken}; none has a price yet"
-    low, high = (_sum(frame, name, currency) for name in ("low_quanta", "high_quanta"))
+    if answer["high_quanta"] is None:
+        return f"{_hours(answer)} GPU-hours did nothing {spoken}; none has a price yet"
+    currency = answer["currency"] or ""
+    low, high = (wording.money_short(from_quanta(answer[name]), currency) for name in ("low_quanta", "high_quanta"))
     return f"{low} to {high} could have been saved {spoken}"
+
+
+def lead(answer: Document) -> str:
+    """Return the sentence below: what the range means."""
+    if not answer["count"]:
+        return "Every GPU that someone held also worked, and MIG left nothing over."
+    return (
+        f"{_hours(answer)} GPU-hours were held idle or left over by MIG. The low end forgives the first"
+        f" {answer['grace_hours']} hours of each idle stretch and hours with some work; the high end is all that it"
+        " cost."
+    )
 
 
 def more(advice: pl.DataFrame, currency: str) -> str:
@@ -56,24 +71,19 @@ def more(advice: pl.DataFrame, currency: str) -> str:
     return f"Another {saved} could have been saved with fewer, smaller or cheaper GPUs"
 
 
-def lead(frame: pl.DataFrame, grace_hours: int) -> str:
-    """Return the sentence below: what the range means."""
-    if frame.is_empty():
-        return "Every GPU that someone held also worked, and MIG left nothing over."
-    return (
-        f"{_hours(frame)} GPU-hours were held idle or left over by MIG. The low end forgives the first"
-        f" {grace_hours} hours of each idle stretch and hours with some work; the high end is all that it cost."
-    )
+def in_one_list(answer: Document, advice: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return the dearest rows of what was wasted and of what was advised."""
+    return with_advice(pl.DataFrame(answer["rows"], schema=SCHEMA), advice).head(MOST_ROWS).to_dicts()
 
 
-def table(frame: pl.DataFrame, currency: str) -> Table:
-    """Return the dearest rows: what, why and whose, what to do, time, and the saving."""
-    lines = tuple(_line(row, currency) for row in frame.head(MOST_ROWS).iter_rows(named=True))
+def table(rows: Iterable[Document], count: int, currency: str) -> Table:
+    """Return the dearest rows of `count`: what, why and whose, what to do, time, and the saving."""
+    lines = tuple(_line(row, currency) for row in rows)
     heads = ("What", "What to do", "GPU-hours", "Saving, low", "Saving, high")
-    return Table(heads, lines, words=2, left_out=max(0, frame.height - MOST_ROWS))
+    return Table(heads, lines, words=2, left_out=count - len(lines))
 
 
-def advice_table(advice: dict[str, Any]) -> Table:
+def advice_table(advice: Document) -> Table:
     """Return advice that was followed: whose, what became of it, what was stated, and what was saved."""
     rows = [row for row in advice["rows"] if row["result"] is not None]
     lines = tuple(
@@ -92,7 +102,7 @@ def advice_table(advice: dict[str, Any]) -> Table:
     return Table(heads, lines, words=2, left_out=max(0, len(rows) - MOST_FOLLOWED))
 
 
-def power_table(frame: pl.DataFrame) -> Table:
+def power_table(answer: Document) -> Table:
     """Return what idle boards took, by node."""
     lines = tuple(
         Line(
@@ -100,12 +110,12 @@ def power_table(frame: pl.DataFrame) -> Table:
             (row["node"], wording.hours_column(float(gpu_hours(row["part_us"]))), f"{row['energy_mj'] / 3.6e9:,.1f}"),
             row["model"],
         )
-        for row in frame.head(8).iter_rows(named=True)
+        for row in answer["rows"]
     )
-    return Table(("Node", "Idle GPU-hours", "Energy, kWh"), lines, left_out=max(0, frame.height - 8))
+    return Table(("Node", "Idle GPU-hours", "Energy, kWh"), lines, left_out=answer["count"] - len(lines))
 
 
-def _line(row: dict[str, Any], currency: str) -> Line:
+def _line(row: Document, currency: str) -> Line:
     owner = "Nobody" if row["kind"] == STRANDED else wording.title(row["team"]) or "Unattributed"
     about = " · ".join(part for part in (owner, row["user"], wording.reason(row["reason"])) if part)
     saving = (_money(row["low_quanta"], currency), _money(row["high_quanta"], currency))
@@ -127,5 +137,5 @@ def _sum(frame: pl.DataFrame, name: str, currency: str) -> str:
     return wording.money_short(from_quanta(sum(frame[name].drop_nulls().to_list())), currency)
 
 
-def _hours(frame: pl.DataFrame) -> str:
-    return wording.hours(float(gpu_hours(sum(frame["part_us"].to_list()))))
+def _hours(answer: Document) -> str:
+    return wording.hours(float(gpu_hours(answer["part_us"])))

@@ -35,6 +35,7 @@ class State(enum.IntEnum):
 
 HELD_STATES: Final = frozenset({State.ACTIVE, State.HELD_IDLE, State.UNGRANTED, State.HELD_UNOBSERVED})
 UNWATCHED_STATES: Final = frozenset({State.HELD_UNOBSERVED, State.UNOBSERVED})  # nobody saw whether work was done
+RUN_NUMBER: Final = r"([- ]\d+)+$"  # names that differ in it alone (`train-3`, `train-4-0`) are runs of one workload
 
 
 class Confidence(enum.IntEnum):

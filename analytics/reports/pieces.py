@@ -9,11 +9,11 @@ from decimal import Decimal
 from typing import Any, Final
 
 from analytics.figures import amount, month
-from analytics.overview import RUN_NUMBER
 from analytics.reports import charts
 from analytics.reports.material import Material, money, plain, signed
 from analytics.reports.report import Column, Kind, Row, Section, Table
 from analytics.words import PLATFORM, title
+from gpuledger.model import RUN_NUMBER
 
 Document = Mapping[str, Any]
 WHY: Final = {

@@ -12,13 +12,13 @@ from analytics.compare import READ as SPENT
 from analytics.compare import spending
 from analytics.figures import share
 from analytics.line_groups import IS_HELD, columns_of
-from analytics.overview import RUN_NUMBER
 from analytics.reports.charts import shorten
 from analytics.reports.material import Material, money, part, watched_hours
 from analytics.reports.report import Column, Kind, Row, Section, Table
 from analytics.utilisation import utilisation
 from gpuledger.accounting.money import from_quanta
 from gpuledger.accounting.units import gpu_hours
+from gpuledger.model import RUN_NUMBER
 
 Document = Mapping[str, Any]
 LEAST_KNOWN: Final = 0.1  # a table that says of less of the cost whose or what it was is left out

@@ -37,9 +37,10 @@ from collector.queries.entered import entered
 from collector.queries.explain import explain
 from collector.queries.facts import DEFAULT_LIMIT, charges, devices, events, quarantine, usage
 from collector.queries.gap import gap
-from collector.queries.grouping import BY, VIEWS
+from collector.queries.grouping import BY, BY_DEVICE, VIEWS
 from collector.queries.holdings import holdings
 from collector.queries.idle import idle
+from collector.queries.idle_workloads import idle_workloads
 from collector.queries.job_time import ASPECTS, job_time, job_time_table
 from collector.queries.loans import loans
 from collector.queries.memory import memory, memory_table
@@ -57,6 +58,8 @@ from collector.queries.shares import shares
 from collector.queries.status import status
 from collector.queries.timeline import GRAINS, timeline
 from collector.queries.utilization import utilization
+from collector.queries.waste import GRACE_HOURS, idle_power, waste
+from collector.queries.week import week
 from collector.queries.workloads import EVERY_SYSTEM, workloads
 from gpuledger.accounting.idle_policy import POLICIES
 from gpuledger.accounting.periods import parse_period
@@ -101,6 +104,10 @@ PERIOD: Final = Parameter("period", f"{_WORDS}; absent: this month", parse_perio
 ANY_PERIOD: Final = Parameter("period", f"{_WORDS}; absent: ever", parse_optional_period, default="", by_days=True)
 CLOSED: Final = Parameter("period", f"a closed one: {_WORDS}", parse_period, by_days=True)
 GROUP: Final = Parameter("by", "what to group by", default="team", choices=BY)
+DEVICE_GROUP: Final = Parameter("by", "what to group by", default="model", choices=BY_DEVICE)
+GRACE: Final = Parameter(
+    "grace", "hours at the start of each idle stretch that the low saving forgives", bounded(0, 8_760), str(GRACE_HOURS)
+)
 VIEW: Final = Parameter("view", "charge what was held, or what was active", default="allocation", choices=VIEWS)
 IDLE_POLICY: Final = Parameter(
     "idle_policy", "who pays for time that nobody held", default=POLICIES[0], choices=POLICIES, of_all=True
@@ -184,6 +191,30 @@ QUESTIONS: Final[tuple[Question, ...]] = (
         needs=Right.READ,
     ),
     Question(
+        "idle_workloads",
+        "what each workload held without work, its runs together, the dearest first",
+        idle_workloads,
+        (PERIOD, WITHIN, EVERY_ROW, OFFSET, AS_KNOWN),
+        rated=True,
+        needs=Right.READ,
+    ),
+    Question(
+        "waste",
+        "what was held idle or left over by MIG, what it cost and what could have been saved, the dearest first: exact",
+        waste,
+        (PERIOD, GRACE, EVERY_ROW, OFFSET, AS_KNOWN),
+        rated=True,
+        needs=Right.READ,
+    ),
+    Question(
+        "idle_power",
+        "energy that boards took while nobody held them, by node and model",
+        idle_power,
+        (PERIOD, EVERY_ROW, OFFSET, AS_KNOWN),
+        rated=True,
+        needs=Right.READ,
+    ),
+    Question(
         "reconcile",
         "the conservation proof of a period",
         reconcile,
@@ -216,6 +247,14 @@ QUESTIONS: Final[tuple[Question, ...]] = (
         "what each holder needed of each device it worked on, and what kinds of devices there are",
         holdings,
         (PERIOD,),
+        rated=True,
+        needs=Right.READ,
+    ),
+    Question(
+        "week",
+        "time in each state by hour of the week, by a property of devices: exact",
+        week,
+        (PERIOD, DEVICE_GROUP, AS_KNOWN),
         rated=True,
         needs=Right.READ,
     ),

@@ -5,6 +5,7 @@ from collector.queries.books import owners, prices
 from collector.queries.chargeback import chargeback
 from collector.queries.facts import charges, devices, events, quarantine, usage
 from collector.queries.idle import idle
+from collector.queries.idle_workloads import idle_workloads
 from collector.queries.job_time import job_time
 from collector.queries.node_costs import node_costs
 from collector.queries.reconcile import reconcile
@@ -12,6 +13,8 @@ from collector.queries.series import series
 from collector.queries.status import status
 from collector.queries.timeline import timeline
 from collector.queries.utilization import utilization
+from collector.queries.waste import idle_power, waste
+from collector.queries.week import week
 from collector.queries.workloads import workloads
 
 __all__ = [
@@ -21,6 +24,8 @@ __all__ = [
     "devices",
     "events",
     "idle",
+    "idle_power",
+    "idle_workloads",
     "job_time",
     "node_costs",
     "owners",
@@ -32,5 +37,7 @@ __all__ = [
     "timeline",
     "usage",
     "utilization",
+    "waste",
+    "week",
     "workloads",
 ]

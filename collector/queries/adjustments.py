@@ -54,22 +54,26 @@ class Adjustments(msgspec.Struct, frozen=True):
 def adjustments(ledger: Ledger, period: Period) -> Adjustments:
     """Return the adjustments of each billing period that lies whole in `period`: stored, or as they would be now."""
     with ledger.snapshot() as session:
-        found = sorted(_billed(session, ledger.calendar.days), key=lambda each: each[0].start_us)
+        found = sorted(_billed(session, period, ledger.calendar.days), key=lambda each: each[0].start_us)
         books = session.execute("price_newest").to_pylist()
-    rows = [
-        _row(of, each, final=final)
-        for of, final, lines in found
-        if period.start_us <= of.start_us and of.end_us <= period.end_us
-        for each in lines
-    ]
+    rows = [_row(of, each, final=final) for of, final, lines in found for each in lines]
     return Adjustments(books[0]["currency"] if books else "", span(period), rows)
 
 
-def _billed(session: Session, zone: tzinfo) -> list[tuple[Period, bool, tuple[Adjustment, ...]]]:
-    """Return every billing period, whether it is closed, and its adjustments."""
+def _billed(session: Session, period: Period, zone: tzinfo) -> list[tuple[Period, bool, tuple[Adjustment, ...]]]:
+    """Return every billing period inside `period`, whether it is closed, and its adjustments.
+
+    Those of open ones are made from all their charges: of others they are not made.
+    """
     closed = closed_periods(session)
-    final = [(Period(each.from_us, each.to_us, each.label), True, stored(session, each.period_id)) for each in closed]
-    return [*final, *((each, False, adjustments_of(session, each)) for each in open_periods(session, closed, zone))]
+    kept = [(Period(each.from_us, each.to_us, each.label), each.period_id) for each in closed]
+    final = [(of, True, stored(session, number)) for of, number in kept if _inside(of, period)]
+    still = [of for of in open_periods(session, closed, zone) if _inside(of, period)]
+    return [*final, *((of, False, adjustments_of(session, of)) for of in still)]
+
+
+def _inside(of: Period, period: Period) -> bool:
+    return period.start_us <= of.start_us and of.end_us <= period.end_us
 
 
 def _row(of: Period, line: Adjustment, *, final: bool) -> AdjustmentRow:

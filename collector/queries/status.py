@@ -43,7 +43,8 @@ class Status(msgspec.Struct, frozen=True):
     owner_version: int | None
     zone: str  # whose days a billing period means
     policy_version: int | None
-    acts: int  # in the audit log: imports, closings and decisions that answers may depend on
+    acts: int  # in the audit log
+    changes: int  # of these until the last import, closing or decision, that answers may depend on: reading is none
     agents: list[AgentRow]
 
 

@@ -6,7 +6,9 @@ from fractions import Fraction
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 
+from collector.ledger.database import Session
 from collector.ledger.store import Ledger
 from collector.queries.figures import Span, cost_of, energy, hours, instant, integers, money, ratio, span
 from collector.queries.scope import scope_params
@@ -16,6 +18,7 @@ from gpuledger.accounting.units import US_PER_HOUR
 from gpuledger.within import EVERYTHING, OWNER, UNATTRIBUTED, Within
 
 EVERY_SYSTEM = "*"
+SHOWN = pa.schema([("place", pa.int32()), ("first_id", pa.int32()), ("owner_id", pa.int32())])
 
 
 class WorkloadRow(msgspec.Struct, frozen=True):
@@ -87,10 +90,10 @@ def workloads(
     params = {"from_us": period.start_us, "to_us": period.end_us, **scope_params(within)}
     with ledger.snapshot() as session:
         now = standing_in(session, period)
-        found = session.execute(
-            "query_workloads", {**params, "system": None if system == EVERY_SYSTEM else system}
-        ).to_pylist()
-    rows = [integers(row) for row in found]
+        found = session.execute("query_workloads", {**params, "system": None if system == EVERY_SYSTEM else system})
+        rows = [integers(row) for row in found.to_pylist()]
+        shown = rows[offset : offset + limit]
+        _add_hours(session, params, shown)
     gpu_hours, cost = _sums(rows)
     return Workloads(
         currency=now.currency,
@@ -100,10 +103,18 @@ def workloads(
         gpu_hours=gpu_hours,
         cost=cost,
         systems=_systems(rows),
-        rows=[_row(row) for row in rows[offset : offset + limit]],
+        rows=[_row(row) for row in shown],
         pending_hours=now.pending_hours,
         as_of=instant(now.known_until_us),
     )
+
+
+def _add_hours(session: Session, params: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+    """Add to rows how long each ran, and the most devices that it held in an hour."""
+    shown = pa.Table.from_pylist([{**row, "place": place} for place, row in enumerate(rows)], schema=SHOWN)
+    for found in session.execute("query_workload_hours", params, {"shown_workloads": shown}).to_pylist():
+        hours = integers(found)
+        rows[hours.pop("place")].update(hours)
 
 
 def _sums(rows: list[dict[str, Any]]) -> tuple[float, str | None]:

@@ -20,7 +20,7 @@ def render() -> None:
 
 def _page(status: data.Document) -> None:
     shell.stand(status)
-    as_of = shell.as_of(status)
+    as_of = f"{shell.as_of(status)}/{status['acts']}"  # reading is an act, too
     answer = data.answer("audit", {"limit": LIMIT}, as_of)
     checkpoints = len(data.answer("audit/checkpoints", {}, as_of)["rows"])
     rows = answer["rows"]

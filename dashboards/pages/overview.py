@@ -50,7 +50,7 @@ def _answers(chosen: Choice, status: data.Document, as_of: str) -> Answers:
         compared = data.answer("chargeback", {"period": before[0].label, "by": "team"}, as_of)
     return Answers(
         chargeback=data.answer("chargeback", {"period": period, "by": "team"}, as_of),
-        idle=data.answer("idle", {"period": period}, as_of),
+        idle=data.answer("idle_workloads", {"period": period}, as_of),
         status=status,
         spoken=in_words(chosen, parse_instant(status["watermark"])),
         adjustments=data.answer("adjustments", {"period": period}, as_of),
@@ -128,7 +128,8 @@ def _breakdown(chosen: Choice, as_of: str) -> None:
     by, view = by or "team", view or "allocation"
     address.remember("by", by, "team")
     address.remember("view", view, "allocation")
-    answer = data.answer("chargeback", {"period": chosen.period.label, "by": by, "view": view}, as_of)
+    asked = {"period": chosen.period.label, "by": by} | ({} if view == "allocation" else {"view": view})
+    answer = data.answer("chargeback", asked, as_of)  # asked as the page's other parts ask: by team it is known
     leads = drill_models.leads(answer["rows"], by, period=chosen.slug) if view == "allocation" else {}
     table = view_models.breakdown(answer, by, leads)
     st.html(pieces.table(table))

@@ -40,7 +40,8 @@ def _page(status: data.Document) -> None:
         return
     team = _choose(teams)
     part = _part(team, "workload", chosen.period.label, as_of)
-    idle = data.answer("idle", {"period": chosen.period.label}, as_of)
+    within = str(Within(OWNED, (None, None, team)))
+    idle = data.answer("idle_workloads", {"period": chosen.period.label, "within": within}, as_of)
     wasted = team_models.idle_of(idle, team)
     before, before_name = _before(team, chosen, status, as_of)
     st.html(

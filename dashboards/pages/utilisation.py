@@ -7,7 +7,6 @@ from typing import Final
 import streamlit as st
 
 from analytics.overview import timeline_states
-from analytics.utilisation import heat_map
 from dashboards import (
     address,
     charts,
@@ -20,7 +19,6 @@ from dashboards import (
     utilisation_models,
     wording,
 )
-from dashboards.bill_lines import bill_lines
 from dashboards.fragmentation_lines import fitted
 from dashboards.periods import Choice, grain, in_words
 from dashboards.theme import STATE_COLOURS, STATE_ORDER
@@ -45,14 +43,13 @@ def _page(status: data.Document) -> None:
     total = whole["total"]
     st.html(pieces.title(utilisation_models.finding(total, in_words(chosen, until_us)), utilisation_models.lead(total)))
     mode = shell.mode()
-    lines = bill_lines(chosen.period, until_us, as_of)
-    keys = ["", *sorted(lines["model"].unique().to_list())]
+    by_model = data.answer("week", {"period": period, "by": "model"}, as_of)
+    keys = ["", *sorted({row["key"] for row in by_model["rows"]})]
     address.seed("heat", keys, "")
     heading, chooser = st.columns([3, 1], vertical_alignment="bottom")
     key = chooser.selectbox("GPU model", keys, format_func=lambda name: name or "All GPU models", key="heat") or ""
     address.remember("heat", key, "")
-    week = heat_map(lines, "model" if key else "", status["zone"])
-    week = week.filter(week["key"] == key) if key else week
+    week = utilisation_models.week(by_model, key)
     note = f"Share of the observed time that was held, by hour of the week in {status['zone']}; empty: not observed"
     heading.html(pieces.heading(utilisation_models.week_finding(week), note))
     st.altair_chart(heat.week(week, mode), theme=None, width="stretch", alt="Share held by hour of the week")

@@ -16,8 +16,8 @@ from gpuledger.accounting.unit_cost import Known, unit_cost
 from gpuledger.cli.drawing import Line, draw, figures, words
 from gpuledger.cli.sources import Document, Source
 from gpuledger.cli.unit_counts import read_counts
+from gpuledger.model import RUN_NUMBER
 
-RUN_NUMBER: Final = re.compile(r"([- ]\d+)+$")  # what tells the runs, or replicas, of a workload apart
 WORDS: Final = {
     Known.KNOWN: "",
     Known.NO_COUNT: "nobody counted",
@@ -121,7 +121,7 @@ def _row(key: str, count: int | None, spent: _Spent | None, per: int) -> Documen
 
 
 def _one(key: str, by: str) -> str:
-    return RUN_NUMBER.sub("", key) if by == "workload" else key
+    return re.sub(RUN_NUMBER, "", key) if by == "workload" else key
 
 
 def _money(amount: str | None, places: int) -> str:

@@ -89,7 +89,14 @@ def record(draw: st.DrawFn, device: Device, who: str | None, start_us: int, end_
     """Return one share of an interval in a state that fits."""
     if who is None:
         state, reason = draw(
-            st.sampled_from([(State.IDLE, "free"), (State.UNAVAILABLE, "gpu_lost"), (State.UNOBSERVED, "no_data")])
+            st.sampled_from(
+                [
+                    (State.IDLE, "free"),
+                    (State.IDLE, "stranded"),
+                    (State.UNAVAILABLE, "gpu_lost"),
+                    (State.UNOBSERVED, "no_data"),
+                ]
+            )
         )
         active_us = None if state is State.UNOBSERVED else 0
     else:

@@ -30,6 +30,9 @@ from collector.policies import stored as policies
 from collector.pricing import carbon, shares, stored, stored_contracts
 from collector.queries import advice, checks, drift, owner_moves
 from collector.queries.timeline import STEPS
+from collector.queries.waste import GROUPS
+from collector.queries.week import WEEK_STEPS
+from collector.queries.workloads import SHOWN
 from gpuledger.errors import LedgerError
 from tests.collector.ask import RAW_HOURLY, ask, contents
 from tests.collector.batches import minutes
@@ -165,6 +168,9 @@ RATING_STAGES: dict[str, pa.Schema] = {
     "new_hours": carbon._SCHEMA,
     "owner_spells": owner_moves._SPELLS,
     "timeline_steps": STEPS,
+    "week_steps": WEEK_STEPS,
+    "waste_groups": GROUPS,
+    "shown_workloads": SHOWN,
     "new_invoices": closing._INVOICES,
     "new_lines": closing._LINES,
     "new_corrections": closing._CORRECTIONS,

@@ -8,6 +8,8 @@ import msgspec
 import pytest
 
 from collector import queries
+from collector.audit.events import Act
+from collector.audit.log import append
 from collector.ledger.store import Ledger
 from collector.rating import rate_dirty
 from gpuledger.accounting.periods import Period, iso
@@ -40,6 +42,17 @@ def test_devices_are_listed_with_their_lives(ledger: Ledger) -> None:
         ("GPU-0000", "node-a", iso(START_US), iso(START_US + US_PER_HOUR + 1)),
         ("GPU-0001", "node-a", iso(START_US), None),
     ]
+
+
+def test_reading_is_an_act_and_no_change(ledger: Ledger) -> None:
+    """Answers that are kept until something changes are kept while others read; an import ends that."""
+    before = queries.status(ledger)
+    with ledger.transaction() as session:
+        append(session, NOW_US, [Act("access.read", "ann"), Act("access.refuse", "bob")])
+    after = queries.status(ledger)
+    assert (after.acts, after.changes) == (before.acts + 2, before.changes)
+    prices(ledger, 'currency = "EUR"\n[[price]]\nmodel = "*"\nrate = "2.50"')
+    assert queries.status(ledger).changes == queries.status(ledger).acts == after.acts + 1
 
 
 def test_events_come_newest_first_and_say_when_there_are_more(ledger: Ledger) -> None:

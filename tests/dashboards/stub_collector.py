@@ -26,7 +26,8 @@ def status() -> Document:
         "first_usage": FIRST.isoformat(),
         "usage_rows": 1_234_567,
         "pending_hours": 0,
-        "acts": 7,
+        "acts": 9,
+        "changes": 7,
         "agents": [],
         "events": 0,
         "devices": 44,
@@ -130,7 +131,7 @@ def documents() -> dict[str, Callable[[dict[str, str]], Document]]:
     return {
         "status": lambda _: status(),
         "chargeback": chargeback,
-        "idle": idle,
+        "idle_workloads": idle,
         "timeline": timeline,
         "adjustments": adjustments,
     }

@@ -121,7 +121,10 @@ def test_without_prices_hours_are_shown_and_the_price_import_is_named(monkeypatc
 
     answers = stub_collector.documents() | {
         "chargeback": unpriced,
-        "idle": lambda _: {"currency": None, "rows": [row | {"cost": None} for row in stub_collector.idle({})["rows"]]},
+        "idle_workloads": lambda _: {
+            "currency": None,
+            "rows": [row | {"cost": None} for row in stub_collector.idle({})["rows"]],
+        },
         "timeline": lambda params: (
             stub_collector.timeline(params)
             | {
@@ -142,7 +145,7 @@ def test_without_prices_hours_are_shown_and_the_price_import_is_named(monkeypatc
 def test_names_from_outside_are_shown_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
     """A workload called like a tag is escaped."""
     evil = {"workload": "<script>alert(1)</script>", "team": "x", "reason": "", "gpu_hours": 1.0, "cost": "2.00"}
-    with stub_collector.serving(stub_collector.documents() | {"idle": lambda _: {"rows": [evil]}}) as url:
+    with stub_collector.serving(stub_collector.documents() | {"idle_workloads": lambda _: {"rows": [evil]}}) as url:
         page = open_page(url, monkeypatch)
     assert "<script>alert" not in text_of(page)
     assert "&lt;script&gt;" in text_of(page)
@@ -186,7 +189,7 @@ def test_an_answer_is_kept_until_the_ledger_moves_on(monkeypatch: pytest.MonkeyP
     with stub_collector.serving(stub_collector.documents() | {"chargeback": counted}) as url:
         monkeypatch.setenv("GPULEDGER_URL", url)
         before = shell.as_of(stub_collector.status())
-        after = shell.as_of(stub_collector.status() | {"acts": 8})
+        after = shell.as_of(stub_collector.status() | {"changes": 8})
         for state in (before, before, after, after):
             data.answer("chargeback", {"period": "2026-11"}, state)
     assert len(asked) == 2

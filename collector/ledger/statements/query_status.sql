@@ -57,6 +57,11 @@ SELECT
         FROM audit_events AS a
     ) AS acts,
     (
+        SELECT coalesce(max(a.sequence) + 1, 0)::BIGINT
+        FROM audit_events AS a
+        WHERE NOT starts_with(a.act, 'access.')
+    ) AS changes,
+    (
         SELECT max(p.policy_version)
         FROM policy_books AS p
     ) AS policy_version;

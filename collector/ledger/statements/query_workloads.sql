@@ -1,28 +1,7 @@
--- Workloads of a part of the ledger: what each held, did and cost, and for how long it ran, in the words of the system
--- that started it. Runs of one workload (its pods, its steps) are one row for each user and owner. An hour of it is as
--- long as the device that it held longest in it.
-WITH chosen AS (
-    SELECT
-        c.hour_us,
-        c.device_id,
-        c.holder_id,
-        c.owner_id,
-        c.state,
-        c.held_us,
-        c.active_us,
-        c.active_unknown_us,
-        c.energy_mj,
-        c.cost_quanta,
-        c.price_entry
-    FROM charges_within($scope, $organisation, $department, $team, $project, $user, $workload) AS c
-    WHERE
-        c.hour_us >= $from_us
-        AND c.hour_us < $to_us
-        AND c.state IN (1, 2, 6, 7)
-        AND c.holder_id IS NOT NULL
-),
-
-named AS (
+-- Workloads of a part of the ledger: what each held, did and cost, in the words of the system that started it. Runs of
+-- one workload (its pods, its steps) are one row for each user and owner. For how long each ran takes its hours one by
+-- one: query_workload_hours says it of those that are shown.
+WITH named AS (
     SELECT
         h.holder_id,
         h.kind,
@@ -45,51 +24,36 @@ numbered AS (
     FROM named AS n
 ),
 
-hourly AS (
+held AS (
     SELECT
-        n.first_id,
+        c.holder_id,
         c.owner_id,
-        c.hour_us,
-        c.device_id,
-        sum(c.held_us)::BIGINT AS held_us,
-        sum(c.active_us)::BIGINT AS active_us,
-        sum(c.active_unknown_us)::BIGINT AS active_unknown_us,
-        sum(c.energy_mj)::BIGINT AS energy_mj,
-        coalesce(sum(c.cost_quanta), 0)::BIGINT AS cost_quanta,
-        coalesce(sum(c.cost_quanta) FILTER (WHERE c.state = 2), 0)::BIGINT AS idle_cost_quanta,
-        coalesce(sum(c.held_us) FILTER (WHERE c.price_entry IS NULL), 0)::BIGINT AS unpriced_us
-    FROM chosen AS c
-    INNER JOIN numbered AS n ON c.holder_id = n.holder_id
-    GROUP BY n.first_id, c.owner_id, c.hour_us, c.device_id
-),
-
-together AS (
-    SELECT
-        h.first_id,
-        h.owner_id,
-        h.hour_us,
-        least(max(h.held_us), 3600000000) AS running_us,
-        count(*) AS devices,
-        sum(h.held_us * d.parts) AS part_us,
-        sum(h.active_us * d.parts) AS active_part_us,
-        sum(h.active_unknown_us * d.parts) AS active_unknown_part_us,
-        sum(h.unpriced_us * d.parts) AS unpriced_part_us,
-        sum(h.energy_mj) AS energy_mj,
-        sum(h.cost_quanta) AS cost_quanta,
-        sum(h.idle_cost_quanta) AS idle_cost_quanta
-    FROM hourly AS h
-    INNER JOIN devices AS d ON h.device_id = d.device_id
-    GROUP BY h.first_id, h.owner_id, h.hour_us
+        min(c.hour_us) AS first_us,
+        max(c.hour_us) AS last_us,
+        sum(c.held_us * d.parts) AS part_us,
+        sum(c.active_us * d.parts) AS active_part_us,
+        sum(c.active_unknown_us * d.parts) AS active_unknown_part_us,
+        coalesce(sum(c.held_us * d.parts) FILTER (WHERE c.price_entry IS NULL), 0) AS unpriced_part_us,
+        sum(c.energy_mj) AS energy_mj,
+        coalesce(sum(c.cost_quanta), 0) AS cost_quanta,
+        coalesce(sum(c.cost_quanta) FILTER (WHERE c.state = 2), 0) AS idle_cost_quanta
+    FROM charges_within($scope, $organisation, $department, $team, $project, $user, $workload) AS c
+    INNER JOIN devices AS d ON c.device_id = d.device_id
+    WHERE
+        c.hour_us >= $from_us
+        AND c.hour_us < $to_us
+        AND c.state IN (1, 2, 6, 7)
+        AND c.holder_id IS NOT NULL
+    GROUP BY c.holder_id, c.owner_id
 ),
 
 summed AS (
     SELECT
-        t.first_id,
+        n.first_id,
         t.owner_id,
-        min(t.hour_us) AS first_us,
-        max(t.hour_us) AS last_us,
-        sum(t.running_us) AS running_us,
-        max(t.devices) AS devices,
+        count(*) AS runs,
+        min(t.first_us) AS first_us,
+        max(t.last_us) AS last_us,
         sum(t.part_us) AS part_us,
         sum(t.active_part_us) AS active_part_us,
         sum(t.active_unknown_part_us) AS active_unknown_part_us,
@@ -97,28 +61,14 @@ summed AS (
         sum(t.energy_mj) AS energy_mj,
         sum(t.cost_quanta) AS cost_quanta,
         sum(t.idle_cost_quanta) AS idle_cost_quanta
-    FROM together AS t
-    GROUP BY t.first_id, t.owner_id
-),
-
-tenancies AS (
-    SELECT DISTINCT
-        c.holder_id,
-        c.owner_id
-    FROM chosen AS c
-),
-
-counted AS (
-    SELECT
-        n.first_id,
-        t.owner_id,
-        count(*) AS runs
-    FROM tenancies AS t
+    FROM held AS t
     INNER JOIN numbered AS n ON t.holder_id = n.holder_id
     GROUP BY n.first_id, t.owner_id
 )
 
 SELECT
+    s.first_id,
+    s.owner_id,
     n.kind AS holder_kind,
     n.workload_system,
     n.workload_scope,
@@ -127,9 +77,7 @@ SELECT
     n.user_name,
     s.first_us,
     s.last_us,
-    s.running_us,
-    s.devices,
-    k.runs,
+    s.runs,
     s.part_us,
     s.active_part_us,
     s.active_unknown_part_us,
@@ -144,7 +92,6 @@ SELECT
     s.owner_id IS NOT NULL AS has_owner
 FROM summed AS s
 INNER JOIN named AS n ON s.first_id = n.holder_id
-INNER JOIN counted AS k ON s.first_id = k.first_id AND s.owner_id IS NOT DISTINCT FROM k.owner_id
 LEFT JOIN owners AS o ON s.owner_id = o.owner_id
 ORDER BY
     s.cost_quanta DESC, s.part_us DESC, n.workload ASC, n.workload_system ASC, n.user_name ASC, team ASC,

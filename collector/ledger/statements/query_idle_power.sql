@@ -1,0 +1,22 @@
+-- What boards took while nobody held them, by node and model, the most first. Sizes are microseconds x parts.
+WITH narrow AS (
+    SELECT
+        c.device_id,
+        sum(c.held_us) AS held_us,
+        sum(c.energy_mj) AS energy_mj,
+        sum(c.energy_unknown_us) AS energy_unknown_us
+    FROM charges AS c
+    WHERE c.hour_us >= $from_us AND c.hour_us < $to_us AND c.state = 3
+    GROUP BY c.device_id
+)
+
+SELECT
+    d.node,
+    d.model,
+    sum(n.held_us * d.parts) AS part_us,
+    sum(n.energy_mj) AS energy_mj,
+    sum(n.energy_unknown_us * d.parts) AS energy_unknown_part_us
+FROM narrow AS n
+INNER JOIN devices AS d ON n.device_id = d.device_id
+GROUP BY d.node, d.model
+ORDER BY sum(n.energy_mj) DESC, d.node ASC, d.model ASC;
