@@ -81,7 +81,7 @@ async def _keep(request: Request) -> Response:
         return _page(back, trouble, kept=COOKIE in request.cookies, status=400)
     answer = RedirectResponse(back, status_code=303, headers={"Cache-Control": "no-store"})
     # Lax, not Strict: a link to a view in a mail has to find its reader. What changes anything is a POST of our own.
-    secure = request.url.scheme == "https"
+    secure = request.headers.get("origin", "").startswith("https:")  # what the browser speaks, with a proxy or without
     answer.set_cookie(COOKIE, token, path=_base(), httponly=True, samesite="lax", secure=secure)
     return answer
 
@@ -96,8 +96,9 @@ async def _forget(request: Request) -> Response:
 
 async def _sent(request: Request) -> Mapping[str, str] | None:
     """Return the fields of a form of ours; None where another site made the browser send it, or it is too long."""
-    origin = request.headers.get("origin")
-    if origin is None or urlsplit(origin).netloc != request.headers.get("host"):
+    origin = urlsplit(request.headers.get("origin", "")).netloc
+    same = request.headers.get("sec-fetch-site") == "same-origin"  # holds behind proxies that change the host, too
+    if not same and (not origin or origin != request.headers.get("host")):
         return None
     body = b""
     async for part in request.stream():
