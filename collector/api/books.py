@@ -16,8 +16,7 @@ from collector.api.bodies import MAX_DOCUMENT_BYTES, body_of
 from collector.api.parameters import Parameter, each_once, read_parameters
 from collector.api.questions import Question
 from collector.api.services import Services
-from collector.governance.guarding import import_budgets_by_rule, import_prices_by_rule
-from collector.governance.quota_books import import_quotas
+from collector.governance.guarding import import_budgets_by_rule, import_prices_by_rule, import_quotas_by_rule
 from collector.governance.rulebooks import import_rules
 from collector.policies.imports import import_policies
 from collector.pricing.carbon import import_carbon
@@ -47,7 +46,7 @@ BOOKS: Final[dict[str, Book]] = {
     "policies": Book("policy book", import_policies, TOML),
     "rules": Book("rule book", import_rules, TOML),
     "budgets": Book("budget book", import_budgets_by_rule, TOML),
-    "quotas": Book("quota book", import_quotas, TOML),
+    "quotas": Book("quota book", import_quotas_by_rule, TOML),
 }
 IMPORTING: Final[dict[str, Importing]] = {
     **{kind: each.importing for kind, each in BOOKS.items()},

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from collector.governance.budget_books import import_budgets
+from collector.governance.quota_books import import_quotas
 from collector.governance.wanted import Wanted, newest_version
 from collector.ledger.store import Ledger
 from collector.periods.closing import close_period
@@ -77,6 +78,10 @@ def _budget_book(ledger: Ledger, wanted: Wanted, granted: Granted) -> str:
     return f"budgets {_import(ledger, 'budget_book', import_budgets, wanted, granted)}"
 
 
+def _quota_book(ledger: Ledger, wanted: Wanted, granted: Granted) -> str:
+    return f"quotas {_import(ledger, 'quota_book', import_quotas, wanted, granted)}"
+
+
 def _import(ledger: Ledger, kind: str, importing: Callable[..., ImportReport], wanted: Wanted, granted: Granted) -> int:
     """Import a book, if it still follows the one that it was made to follow; return its version."""
     with ledger.snapshot() as session:
@@ -105,4 +110,5 @@ _ACTS: Final[dict[str, Callable[[Ledger, Wanted, Granted], str]]] = {
     "dispute": _resolve,
     "price": _price,
     "budget_book": _budget_book,
+    "quota_book": _quota_book,
 }

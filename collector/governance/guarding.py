@@ -10,7 +10,9 @@ from collector.audit.log import record
 from collector.governance.budget_books import book_gains, import_budgets
 from collector.governance.budget_files import parse_budget_book
 from collector.governance.deciding import record_decision
-from collector.governance.questions import Proposal, Tried, facts_of, tried_gains, try_request
+from collector.governance.questions import Proposal, Tried, facts_of, tried_gains, tried_quota_gains, try_request
+from collector.governance.quota_books import import_quotas, quota_book_gains
+from collector.governance.quota_files import parse_quota_book
 from collector.governance.requests import ApprovalError
 from collector.governance.rulebooks import newest_rules
 from collector.governance.wanted import Asked, Terms, Wanted, read_wanted
@@ -61,16 +63,32 @@ def import_budgets_by_rule(
     What it allows, the decision and the import are of one transaction. Raises BudgetBookError where it cannot be used,
     before anybody is asked, and ApprovalError.
     """
-    book = parse_budget_book(content, as_format, source, ledger.calendar.days)
+    zone = ledger.calendar.days
+    book = parse_budget_book(content, as_format, source, zone)
     with ledger.transaction() as session:
-        found = book_gains(session, book, ledger.calendar.days, ledger.now_us())
-        refused = None
-        if found and newest_rules(session).version.number:
-            wanted = Proposal("budget_book", Wanted(source=source), _TIMELESS._replace(by=actor()))
-            refused = _decided(ledger, session, wanted, tried_gains(found))
+        found = book_gains(session, book, zone, ledger.now_us())
+        refused = _refused_book(ledger, session, "budget_book", source, tried_gains(found)) if found else None
         if refused is None:
             joined = JoinedLedger(ledger, session)
             return import_budgets(joined, content, as_format, source=source, imported_us=imported_us)
+    raise refused
+
+
+def import_quotas_by_rule(
+    ledger: Ledger, content: bytes, as_format: FileFormat, *, source: str, imported_us: int
+) -> ImportReport:
+    """Import a quota book; one that allows more than the newest only where rules let whoever acts do so.
+
+    Otherwise as `import_budgets_by_rule`. Raises QuotaBookError and ApprovalError.
+    """
+    zone = ledger.calendar.days
+    quotas = parse_quota_book(content, as_format, source, zone)
+    with ledger.transaction() as session:
+        found = quota_book_gains(session, quotas, zone, ledger.now_us())
+        refused = _refused_book(ledger, session, "quota_book", source, tried_quota_gains(found)) if found else None
+        if refused is None:
+            joined = JoinedLedger(ledger, session)
+            return import_quotas(joined, content, as_format, source=source, imported_us=imported_us)
     raise refused
 
 
@@ -79,6 +97,13 @@ def close_period_by_rule(ledger: Ledger, period: Period, *, by: str, exception: 
     if exception:
         guard(ledger, Asked(kind="exception", by=by, why=exception, period=period.label))
     return close_period(ledger, period, closed_by=by, exception=exception)
+
+
+def _refused_book(ledger: Ledger, session: Session, kind: str, source: str, tried: Tried) -> ApprovalError | None:
+    """Return why a book that allows more is not imported; None where rules allow it, or there are none."""
+    if not newest_rules(session).version.number:
+        return None
+    return _decided(ledger, session, Proposal(kind, Wanted(source=source), _TIMELESS._replace(by=actor())), tried)
 
 
 def _decide(ledger: Ledger, proposal: Proposal, tried: Tried) -> None:

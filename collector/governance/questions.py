@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import tzinfo
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 from typing import Final, NamedTuple
 
 from collector.governance.applying import Granted, apply
 from collector.governance.budget_books import book_gains
 from collector.governance.budget_files import parse_budget_book
 from collector.governance.owners import known_nodes
+from collector.governance.quota_books import quota_book_gains
+from collector.governance.quota_files import parse_quota_book
 from collector.governance.wanted import Terms, Wanted
 from collector.ledger.database import Session
 from collector.ledger.joined import JoinedLedger
@@ -23,15 +25,18 @@ from gpuledger.accounting.budget_gains import Gain, added
 from gpuledger.accounting.budgets import EVERYTHING
 from gpuledger.accounting.money import Money, from_quanta
 from gpuledger.accounting.periods import parse_period
-from gpuledger.accounting.units import US_PER_DAY
+from gpuledger.accounting.quota_gains import QuotaGain, added_of
+from gpuledger.accounting.quotas import DEVICES
+from gpuledger.accounting.units import GPU_PARTS, US_PER_DAY, US_PER_HOUR
 from gpuledger.rules.facts import Facts, make_facts, time_facts
 from gpuledger.rules.fields import plain
 
-_TRIED: Final = frozenset(
-    {"adjustment", "dispute", "price", "budget_book"}
-)  # to close a period takes too long to do it twice
+# To close a period takes too long to do it twice.
+_TRIED: Final = frozenset({"adjustment", "dispute", "price", "budget_book", "quota_book"})
 _MONEY: Final = frozenset({"budget", "price", "budget_book", "dispute", "adjustment"})
+_IN_BOOKS: Final = frozenset({"budget_book", "quota_book"})  # asked about by what they allow beyond those before
 _DAY: Final = Decimal("0.000001")
+_EXACT: Final = Decimal("0.000000001")
 
 
 class Proposal(NamedTuple):
@@ -48,10 +53,11 @@ class Proposal(NamedTuple):
 
 
 class Tried(NamedTuple):
-    """What a trial of a request showed: whom it is about and how much of their money, where it did not say so."""
+    """What a trial of a request showed: whom it is about, and how much money or what else, where it did not say so."""
 
     owner: str = ""
     amount: Money | None = None
+    quantities: dict[str, str] = {}  # facts about GPUs  # noqa: RUF012 - never changed
 
 
 def try_request(ledger: Ledger, proposal: Proposal) -> Tried:
@@ -66,18 +72,27 @@ def try_request(ledger: Ledger, proposal: Proposal) -> Tried:
     if kind not in _TRIED:
         return Tried()
     with trial(ledger) as trying:
-        gains = _gains(trying, wanted) if kind == "budget_book" else []
+        found = _in_book(trying, kind, wanted) if kind in _IN_BOOKS else Tried()
         apply(trying, kind, wanted, Granted(0, terms.by, terms.why, "another person"))
-        return _in_dispute(trying, wanted.dispute) if kind == "dispute" else tried_gains(gains)
+        return _in_dispute(trying, wanted.dispute) if kind == "dispute" else found
 
 
 def tried_gains(found: Sequence[Gain]) -> Tried:
     """Return whom what a budget book allows more is about, where that is one owner, and how much it is in all."""
-    owners = {each.owner for each in found}
-    owner = owners.pop() if len(owners) == 1 else ""
     much = added(found)
-    amount = Money(from_quanta(much[0]).normalize(), much[1]) if much else None
-    return Tried("" if owner == EVERYTHING else owner, amount)
+    return Tried(_one_owner(found), Money(from_quanta(much[0]).normalize(), much[1]) if much else None)
+
+
+def tried_quota_gains(found: Sequence[QuotaGain]) -> Tried:
+    """Return the same of a quota book: how many GPUs or GPU-hours it is in all, and of which model where of one."""
+    much = added_of(found)
+    models = {each.lane.model for each in found}
+    quantities = {"model": models.pop()} if len(models) == 1 and EVERYTHING not in models else {}
+    if much:
+        amount, of = Decimal(much[0]) / GPU_PARTS, much[1]
+        name, exact = ("gpus", amount) if of == DEVICES else ("gpu_hours", amount / US_PER_HOUR)
+        quantities[name] = plain(exact.quantize(_EXACT, ROUND_UP))  # never seen as smaller than it is
+    return Tried(_one_owner(found), None, quantities)
 
 
 def facts_of(session: Session, proposal: Proposal, tried: Tried, now_us: int, zone: tzinfo) -> Facts:
@@ -88,6 +103,7 @@ def facts_of(session: Session, proposal: Proposal, tried: Tried, now_us: int, zo
     given: dict[str, str | int | Decimal | Money] = {"kind": kind, "user": terms.by}
     given |= time_facts(now_us, zone)
     given |= {name: getattr(wanted, name) for name in ("gpus", "gpu_hours", "model", "pool") if getattr(wanted, name)}
+    given |= tried.quantities
     if owner:
         given |= {"owner": owner, **known_nodes(session).get(owner, {})}
     if amount:
@@ -98,10 +114,22 @@ def facts_of(session: Session, proposal: Proposal, tried: Tried, now_us: int, zo
     return make_facts(given)
 
 
-def _gains(trying: JoinedLedger, wanted: Wanted) -> list[Gain]:
-    book = parse_budget_book(wanted.content.encode(), "toml", wanted.source or "the book", trying.calendar.days)
+def _in_book(trying: JoinedLedger, kind: str, wanted: Wanted) -> Tried:
+    """Return whom what a book allows beyond the newest one is about, and how much that is."""
+    content, source, zone = wanted.content.encode(), wanted.source or "the book", trying.calendar.days
     with trying.snapshot() as session:
-        return book_gains(session, book, trying.calendar.days, trying.now_us())
+        if kind == "quota_book":
+            quotas = parse_quota_book(content, "toml", source, zone)
+            return tried_quota_gains(quota_book_gains(session, quotas, zone, trying.now_us()))
+        book = parse_budget_book(content, "toml", source, zone)
+        return tried_gains(book_gains(session, book, zone, trying.now_us()))
+
+
+def _one_owner(found: Sequence[Gain] | Sequence[QuotaGain]) -> str:
+    """Return whom all of it is about; empty where that is not one owner, or everybody."""
+    owners = {each.owner for each in found}
+    owner = owners.pop() if len(owners) == 1 else ""
+    return "" if owner == EVERYTHING else owner
 
 
 def _in_dispute(trying: JoinedLedger, number: int) -> Tried:

@@ -19,6 +19,7 @@ from collector.pricing.records import FileFormat
 from collector.pricing.stored import Version
 from gpuledger.accounting.budgets import EVERYTHING
 from gpuledger.accounting.globs import matches
+from gpuledger.accounting.quota_gains import QuotaGain, quota_gains
 from gpuledger.accounting.quotas import Quota
 
 SHOWN: Final = 10
@@ -58,6 +59,11 @@ def newest_quotas(session: Session, zone: tzinfo) -> StoredQuotas:
     [row] = rows
     version = Version(row["quota_version"], row["imported_us"], row["source"], row["digest"])
     return StoredQuotas(version, _parsed(row["content"], version.source, zone))
+
+
+def quota_book_gains(session: Session, quotas: Sequence[Quota], zone: tzinfo, now_us: int) -> list[QuotaGain]:
+    """Return what a book allows beyond the newest one from now on."""
+    return quota_gains(newest_quotas(session, zone).quotas, quotas, now_us, zone)
 
 
 def quota_warnings(session: Session, quotas: Sequence[Quota]) -> list[str]:

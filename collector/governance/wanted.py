@@ -76,11 +76,16 @@ KINDS: Final[dict[str, Kind]] = {
     ),
     "price": Kind("a new price book", ("content",), (), ("source",)),
     "budget_book": Kind("a new budget book", ("content",), (), ("source",)),
+    "quota_book": Kind("a new quota book", ("content",), (), ("source",)),
     "dispute": Kind("the decision of a dispute", ("dispute", "decision"), (), ("amount", "percent", "to_owner")),
     "adjustment": Kind("an amount on a bill", ("owner", "amount", "currency"), (), ("period", "from_owner")),
 }  # fmt: skip
 OWNERS_KINDS: Final = ("budget", "quota", "exception")  # about one owner, and nothing that others have
-_BOOKS: Final = {"price": ("price_newest", "price_version"), "budget_book": ("budget_newest", "budget_version")}
+_BOOKS: Final = {
+    "price": ("price_newest", "price_version"),
+    "budget_book": ("budget_newest", "budget_version"),
+    "quota_book": ("quota_newest", "quota_version"),
+}
 CLOSE: Final = Kind("closing a period as it is", ("period",))
 
 

@@ -20,7 +20,11 @@ from gpuledger.rules.book import Trial
 from gpuledger.rules.fields import write_value
 from gpuledger.rules.requests import State, Step, in_force, standing
 
-_CONTENTS: Final = {"price": ("price_content", "price_version"), "budget_book": ("budget_content", "budget_version")}
+_CONTENTS: Final = {
+    "price": ("price_content", "price_version"),
+    "budget_book": ("budget_content", "budget_version"),
+    "quota_book": ("quota_content", "quota_version"),
+}
 
 
 class ApprovalRow(msgspec.Struct, frozen=True):
@@ -170,6 +174,7 @@ def wanted_in_words(stored: StoredRequest) -> str:
         "quota": f"{quantity} more{about}",
         "price": f"the price book {wanted.source or 'that came with it'}",
         "budget_book": f"the budget book {wanted.source or 'that came with it'}",
+        "quota_book": f"the quota book {wanted.source or 'that came with it'}",
         "dispute": f"dispute {wanted.dispute} {wanted.decision}{much}",
         "adjustment": f"{amount} on the bill" + (f" for {wanted.period}" if wanted.period else ""),
         "exception": f"close {wanted.period} as it is" if wanted.period else f"let through{up_to}{about}",

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from datetime import tzinfo
 from typing import NamedTuple
 
-from gpuledger.accounting.budgets import ACTIONS, NOTIFY, PERIODS, Budget, period_at
+from gpuledger.accounting.book_entries import by_key, holding, stops_less, turns
+from gpuledger.accounting.budgets import PERIODS, Budget, period_at
 
 
 class Gain(NamedTuple):
@@ -34,7 +35,7 @@ def gains(before: Sequence[Budget], after: Sequence[Budget], at_us: int, zone: t
 
     What is over counts for nothing: entries that ended, and FROM..TO that lie before.
     """
-    old, new = (_by_key(_coming(each, at_us, zone)) for each in (before, after))
+    old, new = (by_key(_coming(each, at_us, zone)) for each in (before, after))
     found = (_gain(old.get(key, []), new.get(key, []), at_us) for key in dict.fromkeys([*old, *new]))
     return [each for each in found if each is not None]
 
@@ -42,14 +43,14 @@ def gains(before: Sequence[Budget], after: Sequence[Budget], at_us: int, zone: t
 def added(found: Iterable[Gain]) -> tuple[int, str] | None:
     """Return how much is added in all, and its currency; None where that is no one amount.
 
-    It is none where a limit goes, where nothing but stages changed, and where currencies differ.
+    It is none where a limit goes, where a stage stops less (how much more that lets through nobody knows), and where
+    currencies differ.
     """
-    amounts = [(each.added_quanta, each.currency) for each in found]
-    currencies = {currency for _, currency in amounts}
-    if len(currencies) != 1 or any(quanta is None for quanta, _ in amounts):
+    gains = list(found)
+    currencies = {each.currency for each in gains}
+    if len(currencies) != 1 or any(each.added_quanta is None or each.loosened for each in gains):
         return None
-    total_quanta = sum(quanta or 0 for quanta, _ in amounts)
-    return (total_quanta, currencies.pop()) if total_quanta else None
+    return sum(each.added_quanta or 0 for each in gains), currencies.pop()
 
 
 def _coming(budgets: Sequence[Budget], at_us: int, zone: tzinfo) -> list[Budget]:
@@ -61,49 +62,18 @@ def _coming(budgets: Sequence[Budget], at_us: int, zone: tzinfo) -> list[Budget]
     ]
 
 
-def _by_key(budgets: Sequence[Budget]) -> dict[str, list[Budget]]:
-    found: dict[str, list[Budget]] = {}
-    for each in budgets:
-        found.setdefault(each.key, []).append(each)
-    return found
-
-
 def _gain(before: list[Budget], after: list[Budget], at_us: int) -> Gain | None:
     most_quanta: int | None = 0
     loosened = False
-    for instant_us in _turns([*before, *after], at_us):
-        old, new = (_holding(each, instant_us) for each in (before, after))
+    for instant_us in turns([*before, *after], at_us):
+        old, new = (holding(each, instant_us) for each in (before, after))
         if new is None:
             most_quanta = most_quanta if old is None else None
             continue
         if most_quanta is not None:
             most_quanta = max(most_quanta, new.limit_quanta - (old.limit_quanta if old else 0))
-        loosened = loosened or (old is not None and _stops_less(old, new))
+        loosened = loosened or (old is not None and stops_less(old, new))
     if most_quanta == 0 and not loosened:
         return None
     one = [*before, *after][0]
     return Gain(one.owner, one.period, one.currency, most_quanta, loosened)
-
-
-def _turns(budgets: list[Budget], at_us: int) -> list[int]:
-    """Return the instants from `at_us` on from which another entry may hold."""
-    bounds = {edge_us for each in budgets for edge_us in each.validity if edge_us is not None}
-    return sorted({at_us, *(each for each in bounds if each > at_us)})
-
-
-def _holding(budgets: list[Budget], at_us: int) -> Budget | None:
-    return next((each for each in budgets if each.validity.holds_at(at_us)), None)
-
-
-def _stops_less(old: Budget, new: Budget) -> bool:
-    """Tell whether something that stopped work is not stopped as early and as strictly by any stage of the other."""
-    return any(
-        not any(
-            other.measure == stage.measure
-            and ACTIONS.index(other.action) >= ACTIONS.index(stage.action)
-            and other.percent_millis <= stage.percent_millis
-            for other in new.stages
-        )
-        for stage in old.stages
-        if stage.action != NOTIFY
-    )

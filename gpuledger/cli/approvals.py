@@ -40,11 +40,11 @@ def register(commands: Commands) -> None:
     actions = group.add_subparsers(metavar="ACTION", parser_class=Parser, required=True)
     asking = add_command(actions, "request", "ask for something; the rule book says who has to approve it")
     asking.add_argument(
-        "kind", metavar="KIND", help="budget, quota, exception, price, budget_book, dispute or adjustment"
+        "kind", metavar="KIND", help="budget, quota, exception, price, budget_book, quota_book, dispute or adjustment"
     )
     for name, metavar, summary in _OPTIONS:
         asking.add_argument(f"--{name}", default="", metavar=metavar, help=summary)
-    asking.add_argument("--file", type=Path, metavar="FILE", help="price, budget_book: the new book (TOML)")
+    asking.add_argument("--file", type=Path, metavar="FILE", help="price, budget_book, quota_book: the new book (TOML)")
     asking.set_defaults(run=run_request)
     listing = add_command(actions, "list", "show all requests")
     listing.add_argument("--state", default="", help="only those waiting, granted, denied, refused, withdrawn, expired")

@@ -17,7 +17,7 @@ MAX_TEXT: Final = 256
 MAX_NUMBER: Final = Decimal(10**15)
 LABEL: Final = "labels."
 WORKLOAD: Final = "workload"
-REQUESTS: Final = ("budget", "quota", "exception", "price", "budget_book", "dispute", "adjustment")
+REQUESTS: Final = ("budget", "quota", "exception", "price", "budget_book", "quota_book", "dispute", "adjustment")
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _NUMBER: Final = re.compile(r"-?\d{1,16}(\.\d{1,9})?", re.ASCII)
 

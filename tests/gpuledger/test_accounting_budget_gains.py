@@ -63,6 +63,16 @@ def test_a_stage_that_stops_later_or_less_is_a_gain() -> None:
         assert gains([budget(1, stages=stops)], [budget(1, stages=stricter)], NOW, UTC) == []
 
 
+def test_a_small_amount_beside_a_stage_that_goes_is_no_amount() -> None:
+    """Else a rule for small amounts would let one through that takes away what stops all the rest."""
+    stops = (Stage(100_000, action=BLOCK),)
+    found = gains([budget(10, stages=stops)], [budget(11)], NOW, UTC)
+    assert [(each.added_quanta, each.loosened) for each in found] == [(1, True)]
+    assert added(found) is None
+    elsewhere = gains([budget(10, "b", stops), budget(1)], [budget(10, "b"), budget(2)], NOW, UTC)
+    assert added(elsewhere) is None
+
+
 amounts = st.integers(0, 50)
 books = st.lists(st.tuples(st.sampled_from("abc"), amounts), unique_by=lambda each: each[0]).map(
     lambda pairs: [budget(limit, owner) for owner, limit in pairs]
