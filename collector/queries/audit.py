@@ -9,7 +9,7 @@ import msgspec
 from collector.audit.canonical import parse_canonical
 from collector.audit.heads import notes
 from collector.ledger.store import Ledger
-from gpuledger.accounting.periods import Period, iso
+from gpuledger.accounting.periods import Period
 
 MAX_ENTRIES: Final = 10_000
 
@@ -79,5 +79,6 @@ def audit_checkpoints(ledger: Ledger) -> AuditCheckpoints:
 
 
 def _row(row: dict[str, Any]) -> AuditRow:
-    details = parse_canonical(row["entry"].encode())["details"]
-    return AuditRow(row["sequence"], iso(row["at_us"]), row["act"], row["actor"], row["subject"], details)
+    """Return an event by its entry alone: the columns beside it are for searching, and no hash covers them."""
+    said = parse_canonical(row["entry"].encode())
+    return AuditRow(row["sequence"], said["at"], said["act"], said["actor"], said["subject"], said["details"])

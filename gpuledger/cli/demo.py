@@ -119,7 +119,7 @@ def _history(fleet: Fleet, plan: DemoPlan, say: Console) -> None:
     for label in demo_plan.ended(plan, fleet.source.query("periods", {})["rows"]):
         fleet.source.close_period(label, by="demo", exception="")
         say.print(f"{label} has ended and is closed, with its invoices", soft_wrap=True)
-    demo_requests.make_requests(fleet.source, datetime.now(tz=UTC))
+    demo_requests.make_requests(fleet, datetime.now(tz=UTC))
     demo_budgets.give_budgets(fleet.source, plan, fleet.directory)
     demo_quotas.give_quotas(fleet.source, plan, fleet.directory)
 

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from gpuledger.accounting.periods import iso, to_us
+from gpuledger.cli.fleet import Fleet
 from gpuledger.cli.sources import Document, Source
 
 QUOTA: Final = {
     "kind": "quota",
     "owner": "acme/research/language",
     "gpus": "4",
-    "by": "luis",
     "why": "the evaluation before the paper's deadline",
 }
 BUDGET: Final = {
@@ -20,26 +20,30 @@ BUDGET: Final = {
     "owner": "acme/research",
     "amount": "2500",
     "currency": "EUR",
-    "by": "luis",
     "why": "a second training run, as agreed in the steering group",
 }
 HELD_DAYS: Final = 14
 
 
-def make_requests(source: Source, now: datetime) -> None:
-    """Ask for both and decide what is decided; nothing where somebody asked before: the demo goes on from there."""
-    if source.query("approvals", {})["rows"]:
+def make_requests(fleet: Fleet, now: datetime) -> None:
+    """Ask for both and decide what is decided; nothing where somebody asked before: the demo goes on from there.
+
+    Everybody acts with a token of their own, so that the audit log tells apart who asked and who approved.
+    """
+    if fleet.source.query("approvals", {})["rows"]:
         return
     until = iso(to_us(now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=HELD_DAYS)))
-    quota = _ask(source, {**QUOTA, "to": until})
-    _approve(source, quota, "lena", "it fits beside the others")
-    budget = _ask(source, {**BUDGET, "to": until})
-    _approve(source, budget, "farida", "the project has it")
+    with fleet.acting("luis", "team-lead", "acme/research") as luis:
+        quota, budget = (_ask(luis, {**asked, "to": until}) for asked in (QUOTA, BUDGET))
+    with fleet.acting("lena", "approver") as lena:
+        _approve(lena, quota, "it fits beside the others")
+    with fleet.acting("farida", "finance") as farida:
+        _approve(farida, budget, "the project has it")
 
 
 def _ask(source: Source, asked: Document) -> int:
-    return int(source.change("/v1/approvals", asked)["approval"]["approval"])
+    return int(source.change("/v1/approvals", {**asked, "by": ""})["approval"]["approval"])
 
 
-def _approve(source: Source, number: int, by: str, why: str) -> None:
-    source.change(f"/v1/approvals/{number}/approval", {"by": by, "why": why})
+def _approve(source: Source, number: int, why: str) -> None:
+    source.change(f"/v1/approvals/{number}/approval", {"by": "", "why": why})

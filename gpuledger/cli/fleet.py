@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Final, Self
@@ -15,7 +15,7 @@ from gpuledger.cli import demo_plan
 from gpuledger.cli.demo_plan import DemoPlan
 from gpuledger.cli.processes import Service, free_port, gpuledger_command
 from gpuledger.cli.sources import HttpSource, Source
-from gpuledger.tokens import ADMIN, SUFFIX, TOKEN_FILE
+from gpuledger.tokens import ADMIN, SUFFIX, TOKEN_FILE, write_token
 
 BOOKS: Final = tuple((kind, f"{kind}.toml") for kind in ("prices", "owners", "shares", "policies", "rules"))
 COLLECTOR_PORT: Final = 8470
@@ -83,9 +83,26 @@ class Fleet:
         """Serve the pages; return their address."""
         port = free_port(PAGES_PORT)
         command = gpuledger_command("dashboards", "--url", self.url, "--port", str(port))
-        pages = self._start("dashboards", command, {TOKEN_FILE: str(self.token_file)})
+        pages = self._start("dashboards", command, {TOKEN_FILE: str(self.identity("pages", "approver"))})
         pages.wait_ready(port, "/_stcore/health", READY_S)
         return f"http://127.0.0.1:{port}"
+
+    def identity(self, name: str, role: str, owner: str = "*") -> Path:
+        """Return the file of somebody's own token, made where there is none; the role is no more than they need."""
+        path = self.token_file.with_name(f"{name}{SUFFIX}")
+        if not path.exists():
+            asked = {"role": role, "teams": [owner], "name": name}
+            write_token(path, self.source.create_token(asked)["secret"])
+        return path
+
+    @contextmanager
+    def acting(self, name: str, role: str, owner: str = "*") -> Iterator[Source]:
+        """Talk to the collector as somebody with a token of their own."""
+        source = HttpSource(self.url, self.identity(name, role, owner))
+        try:
+            yield source
+        finally:
+            source.close()
 
     def check(self) -> None:
         """Raise GpuLedgerError where a process ended with an error."""

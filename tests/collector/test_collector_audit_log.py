@@ -91,6 +91,17 @@ def test_governed_acts_are_recorded_with_who_did_them(ledger: Ledger) -> None:
     assert acts_of(ledger) == [("price.import", "ann"), ("agent.new", "node-a")]
 
 
+def test_what_the_list_says_is_what_the_chain_proves(ledger: Ledger) -> None:
+    """Columns beside the entries are covered by no hash: somebody who edits those alone changes nothing that is read."""
+    with acting("ann"):
+        prices(ledger, BOOK)
+    with ledger.transaction() as session:
+        session._connection.execute("UPDATE audit_events SET actor = 'mallory', act = 'token.create', subject = 'x'")
+    assert acts_of(ledger) == [("price.import", "ann")]
+    assert [row.actor for row in audit(ledger, None, act="price.import", actor="ann", limit=9).rows] == ["ann"]
+    assert audit(ledger, None, act="", actor="mallory", limit=9).rows == []
+
+
 def record_and_fail(ledger: Ledger) -> None:
     with ledger.transaction() as session:
         record(session, START_US, "budget.change")

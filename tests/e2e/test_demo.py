@@ -14,6 +14,7 @@ from agent.devices.simulated.truth import work_out
 from agent.devices.simulated.truth_board import UNATTRIBUTED
 from agent.replay import instant_us
 from collector.ledger.store import Ledger
+from collector.queries.audit import audit
 from collector.queries.scope import scope_params
 from gpuledger.accounting.intervals import Interval
 from gpuledger.cli.demo_plan import LIVE_DAYS, MARKER, DemoPlan
@@ -54,6 +55,17 @@ def test_the_demo_reconciles(demo: Path) -> None:
     assert (proof["imbalance_us"], proof["energy_imbalance_mj"], float(str(proof["money_imbalance"]))) == (0, 0, 0.0)
     assert proof["elapsed_us"] == sum(proof["states_us"].values())  # type: ignore[attr-defined]
     assert proof["devices"] >= 40  # type: ignore[operator]
+
+
+def test_whoever_asks_and_whoever_approves_has_a_token_of_their_own(demo: Path) -> None:
+    """What the audit log calls them, so that an auditor does not see one identity approve what it asked for."""
+    with Ledger.open(demo, read_only=True) as ledger:
+        rows = audit(ledger, None, act="", actor="", limit=10_000).rows
+    assert {(row.act, row.actor) for row in rows if row.act in ("approval.request", "approval.approve")} == {
+        ("approval.request", "luis"),
+        ("approval.approve", "lena"),
+        ("approval.approve", "farida"),
+    }
 
 
 def test_the_demos_ledger_is_true(demo: Path) -> None:

@@ -1,16 +1,13 @@
--- Events of the audit log, the newest first; an empty act or actor is any.
+-- Events of the audit log, the newest first; an empty act or actor is any. Who did
+-- what is read from the entry, which the chain proves, and not from the columns beside it.
 SELECT
     a.sequence,
-    a.at_us,
-    a.act,
-    a.actor,
-    a.subject,
     a.entry
 FROM audit_events AS a
 WHERE
     a.at_us >= $from_us
     AND a.at_us < $to_us
-    AND $act IN ('', a.act)
-    AND $actor IN ('', a.actor)
+    AND $act IN ('', json_extract_string(a.entry, '$.act'))
+    AND $actor IN ('', json_extract_string(a.entry, '$.actor'))
 ORDER BY a.sequence DESC
 LIMIT $max_rows;
