@@ -69,7 +69,10 @@ def decimal_field(record: Record, key: str, places: int, kind: FileKind) -> Deci
         )
     number = Decimal(value.strip())
     if number < 0:
-        raise kind.error(f'{where} "{value}" is negative', hint="a rate is zero or more; credits are not prices")
+        raise kind.error(
+            f'{where} "{value}" is negative',
+            hint="write zero or more",
+        )
     decimals = len(value.strip().partition(".")[2].rstrip("0"))
     if decimals > places:
         raise kind.error(f'{where} "{value}" has {decimals} decimals', hint=f"at most {places} are kept exactly")
