@@ -48,7 +48,7 @@ def parse_quota_book(content: bytes, as_format: FileFormat, source: str, zone: t
 def _quota(record: Record, zone: tzinfo) -> Quota:
     refuse_unknown(record.values, KEYS, record.where, _KIND)
     from_us, to_us = validity_fields(record, _KIND)
-    period = _period(record, zone)
+    owner, period = owner_field(record, _KIND), _period(record, zone)
     stages = stages_field(record, _KIND, stage_key)
     borrow = _limit(record, "borrow", period, 0)
     early = next((each for each in stages if each.action != NOTIFY and each.percent_millis <= 100_000), None)
@@ -58,7 +58,7 @@ def _quota(record: Record, zone: tzinfo) -> Quota:
             hint="leave borrow or that stage out; what is beyond its own and what it may borrow is held anyway",
         )
     return Quota(
-        owner=owner_field(record, _KIND),
+        owner=owner,
         lane=Lane(text_field(record, "model", _KIND, most=MAX_MODEL) or EVERYTHING, period),
         owns=_amount(record, "gpu_hours" if period else "devices", period),
         borrow=borrow,
