@@ -192,7 +192,8 @@ def _application(settings: CollectorSettings, ledger: Ledger, clock: Clock) -> S
     limits = partial(limiting, budgets, quotas)
     admission = Admission(ledger, settings.admission, clock, metrics, lambda: limits(clock.now_us()))
     listener = Listener(settings.admission) if settings.admission.port is not None else None
-    services = Services(ledger, commit, rater, Figures(ledger, rater, clock, budgets), metrics, clock, gate, admission)
+    figures = Figures(ledger, rater, clock, budgets, quotas)
+    services = Services(ledger, commit, rater, figures, metrics, clock, gate, admission)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from collector.api.budget_metrics import BudgetFigures, NoticeFigures, budget_families, notice_families
+from collector.api.quota_metrics import QuotaFigures, quota_families
 from collector.enforcement.asks import KUBERNETES, SLURM
 from collector.ledger.intake import BatchResult
 
@@ -59,6 +60,7 @@ class LedgerFigures(NamedTuple):
     drift_found_us: dict[str, int] = {}  # by dimension  # noqa: RUF012 - never changed
     budgets: tuple[BudgetFigures, ...] = ()
     notices: NoticeFigures = NoticeFigures()
+    quotas: tuple[QuotaFigures, ...] = ()
 
 
 class AdmissionState(NamedTuple):
@@ -218,6 +220,7 @@ class FiguresCollector(Collector):
         )
         yield from _share_families(figures.shares)
         yield from budget_families(figures.budgets, self._now_us)
+        yield from quota_families(figures.quotas)
         yield from notice_families(figures.notices, self._now_us)
         yield from _drift_families(figures)
 

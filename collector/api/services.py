@@ -15,10 +15,13 @@ from collector.api.metrics import (
     ShareFigures,
     TeamFigures,
 )
+from collector.api.quota_metrics import quota_figures
 from collector.commit import GroupCommit
 from collector.enforcement.service import Admission
 from collector.governance.budget_positions import Placed
 from collector.governance.budgets import BudgetWatch
+from collector.governance.quota_positions import PlacedQuota
+from collector.governance.quota_stages import QuotaWatch
 from collector.ledger.store import Ledger
 from collector.queries.chargeback import ChargebackRow, chargeback
 from collector.queries.drift import drift
@@ -58,9 +61,10 @@ class Rater:
 class Figures:
     """The figures of the whole ledger, made again when they are older than `FIGURES_FOR_US`."""
 
-    def __init__(self, ledger: Ledger, rater: Rater, clock: Clock, budgets: BudgetWatch) -> None:
+    def __init__(self, ledger: Ledger, rater: Rater, clock: Clock, budgets: BudgetWatch, quotas: QuotaWatch) -> None:
         self._ledger = ledger
         self._budgets = budgets
+        self._quotas = quotas
         self._rater = rater
         self._clock = clock
         self._made_us = 0
@@ -72,7 +76,7 @@ class Figures:
         with self._one:
             if not 0 <= self._clock.now_us() - self._made_us < FIGURES_FOR_US:
                 self._rater.rate()
-                self._figures = ledger_figures(self._ledger, self._budgets.placed)
+                self._figures = ledger_figures(self._ledger, self._budgets.placed, self._quotas.stand.placed)
                 self._made_us = self._clock.now_us()
             return self._figures
 
@@ -90,8 +94,10 @@ class Services(NamedTuple):
     admission: Admission
 
 
-def ledger_figures(ledger: Ledger, placed: Iterable[Placed] = ()) -> LedgerFigures:
-    """Return what all teams held and cost since the ledger began, and where budgets stood when last looked at."""
+def ledger_figures(
+    ledger: Ledger, placed: Iterable[Placed] = (), of_quotas: Iterable[PlacedQuota] = ()
+) -> LedgerFigures:
+    """Return what all held and cost since the ledger began, and where budgets and quotas stood when last looked at."""
     reach = ledger.execute("select_reach").to_pylist()
     watermarks_us = {row["cluster"]: row["until_us"] for row in reach}
     if not reach:
@@ -110,6 +116,7 @@ def ledger_figures(ledger: Ledger, placed: Iterable[Placed] = ()) -> LedgerFigur
         watermarks_us=watermarks_us,
         shares=_shares(ledger, max(watermarks_us.values()) // US_PER_HOUR * US_PER_HOUR),
         budgets=budget_figures(placed),
+        quotas=quota_figures(of_quotas),
         notices=notice_figures(ledger, ledger.now_us()),
         drift=tuple(DriftFigures(row.scope, row.metric, row.score) for row in kept.rows),
         drift_found_us={run.by: parse_instant(run.found) for run in kept.runs},

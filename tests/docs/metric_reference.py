@@ -22,6 +22,7 @@ from collector.api.metrics import (
     ShareFigures,
     TeamFigures,
 )
+from collector.api.quota_metrics import QuotaFigures
 from tests.agent.metrics_scene import Scene, run
 
 _HEAD = f"""# Metrics
@@ -118,7 +119,10 @@ def _collector_rows() -> Iterator[tuple[str, ...]]:
     share = ShareFigures("vision", "default", "train", "*", 4.0, 5.0, 1.0)
     drift = DriftFigures("team:vision", "power_w", 0.4)
     budget = BudgetFigures("acme/research", "month", "EUR", 1.0, 1.0, 1.0)
-    of_all = LedgerFigures("EUR", (team,), 1.0, 1.0, {"default": 0}, (share,), (drift,), {"team": 1}, (budget,))
+    quota = QuotaFigures("acme/research", "NVIDIA H100*", "", 16.0, 12.0)
+    of_all = LedgerFigures(
+        "EUR", (team,), 1.0, 1.0, {"default": 0}, (share,), (drift,), {"team": 1}, (budget,), quotas=(quota,)
+    )
     figures.register(AdmissionCollector(AdmissionState("shadow", 1.0, 1.0)))
     figures.register(FiguresCollector(of_all, 1))
     for text in (generate_latest(metrics.registry), generate_latest(figures)):
