@@ -1,7 +1,7 @@
 """Quotas as metrics: what an owner may have, what of it is used, and the ratio of both.
 
-Labels are the owner, the model and the kind of period (empty: GPUs at once), of the quotas that hold now: `MOST` at most,
-in the order of the book, and how many were left out has a metric of its own.
+Labels are the owner, the model and the kind of period (empty: GPUs at once), of the quotas that hold now: `MOST` at
+most, in the order of the book, and how many were left out has a metric of its own.
 """
 
 from __future__ import annotations
