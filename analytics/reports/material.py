@@ -23,7 +23,8 @@ class Material(NamedTuple):
     """Answers about one period: chargeback by team, the comparison with the one before, energy, waste, and the rest.
 
     `periods` and `invoices` are rows of closed and open billing periods that lie inside the period; `lines` are the
-    period's charges.
+    period's charges. `outlook` has where an open period lands (`landings`, `coming`), or `why_not`; None of one that is
+    known to its end.
     """
 
     chargeback: Document
@@ -35,6 +36,7 @@ class Material(NamedTuple):
     periods: Sequence[Document]
     invoices: Sequence[Document]
     lines: pl.LazyFrame
+    outlook: Document | None = None
 
     @property
     def label(self) -> str:

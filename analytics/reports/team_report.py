@@ -9,7 +9,9 @@ from typing import Any, Final
 from analytics.figures import amount, month, percent
 from analytics.reports import charts, material, pieces
 from analytics.reports.colours import ACCENT
+from analytics.reports.less import less_section
 from analytics.reports.material import Material, money, part, watched_hours
+from analytics.reports.outlook import outlook_section
 from analytics.reports.report import Column, Fact, Kind, Report, Row, Section, Table
 from analytics.reports.spent_on import spent_on_sections
 from analytics.words import title
@@ -33,8 +35,12 @@ def team_report(found: Material, team: str) -> Report:
     sections = [
         pieces.change_section(change, found, _command("compare", found, "--by team"), MEANS),
         _days(found, team),
+        outlook_section(found, team),
         *spent_on_sections(found, team, spent),
         _waste(found, team),
+        less_section(
+            [each for each in found.waste["rows"] if each["team"] == team], found, _command("waste", found), whose=False
+        ),
         _energy(found, team),
         pieces.shares_section(
             [each for each in found.quotas["rows"] if each["team"] == team], _command("quota", found), whose=False
