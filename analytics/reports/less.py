@@ -10,6 +10,7 @@ from typing import Any, Final
 from analytics.figures import amount
 from analytics.over_asked import CHEAPER, FEWER, OVER_ASKED, SMALLER
 from analytics.reports.material import Material, money
+from analytics.reports.pieces import by_work
 from analytics.reports.report import Column, Kind, Row, Section, Table
 from analytics.words import title
 
@@ -34,16 +35,17 @@ def less_section(rows: Sequence[Document], material: Material, command: str, *, 
         *([Column("Whose")] if whose else []),
         Column("Would do"),
         Column(""),
+        Column("Runs", Kind.COUNT),
         Column("GPU-hours", Kind.HOURS),
         Column("Saving, from", Kind.MONEY),
         Column("to", Kind.MONEY),
     )
     low, high = (sum((Decimal(row[name]) for row in advised), Decimal(0)) for name in ("saving_low", "saving_high"))
     whole = sum(row["gpu_hours"] for row in advised)
-    total = Row(("Sum", *([""] if whose else []), "", "", whole, low, high), "total")
+    total = Row(("Sum", *([""] if whose else []), "", "", None, whole, low, high), "total")
     notes = [_MEANS, _APART, f"Why the first row is here: gpuledger explain {shlex.quote(advised[0]['evidence'][0])}"]
     finding = f"Between {amount(low)} and {amount(high)} {material.currency} less for the same work."
-    table = Table(columns, [_row(row, whose=whose) for row in advised], total, 8)
+    table = Table(columns, [_row(row, whose=whose) for row in by_work(advised)], total, 8)
     return Section(TITLE, finding, command, table, notes=notes)
 
 
@@ -56,6 +58,7 @@ def _row(row: Document, *, whose: bool) -> Row:
             *([owner] if whose else []),
             WORDS[row["reason"]],
             row["instead"],
+            row["holders"],
             row["gpu_hours"],
             *saving,
         )

@@ -49,11 +49,18 @@ def summary_report(found: Material) -> Report:
         currency=found.currency,
         finding=_finding(found),
         facts=_facts(found),
-        warnings=material.incomplete(found, total["unpriced_gpu_hours"]),
+        warnings=[*material.incomplete(found, total["unpriced_gpu_hours"]), *material.unequal(found)],
         sections=[section for section in sections if section],
         made_from=" ".join(each["digest"] for each in found.periods if each["digest"]),
         as_of=found.chargeback["as_of"],
+        covers=material.covers(found, f"{percent(_observed(total))} observed", total["unpriced_gpu_hours"]),
     )
+
+
+def _observed(total: Document) -> float | None:
+    """Return how much of the time of all devices somebody saw."""
+    whole = total["gpu_hours"]
+    return part(whole - total["states"].get(State.UNOBSERVED.label, 0.0), whole)
 
 
 def _command(name: str, found: Material, *more: str) -> str:
@@ -73,12 +80,11 @@ def _facts(found: Material) -> list[Fact]:
     total = found.chargeback["total"]
     states, whole = total["states"], total["gpu_hours"]
     held = {**total, "gpu_hours": held_hours(states), "states": {k: v for k, v in states.items() if k in _HELD}}
-    unobserved = states.get(State.UNOBSERVED.label, 0.0)
     return [
         Fact("GPU-hours", whole, Kind.HOURS),
         Fact("Held, of capacity", part(held_hours(states), whole), Kind.RATIO),
         *material.efficiency(held),
-        Fact("Observed", part(whole - unobserved, whole), Kind.RATIO),
+        Fact("Observed", _observed(total), Kind.RATIO),
         Fact("Energy, kWh", total["energy_kwh"], Kind.HOURS),
         Fact("CO2e, kg", total["carbon_kg"], Kind.HOURS),
     ]

@@ -61,11 +61,17 @@ def team_report(found: Material, team: str) -> Report:
         if change["change"] is not None
         else "",
         facts=[Fact("GPU-hours", spent["gpu_hours"], Kind.HOURS), *material.efficiency(spent), *_head(found, spent)],
-        warnings=material.incomplete(found, spent["unpriced_gpu_hours"]),
+        warnings=[*material.incomplete(found, spent["unpriced_gpu_hours"]), *material.unequal(found)],
         sections=[section for section in sections if section],
         made_from=" ".join(each["digest"] for each in found.periods if each["digest"]),
         as_of=found.chargeback["as_of"],
+        covers=material.covers(found, f"{_watched(spent)} watched", spent["unpriced_gpu_hours"]),
     )
+
+
+def _watched(spent: Document) -> str:
+    """Return in how much of the held time somebody saw whether work was done."""
+    return percent(part(watched_hours(spent), spent["gpu_hours"]))
 
 
 def _of(rows: list[Document], team: str) -> Document | None:
@@ -123,11 +129,10 @@ def _energy(found: Material, team: str) -> Section:
 
 def _complete(found: Material, spent: Document) -> Section:
     """Return what the figures are without."""
-    watched = watched_hours(spent)
     known = found.compared["known"]
     rows = [
         Row(("Hours of the period that are in the ledger", f"{known['hours']:,} of {known['of_hours']:,}")),
-        Row(("GPU-hours in which somebody saw whether work was done", percent(part(watched, spent["gpu_hours"])))),
+        Row(("GPU-hours in which somebody saw whether work was done", _watched(spent))),
         Row(("GPU-hours without a price", material.plain(spent["unpriced_gpu_hours"]))),
         Row(
             (
