@@ -59,9 +59,7 @@ def columns(heads: Sequence[str], series: Sequence[Series], unit: str, height: i
     most = max(sums, default=0.0)
     if most <= 0:
         return ""
-    left, top, bottom = 78.0, 12.0, 24.0
-    plot = height - top - bottom
-    wide = (WIDTH - left) / len(heads)
+    left, top, plot, wide = _plot(height, len(heads))
     drawn = [_axis(most, left, top, plot, unit)]
     for at in range(len(heads)):
         y = top + plot
@@ -83,9 +81,7 @@ def ahead(heads: Sequence[str], known: Sequence[float], coming: Sequence[Ahead],
     most = max([*known, *(each.expected for each in coming), *(each.high or 0.0 for each in coming)], default=0.0)
     if most <= 0:
         return ""
-    left, top, bottom = 78.0, 12.0, 24.0
-    plot = height - top - bottom
-    wide = (WIDTH - left) / len(heads)
+    left, top, plot, wide = _plot(height, len(heads))
     drawn = [_axis(most, left, top, plot, unit)]
     for at, value in enumerate([*known, *(each.expected for each in coming)]):
         tall = value / most * plot
@@ -150,6 +146,12 @@ def shorten(name: str, most: int = MOST_LETTERS) -> str:
     """Return a name for a picture: at most so many letters, all of which are seen."""
     plain = printable(name)
     return plain if len(plain) <= most else f"{plain[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
+def _plot(height: int, count: int) -> tuple[float, float, float, float]:
+    """Return where columns begin at the left and at the top, how tall the greatest is, and how much room each has."""
+    left, top, bottom = 78.0, 12.0, 24.0
+    return left, top, height - top - bottom, (WIDTH - left) / count
 
 
 def _heads(heads: Sequence[str], left: float, wide: float, height: int) -> list[str]:

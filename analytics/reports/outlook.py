@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from analytics.figures import amount
+from analytics.forecast import WHY_NOT
 from analytics.reports import charts
 from analytics.reports.material import Material, day, money
 from analytics.reports.report import Column, Kind, Row, Section, Table
@@ -17,11 +18,6 @@ from gpuledger.zones import find_zone
 
 Document = Mapping[str, Any]
 TITLE: Final = "Where the period lands"
-REASONS: Final = {
-    "empty": "nothing of it is in the ledger",
-    "not_known": "no day of it is known: not observed, or without a price",
-    "too_short": "fewer than 21 days are known",
-}
 _RANGE: Final = "Four of five such forecasts end up between the two; how often they really do is measured by back-test."
 _HELD: Final = "Only what is held is forecast: the cost of capacity that nobody holds is not in it."
 
@@ -48,7 +44,7 @@ def outlook_section(found: Material, key: str) -> Section | None:
 
 def _words(row: Document, found: Material) -> str:
     if row["expected"] is None:
-        return f"There is no forecast: {REASONS.get(row['reason'], row['reason'])}."
+        return f"There is no forecast: {WHY_NOT.get(row['reason'], row['reason'])}."
     until = day(found.outlook["landings"]["as_of"]) if found.outlook else ""
     said = f"{amount(row['expected'])} {found.currency} are expected at the end of {found.period}"
     within = "" if row["low_80"] is None else f", between {amount(row['low_80'])} and {amount(row['high_80'])}"

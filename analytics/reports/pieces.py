@@ -19,6 +19,7 @@ Document = Mapping[str, Any]
 WHY: Final = {
     "memory_held": "runs nothing",
     "never_started": "never ran a kernel",
+    "no_process": "has no process any more",
     "starved": "waits for data",
     "throttled": "is slowed down",
     "stalled": "stands still",
@@ -27,6 +28,7 @@ WHY: Final = {
 ADVICE: Final = {
     "memory_held": "Stop it when nobody uses it; let idle notebooks end by themselves.",
     "never_started": "Find out why it asked for a GPU: it may not need one.",
+    "no_process": "End it: nothing of it uses what it was granted.",
     "starved": "Load data faster (more workers, local copies), or use fewer GPUs.",
     "throttled": "Ask the platform: heat or power slows the card.",
     "stalled": "Look at its log and restart it: it no longer gets on.",

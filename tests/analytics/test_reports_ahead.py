@@ -11,12 +11,16 @@ from typing import Any
 import polars as pl
 import pytest
 
+from agent.health.throttling import THROTTLED
+from agent.holders.occupants import NEVER_STARTED, NO_PROCESS
 from analytics.reports.charts import Ahead, ahead
 from analytics.reports.material import Material, covers, unequal
+from analytics.reports.pieces import ADVICE, WHY
 from analytics.reports.report import Report, Section
 from analytics.reports.report_page import report_html
 from analytics.reports.summary_report import summary_report
 from analytics.reports.team_report import team_report
+from dashboards import waste_models, wording
 from gpuledger.cli import forecast_answer, report_material, waste_answer
 from gpuledger.cli.sources import Source, open_local
 from tests.analytics import forecast_ledger
@@ -154,3 +158,12 @@ def test_what_is_to_come_is_drawn_to_scale() -> None:
     [(upper, lower)] = re.findall(r'd="M[\d.]+ ([\d.]+)V([\d.]+)" stroke="#16202C"', drawn)
     assert (float(upper), float(lower)) == (12.0, 87.0)
     assert ahead([], [], [], "EUR") == ahead(["1"], [0.0], [], "EUR") == ""
+
+
+def test_each_reason_that_an_agent_gives_has_words_and_advice() -> None:
+    """On the page and in the report alike; none falls back to its code."""
+    for reason in ("memory_held", NEVER_STARTED, NO_PROCESS, THROTTLED):
+        assert reason in WHY
+        assert reason in ADVICE
+        assert reason in wording.REASON_WORDS
+        assert reason in waste_models.ADVICE
