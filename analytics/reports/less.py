@@ -44,7 +44,8 @@ def less_section(rows: Sequence[Document], material: Material, command: str, *, 
     whole = sum(row["gpu_hours"] for row in advised)
     total = Row(("Sum", *([""] if whose else []), "", "", None, whole, low, high), "total")
     notes = [_MEANS, _APART, f"Why the first row is here: gpuledger explain {shlex.quote(advised[0]['evidence'][0])}"]
-    finding = f"Between {amount(low)} and {amount(high)} {material.currency} less for the same work."
+    saved = amount(high) if amount(low) == amount(high) else f"Between {amount(low)} and {amount(high)}"
+    finding = f"{saved} {material.currency} less for the same work."
     table = Table(columns, [_row(row, whose=whose) for row in by_work(advised)], total, 8)
     return Section(TITLE, finding, command, table, notes=notes)
 

@@ -19,7 +19,7 @@ from gpuledger.zones import find_zone
 Document = Mapping[str, Any]
 TITLE: Final = "Where the period lands"
 _RANGE: Final = "Four of five such forecasts end up between the two; how often they really do is measured by back-test."
-_HELD: Final = "Only what is held is forecast: the cost of capacity that nobody holds is not in it."
+_HELD: Final = "Only what is held is forecast: the cost of capacity that nobody holds comes on top."
 
 
 def outlook_section(found: Material, key: str) -> Section | None:
@@ -46,7 +46,8 @@ def _words(row: Document, found: Material) -> str:
     if row["expected"] is None:
         return f"There is no forecast: {WHY_NOT.get(row['reason'], row['reason'])}."
     until = day(found.outlook["landings"]["as_of"]) if found.outlook else ""
-    said = f"{amount(row['expected'])} {found.currency} are expected at the end of {found.period}"
+    held = "For what is held, " if row["key"] == TOTAL else ""
+    said = f"{held}{amount(row['expected'])} {found.currency} are expected at the end of {found.period}"
     within = "" if row["low_80"] is None else f", between {amount(row['low_80'])} and {amount(row['high_80'])}"
     return f"{said}{within}; {amount(row['so_far'])} by {until}."
 

@@ -68,6 +68,7 @@ def test_an_open_period_says_where_it_lands(material: Material, source: Source) 
     assert total.total
     assert total.total.values[1:] == tuple(Decimal(rows["total"][name]) for name in names)
     assert len(total.rows) == len(rows) - 1
+    assert sections(summary_report(material))[LANDS].finding.startswith("For what is held, ")
 
 
 def test_the_picture_has_each_day_once_and_ranges_on_days_to_come(material: Material) -> None:
@@ -120,7 +121,7 @@ def test_advice_has_a_section_of_its_own(material: Material) -> None:
     assert row.values[:5] == ("train", "A smaller MIG profile", "3g.40gb", 2, 18.0)
     assert table.total
     assert table.total.values[-1] == row.values[-1] == Decimal(36)
-    assert "36.00" in found[LESS].finding
+    assert found[LESS].finding == "36.00 EUR less for the same work."
     wasted = "What was wasted, and what to do"
     assert found[wasted] == sections(team_report(material, "lab"))[wasted]
     whole = sections(summary_report(told))
