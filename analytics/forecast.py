@@ -20,6 +20,11 @@ from gpuledger.errors import AnalysisError
 from gpuledger.zones import find_zone
 
 LEAST_DAYS: Final = 21
+WHY_NOT: Final = {  # there is no forecast, in words
+    "empty": "nothing of it is in the ledger",
+    "not_known": "no day of it is known: not observed, or without a price",
+    "too_short": f"fewer than {LEAST_DAYS} days are known",
+}
 MOST_STEPS: Final = 24 * 400
 LEVELS: Final = (0.8, 0.95)
 CONSTANT: Final = "constant"

@@ -28,16 +28,33 @@ class Asked(NamedTuple):
     limits: Mapping[str, float] = MappingProxyType({})
 
 
+class Looked(NamedTuple):
+    """The series of a ledger and what each is forecast to be, for one question."""
+
+    asked: Asked
+    known: Known
+    period: Period
+    history: History
+    outcomes: dict[str, Outcome]
+    so_far: dict[str, float]
+
+
 def find(source: Source, known: Known, period: Period, asked: Asked, *, steps: bool = False) -> Document:
     """Return the forecast of a period; with `steps`, rows are the coming steps of each group.
 
     Raises AnalysisError where the period is known to its end, or nothing of it is.
     """
+    looked = look(source, known, period, asked)
+    return coming(looked) if steps else landings(looked)
+
+
+def look(source: Source, known: Known, period: Period, asked: Asked) -> Looked:
+    """Return what `landings` and `coming` write down. Raises AnalysisError as `find`."""
     if period.end_us <= known.until_us:
         raise AnalysisError(
             f"{period.label} is known to its end", hint='see "gpuledger chargeback", or name a later period'
         )
-    by, metric, limits = asked.by, asked.metric, asked.limits
+    by, metric = asked.by, asked.metric
     history = read_history(source, known, by=by, metric=metric, grain=asked.grain, until_us=known.until_us)
     outcomes = {each.name: forecast(each, period.end_us) for each in history.series}
     so_far = read_so_far(source, known, period.start_us, by=by, metric=metric)
@@ -45,25 +62,44 @@ def find(source: Source, known: Known, period: Period, asked: Asked, *, steps: b
     if total is not None:
         outcomes[TOTAL] = forecast(total, period.end_us)
         so_far[TOTAL] = math.fsum(so_far.values())
-    head = {
-        "period": {"from": iso(period.start_us), "to": iso(period.end_us), "label": period.label, "zone": known.zone},
-        "by": by,
-        "metric": metric,
-        "grain": asked.grain,
-        "currency": known.currency,
-        "as_of": iso(known.until_us),
-        "history": {"from": iso(int(history.edges[0])), "steps": len(history.edges) - 1},
+    return Looked(asked, known, period, history, outcomes, so_far)
+
+
+def coming(looked: Looked) -> Document:
+    """Return the coming steps of each group, with their ranges."""
+    return {
+        **_head(looked),
+        "rows": [row for outcome in looked.outcomes.values() for row in _steps(outcome, looked.asked.metric)],
     }
-    if steps:
-        return {**head, "rows": [row for outcome in outcomes.values() for row in _steps(outcome, metric)]}
-    span = (max(period.start_us, known.until_us), period.end_us)
-    capacity = _capacity(history) if by in BY_DEVICE and metric == "gpu_hours" else {}
-    rows = [_row(each, so_far.get(name, 0.0), span, metric, limits.get(name)) for name, each in outcomes.items()]
-    for row, outcome in zip(rows, outcomes.values(), strict=True):
+
+
+def landings(looked: Looked) -> Document:
+    """Return where each group lands: so far, expected, with its range, its budget and its capacity."""
+    by, metric, limits = looked.asked.by, looked.asked.metric, looked.asked.limits
+    span = (max(looked.period.start_us, looked.known.until_us), looked.period.end_us)
+    capacity = _capacity(looked.history) if by in BY_DEVICE and metric == "gpu_hours" else {}
+    rows = [
+        _row(each, looked.so_far.get(name, 0.0), span, metric, limits.get(name))
+        for name, each in looked.outcomes.items()
+    ]
+    for row, outcome in zip(rows, looked.outcomes.values(), strict=True):
         if capacity:
             row["capacity"] = _fullness(outcome, capacity.get(outcome.name, 0.0))
     rows.sort(key=lambda row: (row["key"] == TOTAL, -float(row["expected"] or row["so_far"])))
-    return {**head, "rows": rows}
+    return {**_head(looked), "rows": rows}
+
+
+def _head(looked: Looked) -> Document:
+    period, known, edges = looked.period, looked.known, looked.history.edges
+    return {
+        "period": {"from": iso(period.start_us), "to": iso(period.end_us), "label": period.label, "zone": known.zone},
+        "by": looked.asked.by,
+        "metric": looked.asked.metric,
+        "grain": looked.asked.grain,
+        "currency": known.currency,
+        "as_of": iso(known.until_us),
+        "history": {"from": iso(int(edges[0])), "steps": len(edges) - 1},
+    }
 
 
 def _row(outcome: Outcome, so_far: float, span: tuple[int, int], metric: str, limit: float | None) -> Document:

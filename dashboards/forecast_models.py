@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from analytics.forecast import LEAST_DAYS
+from analytics.forecast import LEAST_DAYS, WHY_NOT
 from analytics.series_source import TOTAL
 from dashboards import wording
 from dashboards.view_models import Line, Table
@@ -15,11 +15,6 @@ from gpuledger.accounting.periods import parse_instant
 Document = Mapping[str, Any]
 MOST_ROWS: Final = 25
 NAIVE: Final = "seasonal naive"
-REASONS: Final = {
-    "empty": "nothing of it is in the ledger",
-    "not_known": "no day of it is known: not observed, or without a price",
-    "too_short": f"fewer than {LEAST_DAYS} days are known",
-}
 WAYS: Final = {
     NAIVE: "naive: last week's weekday again",
     "constant": "never varied",
@@ -62,7 +57,7 @@ def lead(answer: Document) -> str:
     total = _total(answer)
     if total is None or total["expected"] is None:
         days = f" {total['known_days']:.0f} are known." if total and total["reason"] == "too_short" else ""
-        why = REASONS.get(total["reason"], "nothing is known") if total else "nothing was held"
+        why = WHY_NOT.get(total["reason"], "nothing is known") if total else "nothing was held"
         return (
             f"A forecast takes {LEAST_DAYS} whole days with known spend:{days or f' {why}.'} It comes by itself then."
         )
@@ -146,7 +141,7 @@ def _capacity(row: Document) -> Line:
 
 def _way(row: Document) -> str:
     if row["expected"] is None:
-        return REASONS[row["reason"]]
+        return WHY_NOT[row["reason"]]
     way = str(WAYS.get(row["way"], row["way"]))
     return way if row["error_ratio"] is None else f"{way} {row['error_ratio']:.2f}"
 

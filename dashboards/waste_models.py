@@ -21,6 +21,7 @@ MOST_NODES: Final = 8
 ADVICE: Final = {
     "memory_held": "End it, or release the GPU when idle",
     "never_started": "Check why it never ran; end it",
+    "no_process": "End it: nothing uses its grant",
     "starved": "Speed up its data loading",
     "throttled": "Look at cooling and power limits",
     "stalled": "Look into it: it holds and does not move",

@@ -27,6 +27,7 @@ STATE_WORDS: Final = {
 REASON_WORDS: Final = {
     "memory_held": "Keeps memory, runs nothing",
     "never_started": "Never ran a kernel",
+    "no_process": "Has no process any more",
     "starved": "Waits for data",
     "throttled": "Throttled",
     "stalled": "Stalled",

@@ -1,4 +1,4 @@
-"""Small pictures for reports as SVG: columns by day, a bar of parts, and the way from one amount to another.
+"""Small pictures for reports as SVG: columns by day, known and expected, a bar of parts, the way between two amounts.
 
 Pure: figures in, markup out. Text is escaped and isolated, so that no name changes the picture or what is beside it.
 Positions are floats; figures that are read are written by the caller.
@@ -11,7 +11,7 @@ from decimal import Decimal
 from html import escape
 from typing import Final, NamedTuple
 
-from analytics.reports.colours import ACCENT, INK, LESS, MORE, MUTED, RULE
+from analytics.reports.colours import ACCENT, EXPECTED, INK, LESS, MORE, MUTED, RULE
 from analytics.words import printable
 
 WIDTH: Final = 680
@@ -25,6 +25,14 @@ class Series(NamedTuple):
     name: str
     colour: str
     values: Sequence[float]
+
+
+class Ahead(NamedTuple):
+    """A column that is to come: what is expected, and the range it may lie in, None where nothing says."""
+
+    expected: float
+    low: float | None
+    high: float | None
 
 
 class Part(NamedTuple):
@@ -51,9 +59,7 @@ def columns(heads: Sequence[str], series: Sequence[Series], unit: str, height: i
     most = max(sums, default=0.0)
     if most <= 0:
         return ""
-    left, top, bottom = 78.0, 12.0, 24.0
-    plot = height - top - bottom
-    wide = (WIDTH - left) / len(heads)
+    left, top, plot, wide = _plot(height, len(heads))
     drawn = [_axis(most, left, top, plot, unit)]
     for at in range(len(heads)):
         y = top + plot
@@ -62,11 +68,37 @@ def columns(heads: Sequence[str], series: Sequence[Series], unit: str, height: i
             if tall > 0:
                 y -= tall
                 drawn.append(_rect(left + at * wide + wide * 0.12, y, wide * 0.76, tall, layer.colour))
-    every = max(1, -(-len(heads) // 16))
-    shown = range(0, len(heads), every)
-    drawn.extend(_text(left + (at + 0.5) * wide, height - 8, heads[at], anchor="middle") for at in shown)
+    drawn.extend(_heads(heads, left, wide, height))
     legend, below = ("", 0) if len(series) < 2 else _legend([(layer.name, layer.colour) for layer in series], height)
     return _svg(height + below, "".join(drawn) + legend, f"Columns of {unit} from {heads[0]} to {heads[-1]}")
+
+
+def ahead(heads: Sequence[str], known: Sequence[float], coming: Sequence[Ahead], unit: str, height: int = 170) -> str:
+    """Return columns of what is known, then lighter ones of what is expected, each with the range it may lie in.
+
+    `heads` are those of `known` and of `coming`, one after the other.
+    """
+    most = max([*known, *(each.expected for each in coming), *(each.high or 0.0 for each in coming)], default=0.0)
+    if most <= 0:
+        return ""
+    left, top, plot, wide = _plot(height, len(heads))
+    drawn = [_axis(most, left, top, plot, unit)]
+    for at, value in enumerate([*known, *(each.expected for each in coming)]):
+        tall = value / most * plot
+        colour = ACCENT if at < len(known) else EXPECTED
+        if tall > 0:
+            drawn.append(_rect(left + at * wide + wide * 0.12, top + plot - tall, wide * 0.76, tall, colour))
+    for at, each in enumerate(coming, start=len(known)):
+        if each.low is not None and each.high is not None:
+            middle, upper, lower = (
+                left + (at + 0.5) * wide,
+                *(top + plot * (1 - y / most) for y in (each.high, each.low)),
+            )
+            drawn.append(f'<path d="M{middle:.1f} {upper:.1f}V{lower:.1f}" stroke="{INK}" stroke-width="1.5"/>')
+    drawn.extend(_heads(heads, left, wide, height))
+    legend, below = _legend([("Known", ACCENT), ("Expected", EXPECTED), ("Range of four in five", INK)], height)
+    means = f"{unit} from {heads[0]} to {heads[-1]}: known, then expected"
+    return _svg(height + below, "".join(drawn) + legend, means)
 
 
 def bar(parts: Sequence[Part]) -> str:
@@ -114,6 +146,18 @@ def shorten(name: str, most: int = MOST_LETTERS) -> str:
     """Return a name for a picture: at most so many letters, all of which are seen."""
     plain = printable(name)
     return plain if len(plain) <= most else f"{plain[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
+def _plot(height: int, count: int) -> tuple[float, float, float, float]:
+    """Return where columns begin at the left and at the top, how tall the greatest is, and how much room each has."""
+    left, top, bottom = 78.0, 12.0, 24.0
+    return left, top, height - top - bottom, (WIDTH - left) / count
+
+
+def _heads(heads: Sequence[str], left: float, wide: float, height: int) -> list[str]:
+    """Return what stands under columns: as many heads as there is room for."""
+    shown = range(0, len(heads), max(1, -(-len(heads) // 16)))
+    return [_text(left + (at + 0.5) * wide, height - 8, heads[at], anchor="middle") for at in shown]
 
 
 def _axis(most: float, left: float, top: float, plot: float, unit: str) -> str:

@@ -8,6 +8,7 @@ INK: Final = "#16202C"
 MUTED: Final = "#5B6876"
 RULE: Final = "#D5DCE4"
 ACCENT: Final = "#0B5CAD"
+EXPECTED: Final = "#9CC3EA"  # not known yet
 LESS: Final = "#0A8F72"  # it costs less
 MORE: Final = "#C0492F"
 OTHERS: Final = "#9AA5B1"

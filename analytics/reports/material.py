@@ -23,7 +23,8 @@ class Material(NamedTuple):
     """Answers about one period: chargeback by team, the comparison with the one before, energy, waste, and the rest.
 
     `periods` and `invoices` are rows of closed and open billing periods that lie inside the period; `lines` are the
-    period's charges.
+    period's charges. `outlook` has where an open period lands (`landings`, `coming`), or `why_not`; None of one that is
+    known to its end.
     """
 
     chargeback: Document
@@ -35,6 +36,7 @@ class Material(NamedTuple):
     periods: Sequence[Document]
     invoices: Sequence[Document]
     lines: pl.LazyFrame
+    outlook: Document | None = None
 
     @property
     def label(self) -> str:
@@ -128,6 +130,24 @@ def incomplete(material: Material, unpriced: float) -> list[str]:
         )
     exceptions = [row["exception"] for row in material.periods if row["exception"]]
     return [*found, *(f"The period was closed with an exception: {said}" for said in exceptions)]
+
+
+def covers(material: Material, seen: str, unpriced: float) -> str:
+    """Return what each figure of a report stands on; `seen` is how much of the time somebody saw, in words."""
+    known = material.compared["known"]
+    priced = "all priced" if not unpriced else f"{hours(unpriced)} GPU-hours without a price"
+    final = "final" if material.chargeback["final"] else "provisional"
+    return f"{material.period}: {known['hours']:,} of {known['of_hours']:,} hours, {seen}, {priced}, {final}"
+
+
+def unequal(material: Material) -> list[str]:
+    """Return that a change is one between unequal times, where it is: known hours of both periods."""
+    now, before = (material.compared[name] for name in ("known", "known_before"))
+    if now["hours"] == now["of_hours"] and before["hours"] == before["of_hours"]:
+        return []
+    name = month(material.compared["with"]["label"])
+    known = f"{now['hours']:,} hours of {material.period} are known, and {before['hours']:,} of {name}"
+    return [f"The change is between unequal times: {known}."]
 
 
 def signed(value: Decimal) -> str:

@@ -19,6 +19,7 @@ Document = Mapping[str, Any]
 WHY: Final = {
     "memory_held": "runs nothing",
     "never_started": "never ran a kernel",
+    "no_process": "has no process any more",
     "starved": "waits for data",
     "throttled": "is slowed down",
     "stalled": "stands still",
@@ -27,11 +28,13 @@ WHY: Final = {
 ADVICE: Final = {
     "memory_held": "Stop it when nobody uses it; let idle notebooks end by themselves.",
     "never_started": "Find out why it asked for a GPU: it may not need one.",
+    "no_process": "End it: nothing of it uses what it was granted.",
     "starved": "Load data faster (more workers, local copies), or use fewer GPUs.",
     "throttled": "Ask the platform: heat or power slows the card.",
     "stalled": "Look at its log and restart it: it no longer gets on.",
     "stranded": "Choose a MIG layout that leaves nothing over.",
 }
+NO_QUEUES: Final = "Whether anybody waited meanwhile is not known: the ledger has no queues."
 ASK: Final = "Ask its owner whether it still needs the GPU."
 
 
@@ -116,7 +119,7 @@ def waste_section(rows: Sequence[Document], material: Material, command: str, *,
         Column("Saving, from", Kind.MONEY),
         Column("to", Kind.MONEY),
     )
-    found = [_wasted(row, whose=whose) for row in _by_work(rows)]
+    found = [_wasted(row, whose=whose) for row in by_work(rows)]
     low, high = (sum((Decimal(row[name] or 0) for row in rows), Decimal(0)) for name in ("saving_low", "saving_high"))
     whole = sum(row["gpu_hours"] for row in rows)
     priced = any(row["saving_high"] is not None for row in rows)
@@ -130,6 +133,7 @@ def waste_section(rows: Sequence[Document], material: Material, command: str, *,
     if rows:
         notes += [
             *_advice(rows),
+            NO_QUEUES,
             f"The low end forgives the first {material.waste['grace_hours']} hours of each idle stretch.",
             f"Why the first row is here: gpuledger explain {shlex.quote(rows[0]['evidence'][0])}",
         ]
@@ -167,12 +171,14 @@ def _why(reason: str) -> str:
     return WHY.get(reason) or f"is idle ({reason.replace('_', ' ')})"
 
 
-def _by_work(rows: Sequence[Document]) -> list[dict[str, Any]]:
+def by_work(rows: Sequence[Document]) -> list[dict[str, Any]]:
     """Return rows whose names differ in a trailing number only as one, the dearest first: they are runs of one work."""
     found: dict[tuple[str, ...], dict[str, Any]] = {}
     for row in rows:
         name = RUNS.sub("", row["workload"])
-        one = found.get(key := (row["kind"], row["reason"], name, row["team"], row["user"], row["node"]))
+        one = found.get(
+            key := (row["kind"], row["reason"], name, row["team"], row["user"], row["node"], row["instead"])
+        )
         if one is None:
             found[key] = {**row, "workload": name or row["workload"]}
             continue
@@ -222,10 +228,16 @@ def energy_section(
     total = next((row for row in shown if row.style == "total"), None)
     notes = ["Measured at the board. A useful hour is one of a GPU at work; the idle time of its holder counts in it."]
     if own["unmetered_gpu_hours"]:
-        notes.append(f"{plain(own['unmetered_gpu_hours'])} GPU-hours have no reading of energy.")
+        notes.append(f"{_some(own['unmetered_gpu_hours'])} GPU-hours have no reading of energy.")
     if own["carbon_unknown_kwh"]:
-        notes.append(f"{plain(own['carbon_unknown_kwh'])} kWh have no carbon intensity.")
+        notes.append(f"{_some(own['carbon_unknown_kwh'])} kWh have no carbon intensity.")
     return Section("Energy and carbon", finding, command, Table(columns, body, total), notes=[*notes, *_moving(moved)])
+
+
+def _some(value: float) -> str:
+    """Return how much there is of what is not known: little is not nothing."""
+    shown = plain(value)
+    return "Less than 0.1" if shown == "0.0" else shown
 
 
 def _moving(moved: Document | None) -> list[str]:

@@ -70,6 +70,7 @@ class Report(NamedTuple):
     """A report of one period; `amount` is None where nothing has a price. One without a currency is of no money.
 
     `alarm` stands over all else; `foot` says how to read such a report, where that is not how money is read.
+    `covers` is what stands behind each figure: the period, how much of it is known, whether it can still change.
     """
 
     title: str
@@ -86,6 +87,7 @@ class Report(NamedTuple):
     as_of: str | None
     alarm: str = ""
     foot: str = ""
+    covers: str = ""
 
 
 def made_from_words(report: Report) -> str:

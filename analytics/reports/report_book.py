@@ -50,7 +50,7 @@ class _Book:
         self._overview(report)
         for section in report.sections:
             if section.table and section.table.rows:
-                self._section(section)
+                self._section(section, [f"Covers {report.covers}"] if report.covers else [])
 
     def _overview(self, report: Report) -> None:
         sheet = self._book.add_worksheet("Report")
@@ -72,7 +72,7 @@ class _Book:
             sheet.write_string(at, 0, text(name), self._bold)
             self._cell(sheet, (at, 1), value, self._kinds.get(kind, self._wrapped))
 
-    def _section(self, section: Section) -> None:
+    def _section(self, section: Section, covers: list[str]) -> None:
         assert section.table
         sheet = self._book.add_worksheet(_NO_SHEET_NAME.sub(" ", section.title)[:31])
         sheet.freeze_panes(1, 0)
@@ -88,7 +88,7 @@ class _Book:
             for at, value in enumerate(section.table.total.values):
                 self._cell(sheet, (below, at), value, self._sums.get(columns[at].kind, self._sum))
             below += 1
-        for at, note in enumerate([*section.notes, f"Rows: {section.command}"]):
+        for at, note in enumerate([*section.notes, f"Rows: {section.command}", *covers]):
             sheet.write_string(below + 1 + at, 0, text(note))
 
     @staticmethod

@@ -8,11 +8,15 @@ from typing import Any, Final
 
 from analytics.bill_page import KINDS, STATES
 from analytics.figures import amount, month, percent, share
+from analytics.over_asked import OVER_ASKED
 from analytics.reports import charts, material, pieces
 from analytics.reports.colours import NOT_A_TEAM, OTHERS, TEAMS
 from analytics.reports.colours import STATES as STATE_COLOURS
+from analytics.reports.less import less_section
 from analytics.reports.material import Material, held_hours, money, part, watched_hours
+from analytics.reports.outlook import outlook_section
 from analytics.reports.report import Column, Fact, Kind, Report, Row, Section, Table
+from analytics.series_source import TOTAL
 from analytics.words import title
 from gpuledger.model import State
 
@@ -23,12 +27,15 @@ MOST_TEAMS: Final = len(TEAMS) - 1
 def summary_report(found: Material) -> Report:
     """Return the summary of all teams, and of time that is nobody's."""
     total = found.chargeback["total"]
+    wasted = [row for row in found.waste["rows"] if row["kind"] != OVER_ASKED]
     sections = [
         pieces.change_section(found.compared["total"], found, _command("compare", found)),
         _days(found),
+        outlook_section(found, TOTAL),
         _teams(found),
         _states(found),
-        pieces.waste_section(found.waste["rows"], found, _command("waste", found), whose=True),
+        pieces.waste_section(wasted, found, _command("waste", found), whose=True),
+        less_section(found.waste["rows"], found, _command("waste", found), whose=True),
         _energy(found),
         pieces.shares_section(found.quotas["rows"], _command("quota", found), whose=True),
         pieces.invoices_section(found.invoices, found, "gpuledger invoice list", whose=True),
@@ -42,11 +49,18 @@ def summary_report(found: Material) -> Report:
         currency=found.currency,
         finding=_finding(found),
         facts=_facts(found),
-        warnings=material.incomplete(found, total["unpriced_gpu_hours"]),
+        warnings=[*material.incomplete(found, total["unpriced_gpu_hours"]), *material.unequal(found)],
         sections=[section for section in sections if section],
         made_from=" ".join(each["digest"] for each in found.periods if each["digest"]),
         as_of=found.chargeback["as_of"],
+        covers=material.covers(found, f"{percent(_observed(total))} observed", total["unpriced_gpu_hours"]),
     )
+
+
+def _observed(total: Document) -> float | None:
+    """Return how much of the time of all devices somebody saw."""
+    whole = total["gpu_hours"]
+    return part(whole - total["states"].get(State.UNOBSERVED.label, 0.0), whole)
 
 
 def _command(name: str, found: Material, *more: str) -> str:
@@ -66,12 +80,11 @@ def _facts(found: Material) -> list[Fact]:
     total = found.chargeback["total"]
     states, whole = total["states"], total["gpu_hours"]
     held = {**total, "gpu_hours": held_hours(states), "states": {k: v for k, v in states.items() if k in _HELD}}
-    unobserved = states.get(State.UNOBSERVED.label, 0.0)
     return [
         Fact("GPU-hours", whole, Kind.HOURS),
         Fact("Held, of capacity", part(held_hours(states), whole), Kind.RATIO),
         *material.efficiency(held),
-        Fact("Observed", part(whole - unobserved, whole), Kind.RATIO),
+        Fact("Observed", _observed(total), Kind.RATIO),
         Fact("Energy, kWh", total["energy_kwh"], Kind.HOURS),
         Fact("CO2e, kg", total["carbon_kg"], Kind.HOURS),
     ]

@@ -9,7 +9,9 @@ from typing import Any, Final
 from analytics.figures import amount, month, percent
 from analytics.reports import charts, material, pieces
 from analytics.reports.colours import ACCENT
+from analytics.reports.less import less_section
 from analytics.reports.material import Material, money, part, watched_hours
+from analytics.reports.outlook import outlook_section
 from analytics.reports.report import Column, Fact, Kind, Report, Row, Section, Table
 from analytics.reports.spent_on import spent_on_sections
 from analytics.words import title
@@ -33,8 +35,12 @@ def team_report(found: Material, team: str) -> Report:
     sections = [
         pieces.change_section(change, found, _command("compare", found, "--by team"), MEANS),
         _days(found, team),
+        outlook_section(found, team),
         *spent_on_sections(found, team, spent),
         _waste(found, team),
+        less_section(
+            [each for each in found.waste["rows"] if each["team"] == team], found, _command("waste", found), whose=False
+        ),
         _energy(found, team),
         pieces.shares_section(
             [each for each in found.quotas["rows"] if each["team"] == team], _command("quota", found), whose=False
@@ -55,11 +61,17 @@ def team_report(found: Material, team: str) -> Report:
         if change["change"] is not None
         else "",
         facts=[Fact("GPU-hours", spent["gpu_hours"], Kind.HOURS), *material.efficiency(spent), *_head(found, spent)],
-        warnings=material.incomplete(found, spent["unpriced_gpu_hours"]),
+        warnings=[*material.incomplete(found, spent["unpriced_gpu_hours"]), *material.unequal(found)],
         sections=[section for section in sections if section],
         made_from=" ".join(each["digest"] for each in found.periods if each["digest"]),
         as_of=found.chargeback["as_of"],
+        covers=material.covers(found, f"{_watched(spent)} watched", spent["unpriced_gpu_hours"]),
     )
+
+
+def _watched(spent: Document) -> str:
+    """Return in how much of the held time somebody saw whether work was done."""
+    return percent(part(watched_hours(spent), spent["gpu_hours"]))
 
 
 def _of(rows: list[Document], team: str) -> Document | None:
@@ -117,11 +129,10 @@ def _energy(found: Material, team: str) -> Section:
 
 def _complete(found: Material, spent: Document) -> Section:
     """Return what the figures are without."""
-    watched = watched_hours(spent)
     known = found.compared["known"]
     rows = [
         Row(("Hours of the period that are in the ledger", f"{known['hours']:,} of {known['of_hours']:,}")),
-        Row(("GPU-hours in which somebody saw whether work was done", percent(part(watched, spent["gpu_hours"])))),
+        Row(("GPU-hours in which somebody saw whether work was done", _watched(spent))),
         Row(("GPU-hours without a price", material.plain(spent["unpriced_gpu_hours"]))),
         Row(
             (

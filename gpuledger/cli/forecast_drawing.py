@@ -8,18 +8,13 @@ from typing import Any, Final
 
 from rich.console import RenderableType
 
-from analytics.forecast import LEAST_DAYS
+from analytics.forecast import WHY_NOT
 from analytics.series_source import TOTAL
 from dashboards import wording
 from gpuledger.cli.drawing import Line, draw, figures, words
 
 Answer = Mapping[str, Any]
 MOST_STEPS: Final = 60
-REASONS: Final = {
-    "empty": "nothing of it is in the ledger",
-    "not_known": "no day of it is known: not observed, or without a price",
-    "too_short": f"fewer than {LEAST_DAYS} days are known",
-}
 VERDICTS: Final = {
     "already": "spent",
     "expected": "by {at}",
@@ -75,7 +70,7 @@ def steps(answer: Answer) -> RenderableType:
 
 def _how(row: Answer) -> str:
     if row["expected"] is None:
-        return REASONS[row["reason"]]
+        return WHY_NOT[row["reason"]]
     return str(row["way"]) if row["error_ratio"] is None else f"{row['way']} {row['error_ratio']:.2f}"
 
 

@@ -14,9 +14,10 @@ from typing import Final
 
 import polars as pl
 
-from analytics import batch_work, compare, energy, shifting, waste
+from analytics import batch_work, compare, energy, forecast_document, shifting, waste
 from analytics.reports.material import Material
-from gpuledger.accounting.periods import parse_instant, period_before
+from analytics.series_source import read_known
+from gpuledger.accounting.periods import Period, parse_instant, period_before
 from gpuledger.cli import compare_answer, energy_answer, waste_answer
 from gpuledger.cli.known import known_lines
 from gpuledger.cli.sources import Document, Source, wanted_period
@@ -70,12 +71,28 @@ def _read(source: Source, label: str, folder: Path) -> Material:
         compared=compare_answer.answer(before, now, found, source.query("status", {})["first_usage"]),
         timeline=source.query("timeline", {"period": period, "grain": "day"}),
         energy=energy_answer.answer(now, [lines], days=1),
-        waste={**waste_answer.answer(now, lines, waste.GRACE_HOURS), "advice": source.query("advice", {})},
+        waste={
+            **waste_answer.answer(now, lines, waste.GRACE_HOURS, source.query("holdings", {"period": period})),
+            "advice": source.query("advice", {}),
+        },
         quotas=source.query("quotas", {"period": period}),
         periods=periods,
         invoices=[row for row in source.query("invoices", {})["rows"] if row["period"] in labels],
         lines=lines,
+        outlook=_outlook(source, asked) if now["as_of"] else None,
     )
+
+
+def _outlook(source: Source, period: Period) -> Document | None:
+    """Return where teams land in a period that has begun; None of one that is known to its end, or is still to come."""
+    known = read_known(source)
+    if not period.start_us < known.until_us < period.end_us:
+        return None
+    try:
+        looked = forecast_document.look(source, known, period, forecast_document.Asked("team", "cost"))
+    except AnalysisError as why_not:
+        return {"why_not": why_not.message}
+    return {"landings": forecast_document.landings(looked), "coming": forecast_document.coming(looked)}
 
 
 def _kept(pages: Iterable[pl.DataFrame], folder: Path) -> pl.LazyFrame | None:

@@ -175,7 +175,7 @@ class ChangeSpec(_Strict, frozen=True):
 class WasteSpec(_Strict, frozen=True):
     """What the fleet wastes on purpose: a workload that holds devices and does nothing, or a node's MIG layout."""
 
-    reason: Literal["memory_held", "stranded"]
+    reason: Literal["memory_held", "throttled", "stranded"]
     workload: str = ""
     node: str = ""
 
