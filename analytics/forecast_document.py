@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from analytics.forecast import Forecast, NoForecast, Outcome, forecast
 from analytics.forecast_ends import Exhaustion, exhaust, fill_up, land
+from analytics.forecast_series import Series, nominal_us
 from analytics.series_source import TOTAL, History, Known, Source, read_history, read_so_far, total_of
 from analytics.windows import BY_DEVICE
 from gpuledger.accounting.periods import Period, iso
@@ -63,7 +64,21 @@ def find(source: Source, known: Known, period: Period, asked: Asked, *, steps: b
         if capacity:
             row["capacity"] = _fullness(outcome, capacity.get(outcome.name, 0.0))
     rows.sort(key=lambda row: (row["key"] == TOTAL, -float(row["expected"] or row["so_far"])))
-    return {**head, "rows": rows}
+    return {**head, "rows": rows, "path": _path(total, outcomes.get(TOTAL), metric)}
+
+
+def _path(total: Series | None, outcome: Outcome | None, metric: str) -> list[Document]:
+    """Return the steps of all groups together: what each known one had, then what is expected of the coming ones."""
+    if total is None or outcome is None:
+        return []
+    nominal = nominal_us(total.grain)
+    known = [
+        {"at": iso(int(at_us)), "had": _amount(float(value) * int(until_us - at_us) / nominal, metric)}
+        for at_us, until_us, value in zip(total.edges, total.edges[1:], total.values, strict=False)
+        if not math.isnan(value)
+    ]
+    coming = _steps(outcome, metric)
+    return known + [{name: value for name, value in row.items() if name != "key"} for row in coming]
 
 
 def _row(outcome: Outcome, so_far: float, span: tuple[int, int], metric: str, limit: float | None) -> Document:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
+import polars as pl
+
 from analytics.forecast import LEAST_DAYS
 from analytics.series_source import TOTAL
 from dashboards import wording
@@ -14,6 +16,7 @@ from gpuledger.accounting.periods import parse_instant
 
 Document = Mapping[str, Any]
 MOST_ROWS: Final = 25
+PATH_DAYS: Final = 42  # of the past beside what is to come: six weeks show its rhythm
 NAIVE: Final = "seasonal naive"
 REASONS: Final = {
     "empty": "nothing of it is in the ledger",
@@ -71,6 +74,24 @@ def lead(answer: Document) -> str:
         return f"{so_far}. Nothing says how far off that may be: days never varied."
     low, high = (_amount(total[name], answer) for name in ("low_80", "high_80"))
     return f"{so_far}; in 80 of 100 such months between {low} and {high}."
+
+
+def path(answer: Document) -> pl.DataFrame:
+    """Return days of all groups together: what they had, then what is expected, between which bounds; null: not known.
+
+    The last known day begins what is expected too, so that the line goes on from it.
+    """
+    names = ("had", "expected", "low_80", "high_80")
+    rows = [
+        (parse_instant(row["at"]), *(None if row.get(name) is None else float(row[name]) for name in names))
+        for row in answer["path"]
+    ]
+    frame = pl.DataFrame(rows, schema={"at": pl.Int64(), **dict.fromkeys(names, pl.Float64())}, orient="row")
+    last = pl.col("at") == frame.filter(pl.col("had").is_not_null())["at"].max()
+    joined = (pl.when(last).then(pl.col("had")).otherwise(pl.col(name)).alias(name) for name in names[1:])
+    coming = frame.filter(pl.col("expected").is_not_null()).height
+    shown = frame.tail(PATH_DAYS + coming) if coming else frame.clear()
+    return shown.with_columns(*joined).with_columns(pl.from_epoch("at", time_unit="us").dt.replace_time_zone("UTC"))
 
 
 def table(answer: Document, names: str) -> Table:

@@ -10,9 +10,10 @@ import streamlit as st
 
 from analytics.forecast_document import Asked, find
 from analytics.series_source import Known, read_known
-from dashboards import address, data, downloads, forecast_models, pieces, shell, wording
+from dashboards import address, charts, data, downloads, forecast_models, pieces, shell, wording
 from dashboards.notes import Note
 from dashboards.sign_in import token
+from dashboards.theme import STATE_COLOURS
 from gpuledger.accounting.periods import Period, iso, month_of
 from gpuledger.accounting.units import US_PER_DAY
 from gpuledger.errors import AnalysisError
@@ -54,11 +55,24 @@ def section(status: data.Document) -> None:
         st.html(pieces.notes([Note(wording.UNKNOWN, f"{error.message}. {error.hint}".strip())]))
         return
     st.html(pieces.heading(forecast_models.finding(answer), forecast_models.lead(answer)))
+    _draw(answer)
     found = forecast_models.table(answer, "Team")
     st.html(pieces.table(found))
     downloads.offer(found, f"forecast-{chosen}")
     st.html(pieces.sub(forecast_models.how(answer)))
     _full(as_of)
+
+
+def _draw(answer: data.Document) -> None:
+    path = forecast_models.path(answer)
+    if path.is_empty():
+        return
+    money = answer["metric"] == "cost"
+    measure = f"Spend, {answer['currency']}" if money else "GPU-hours"
+    shade = STATE_COLOURS["active"]
+    st.html(pieces.keys([(f"{measure} a day; dashed: expected, in 80 of 100 days within the band", shade)]))
+    chart = charts.forecast_path(path, measure, wording.symbol(answer["currency"] or "") if money else "", shell.mode())
+    st.altair_chart(chart, theme=None, width="stretch", alt=f"{measure} a day, so far and expected to the month's end")
 
 
 def _full(as_of: str) -> None:
