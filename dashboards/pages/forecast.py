@@ -13,7 +13,6 @@ from analytics.series_source import Known, read_known
 from dashboards import address, charts, data, downloads, forecast_models, pieces, shell, wording
 from dashboards.notes import Note
 from dashboards.sign_in import token
-from dashboards.theme import STATE_COLOURS
 from gpuledger.accounting.periods import Period, iso, month_of
 from gpuledger.accounting.units import US_PER_DAY
 from gpuledger.errors import AnalysisError
@@ -69,8 +68,8 @@ def _draw(answer: data.Document) -> None:
         return
     money = answer["metric"] == "cost"
     measure = f"Spend, {answer['currency']}" if money else "GPU-hours"
-    shade = STATE_COLOURS["active"]
-    st.html(pieces.keys([(f"{measure} a day; dashed: expected, in 80 of 100 days within the band", shade)]))
+    below = f"{measure} a day; dashed: what is expected, in 80 of 100 days within the band"
+    st.html(pieces.sub(below))
     chart = charts.forecast_path(path, measure, wording.symbol(answer["currency"] or "") if money else "", shell.mode())
     st.altair_chart(chart, theme=None, width="stretch", alt=f"{measure} a day, so far and expected to the month's end")
 
