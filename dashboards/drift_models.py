@@ -9,6 +9,7 @@ from typing import Any, Final
 from analytics.drift_metrics import metric_named
 from dashboards import wording
 from dashboards.view_models import Line, Table
+
 BYTES_PER_GIB: Final = 1 << 30
 
 Document = Mapping[str, Any]

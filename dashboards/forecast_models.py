@@ -114,7 +114,7 @@ def capacity_table(answer: Document) -> Table:
 
 def how(answer: Document) -> str:
     """Return how it was found, and where that is the plain way that others are measured by."""
-    past = f"{answer['history']['steps']:,} days from {answer['history']['from'][:10]}"
+    past = f"{answer['history']['steps']:,} days since {answer['history']['from'][:10]}"
     naive = sum(row["way"] == NAIVE for row in answer["rows"] if row["key"] != TOTAL)
     used = f"it is used itself for {naive:,} of {len(_groups(answer)):,}" if naive else "for none was it the best"
     return (

@@ -81,8 +81,7 @@ def _tenant(run: Run, pids: dict[Slot, int], nodes: dict[str, NodeSpec], ordinal
     if workload.platform == "user":
         cgroup = f"0::/user.slice/user-{user_id}.slice/session-{11 + run.number}.scope\n"
         facts = tuple(
-            ProcessFacts(pid, started_us, cgroup, user_id, workload.user, "python3", environ)
-            for pid in pids.values()
+            ProcessFacts(pid, started_us, cgroup, user_id, workload.user, "python3", environ) for pid in pids.values()
         )
         return Tenant(run, f"user:{user_id}", pids, facts)
     job = _FIRST_JOB + ordinal * _RUNS_PER_WORKLOAD + run.number * workload.replicas + run.replica
