@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
-from math import ceil
 from pathlib import Path
 from typing import Final
 
@@ -50,7 +49,7 @@ def budget_book(source: Source, plan: DemoPlan) -> str:
         for row in answer["rows"]
         if row["kind"] == "owner" and row["key"] in paths and Decimal(row["cost"] or 0) > 0
     }
-    end = plan.from_ + timedelta(days=max(DAYS, ceil(plan.days) + LEFT_DAYS))
+    end = plan.from_ + timedelta(days=max(DAYS, int(plan.days) + LEFT_DAYS))
     period = f"{plan.from_:%Y-%m-%d}..{end:%Y-%m-%d}"
     ordered = sorted(spends, key=lambda team: (-spends[team], team))
     entries = [

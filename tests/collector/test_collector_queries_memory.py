@@ -95,7 +95,9 @@ def test_workloads_are_called_as_drift_calls_them(tmp_path: Path) -> None:
         ),
         Holder("pod:c/c", "pod", namespace="lab", pod="x", container="c", workload=Workload("slurm", name="job 12")),
         *(
-            Holder(f"pod:{run}/c", "pod", namespace="lab", pod="y", workload=Workload("mlflow", name=f"tune/{run * 32}"))
+            Holder(
+                f"pod:{run}/c", "pod", namespace="lab", pod="y", workload=Workload("mlflow", name=f"tune/{run * 32}")
+            )
             for run in "ef"
         ),
         Holder("slurm:9.0", "slurm_job", slurm_job="9", slurm_account="bio", user="ada"),
