@@ -159,7 +159,7 @@ def _amount(value: float | None, metric: str) -> str | float | None:
     """Return money as text, an estimate to the cent; GPU-hours as a number."""
     if value is None:
         return None
-    return f"{value:.2f}" if metric == "cost" else round(value, 3)
+    return f"{value:.2f}" if metric == "cost" else round(float(value), 3)
 
 
 def _rounded(value: float | None) -> float | None:
