@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from analytics.forecast import Forecast, NoForecast, Outcome, forecast
 from analytics.forecast_ends import Exhaustion, exhaust, fill_up, land
+from analytics.forecast_series import nominal_us
 from analytics.series_source import TOTAL, History, Known, Source, read_history, read_so_far, total_of
 from analytics.windows import BY_DEVICE
 from gpuledger.accounting.periods import Period, iso
@@ -86,7 +87,7 @@ def landings(looked: Looked) -> Document:
         if capacity:
             row["capacity"] = _fullness(outcome, capacity.get(outcome.name, 0.0))
     rows.sort(key=lambda row: (row["key"] == TOTAL, -float(row["expected"] or row["so_far"])))
-    return {**_head(looked), "rows": rows}
+    return {**_head(looked), "rows": rows, "path": _path(looked)}
 
 
 def _head(looked: Looked) -> Document:
@@ -100,6 +101,21 @@ def _head(looked: Looked) -> Document:
         "as_of": iso(known.until_us),
         "history": {"from": iso(int(edges[0])), "steps": len(edges) - 1},
     }
+
+
+def _path(looked: Looked) -> list[Document]:
+    """Return the steps of all groups together: what each known one had, then what is expected of the coming ones."""
+    total, metric = total_of(looked.history.series), looked.asked.metric
+    if total is None:
+        return []
+    nominal = nominal_us(total.grain)
+    known = [
+        {"at": iso(int(at_us)), "had": _amount(float(value) * int(until_us - at_us) / nominal, metric)}
+        for at_us, until_us, value in zip(total.edges, total.edges[1:], total.values, strict=False)
+        if not math.isnan(value)
+    ]
+    ahead = _steps(looked.outcomes[TOTAL], metric)
+    return known + [{name: value for name, value in row.items() if name != "key"} for row in ahead]
 
 
 def _row(outcome: Outcome, so_far: float, span: tuple[int, int], metric: str, limit: float | None) -> Document:
@@ -180,7 +196,7 @@ def _amount(value: float | None, metric: str) -> str | float | None:
     """Return money as text, an estimate to the cent; GPU-hours as a number."""
     if value is None:
         return None
-    return f"{value:.2f}" if metric == "cost" else round(value, 3)
+    return f"{value:.2f}" if metric == "cost" else round(float(value), 3)
 
 
 def _rounded(value: float | None) -> float | None:

@@ -18,7 +18,16 @@ ACT_WORDS: Final = {
     "policy.import": "Policies imported",
     "share.import": "Shares imported",
     "jobs.import": "Jobs imported",
+    "budget.import": "Budgets imported",
+    "quota.import": "Quotas imported",
+    "rules.import": "Rules imported",
     "period.close": "Period closed",
+    "access.read": "Figures of other teams read",
+    "access.refuse": "Access refused",
+    "access.deny": "Access denied",
+    "approval.request": "Exception asked for",
+    "budget.stage": "Budget reached a stage",
+    "quota.stage": "Quota reached a stage",
     "agent.new": "New agent",
     "audit.key": "Signing key used for the first time",
     "clock.back": "The collector's clock went back",
@@ -27,7 +36,32 @@ ACT_WORDS: Final = {
     "dispute.withdraw": "Dispute withdrawn",
     "adjustment.add": "Adjustment entered",
     "adjustment.withdraw": "Adjustment withdrawn",
+    "calendar.change": "Calendar changed",
+    "adjustment.price": "Closed time priced",
+    "rules.allow": "Allowed by a rule",
+    "rules.refuse": "Stopped by a rule",
+    "approval.approve": "Request approved",
+    "approval.deny": "Request denied",
+    "approval.withdraw": "Request withdrawn",
+    "approval.grant": "Request granted",
+    "approval.refuse": "Request refused by a rule",
+    "approval.expire": "Request expired",
+    "approval.end": "Grant ended early",
+    "notice.sent": "Notice sent",
+    "notice.failed": "Notice not delivered",
+    "notice.suppressed": "Notice not sent",
+    "token.create": "Token made",
+    "token.revoke": "Token revoked",
+    "agent.enrol": "Agent enrolled",
+    "drift.keep": "Comparison kept",
+    "advice.keep": "Advice kept",
+    "admission.hold": "Work not let start",
+    "admission.refuse": "Work refused",
+    "admission.unsure": "Work let through undecided",
+    "admission.not_allowed": "Work would not have started",
+    "admission.lost": "Answers about work lost",
 }
+READ: Final = "access.read"  # somebody by name read what is of other teams
 EVENT: Final = "event."
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -40,7 +74,7 @@ def act(name: str) -> str:
 
 
 def finding(rows: Sequence[Document], known: int) -> str:
-    """Return the headline: how much is on record, and what came last."""
+    """Return the headline: how much is on record (`known`), and what of `rows` came last."""
     if not rows:
         return "Nothing has been recorded yet"
     last = rows[0]

@@ -116,7 +116,7 @@ def _budget(row: Document, outlook: Outlook) -> Line:
         "owner",
         (
             _name(row["owner"]),
-            row["period"],
+            wording.days(row["period"]),
             ACTIONS[row["action"]],
             _money(row["spent"], row["currency"]),
             f"{_money(row['limit'], row['currency'])}{raised}",

@@ -107,6 +107,34 @@ def cost_over_time(
     return _over_time(frame, measure, shades, step, mode)
 
 
+def forecast_path(path: pl.DataFrame, measure: str, sign: str, mode: Mode) -> alt.LayerChart:
+    """Return what each day had as a line, and what the coming ones are expected to have, dashed, inside its range.
+
+    `path` is what forecast_models.path returns; `measure` names what is drawn, with its unit.
+    """
+    shade = STATE_COLOURS["active"].of(mode)
+    x = alt.X("at:T", timeUnit="utcyearmonthdate", axis=_time_axis(path["at"], "day"), scale=alt.Scale(type="utc"))
+    label = f"{json.dumps(sign)} + format(datum.value, ',')"
+    axis = alt.Axis(tickCount=4, labelPadding=8, labelExpr=label)
+    scale = alt.Scale(zero=True)
+    tips = [
+        alt.Tooltip("at:T", title="Day", timeUnit="utcyearmonthdate", format="%a %d %b"),
+        alt.Tooltip("had:Q", title=measure, format=",.0f"),
+        alt.Tooltip("expected:Q", title="Expected", format=",.0f"),
+        alt.Tooltip("low_80:Q", title="80 of 100 days from", format=",.0f"),
+        alt.Tooltip("high_80:Q", title="to", format=",.0f"),
+    ]
+    base = alt.Chart(path).encode(x=x)
+    band = base.mark_area(color=shade, opacity=0.18).encode(
+        y=alt.Y("low_80:Q", title=None, axis=axis, scale=scale), y2="high_80:Q"
+    )
+    expected = base.mark_line(color=shade, strokeDash=[5, 4], strokeWidth=2).encode(y=alt.Y("expected:Q", title=None))
+    had = base.mark_line(color=shade, strokeWidth=2).encode(y=alt.Y("had:Q", title=None))
+    hover = base.mark_rule(opacity=0, strokeWidth=12).encode(tooltip=tips)
+    layers = [band, expected, had, hover]
+    return styled(alt.LayerChart(layer=layers).properties(height=TIME_HEIGHT), mode)
+
+
 class _Measure(NamedTuple):
     """What a chart over time stacks: its column, its name with the unit, and the sign before its numbers."""
 

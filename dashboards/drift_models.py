@@ -10,6 +10,8 @@ from analytics.drift_metrics import metric_named
 from dashboards import wording
 from dashboards.view_models import Line, Table
 
+BYTES_PER_GIB: Final = 1 << 30
+
 Document = Mapping[str, Any]
 MOST_ROWS: Final = 25
 MOST_STEADY: Final = 8
@@ -117,6 +119,8 @@ def _figure(row: Document, side: str) -> str:
         return wording.UNKNOWN
     if metric.name.endswith("_ratio"):
         return f"{value * 100:.0f} %"
+    if metric.unit == "B":
+        return f"{value / BYTES_PER_GIB:,.2f} GiB"
     number = f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.2f}"
     return f"{number} {metric.unit}" if metric.unit else number
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
+import polars as pl
+
 from analytics.forecast import LEAST_DAYS, WHY_NOT
 from analytics.series_source import TOTAL
 from dashboards import wording
@@ -14,6 +16,7 @@ from gpuledger.accounting.periods import parse_instant
 
 Document = Mapping[str, Any]
 MOST_ROWS: Final = 25
+PATH_DAYS: Final = 42  # of the past beside what is to come: six weeks show its rhythm
 NAIVE: Final = "seasonal naive"
 WAYS: Final = {
     NAIVE: "naive: last week's weekday again",
@@ -68,6 +71,24 @@ def lead(answer: Document) -> str:
     return f"{so_far}; in 80 of 100 such months between {low} and {high}."
 
 
+def path(answer: Document) -> pl.DataFrame:
+    """Return days of all groups together: what they had, then what is expected, between which bounds; null: not known.
+
+    The last known day begins what is expected too, so that the line goes on from it.
+    """
+    names = ("had", "expected", "low_80", "high_80")
+    rows = [
+        (parse_instant(row["at"]), *(None if row.get(name) is None else float(row[name]) for name in names))
+        for row in answer["path"]
+    ]
+    frame = pl.DataFrame(rows, schema={"at": pl.Int64(), **dict.fromkeys(names, pl.Float64())}, orient="row")
+    last = pl.col("at") == frame.filter(pl.col("had").is_not_null())["at"].max()
+    joined = (pl.when(last).then(pl.col("had")).otherwise(pl.col(name)).alias(name) for name in names[1:])
+    coming = frame.filter(pl.col("expected").is_not_null()).height
+    shown = frame.tail(PATH_DAYS + coming) if coming else frame.clear()
+    return shown.with_columns(*joined).with_columns(pl.from_epoch("at", time_unit="us").dt.replace_time_zone("UTC"))
+
+
 def table(answer: Document, names: str) -> Table:
     """Return where each group lands, the dearest first; with budgets, when each is spent."""
     rows = answer["rows"]
@@ -88,7 +109,7 @@ def capacity_table(answer: Document) -> Table:
 
 def how(answer: Document) -> str:
     """Return how it was found, and where that is the plain way that others are measured by."""
-    past = f"{answer['history']['steps']:,} days from {answer['history']['from'][:10]}"
+    past = f"{answer['history']['steps']:,} days since {answer['history']['from'][:10]}"
     naive = sum(row["way"] == NAIVE for row in answer["rows"] if row["key"] != TOTAL)
     used = f"it is used itself for {naive:,} of {len(_groups(answer)):,}" if naive else "for none was it the best"
     return (

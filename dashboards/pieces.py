@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import Final
 
+from dashboards import wording
 from dashboards.notes import Note
 from dashboards.theme import Shade
 from dashboards.view_models import Kpi, Line, Overview, Table
@@ -144,7 +145,13 @@ def _cell(column: int, text: str, line: Line) -> str:
 
 
 def _named(text: str) -> str:
-    """Return a name from outside; a very long one by its ends, whole where the pointer rests on it."""
+    """Return a name from outside; a very long one by its ends, a run's identifier by its beginning.
+
+    It is whole where the pointer rests on it.
+    """
+    short = wording.run_name(text)
+    if short != text:
+        return f'<bdi title="{escape(text)}">{escape(short)}</bdi>'
     if len(text) <= LONGEST_NAME:
         return f"<bdi>{escape(text)}</bdi>"
     ends = f"{text[: LONGEST_NAME - 21]}…{text[-20:]}"

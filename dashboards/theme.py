@@ -112,7 +112,7 @@ def stylesheet() -> str:
 
 
 _CSS: Final = """<style>
-.block-container { max-width: 1200px; padding-top: 2.6rem; padding-bottom: 4rem; }
+.block-container { max-width: 1200px; padding-top: 3.3rem; padding-bottom: 4rem; }
 [data-testid="stHeader"] { background: transparent; height: 0; }
 [data-testid="stElementToolbar"] { display: none; }
 .gl-brand { font-size: .82rem; color: {muted}; letter-spacing: .01em; padding-top: .45rem; }
@@ -193,6 +193,7 @@ table.gl-t small { color: {muted}; display: block; font-size: .82rem; }
   .gl-kpi .v { font-size: 1.45rem; }
   .gl-note { grid-template-columns: 1fr; }
   table.gl-t th, table.gl-t td { padding-left: .45rem; padding-right: .45rem; }
+  table.gl-t td.l:not(:first-child) { min-width: 6.6rem; }
   h2.gl-h { margin-top: .6rem; }
 }
 </style>"""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import calendar
+import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
 
@@ -13,6 +14,7 @@ from gpuledger.model import UNWATCHED_STATES
 
 title: Final = words.title
 UNKNOWN: Final = "\N{EN DASH}"
+_RUN_ID: Final = re.compile(r"(?<=/)([0-9a-f]{8})[0-9a-f]{24}$")
 
 STATE_WORDS: Final = {
     "active": "Active",
@@ -179,6 +181,22 @@ def month_name(period: str) -> str:
     if len(period) == 7 and year.isdigit() and month.isdigit():
         return f"{calendar.month_name[int(month)]} {year}"
     return period
+
+
+def days(period: str) -> str:
+    """Return `21 Oct to 24 Nov 2026` for `2026-10-21..2026-11-25`, whose last day is excluded; others as months."""
+    start, dots, end = period.partition("..")
+    try:
+        first, last = date.fromisoformat(start), date.fromisoformat(end) - timedelta(days=1)
+    except ValueError:
+        return period if dots else month_name(period)
+    year = "" if first.year == last.year else f" {first.year}"
+    return f"{first.day} {first:%b}{year} to {last.day} {last:%b %Y}"
+
+
+def run_name(name: str) -> str:
+    """Return `train/9a7a3933…` for a run that its tool knows by 32 digits; any other name as it is."""
+    return _RUN_ID.sub(r"\1…", name)
 
 
 def system(name: str) -> str:

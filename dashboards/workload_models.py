@@ -23,7 +23,7 @@ def finding(answer: Document, spoken: str) -> str:
         return f"{answer['count']:,} workloads held GPUs {spoken}; none has a price yet"
     amount = wording.money_short(Decimal(top["cost"]), currency)
     share = wording.share(Decimal(top["cost"]), Decimal(answer["cost"] or 0))
-    return f"{top['workload']} cost most {spoken}: {amount}, {share} of all workloads"
+    return f"{wording.run_name(top['workload'])} cost most {spoken}: {amount}, {share} of all workloads"
 
 
 def lead(answer: Document) -> str:
@@ -33,6 +33,7 @@ def lead(answer: Document) -> str:
     known = [row for row in answer["systems"] if row["system"]]
     told = sum((Decimal(row["cost"] or 0) for row in known), Decimal(0))
     names = ", ".join(wording.system(row["system"]) for row in known[:4])
+    names += f" and {len(known) - 4} more" if len(known) > 4 else ""
     tools = (
         f"{wording.share(told, cost)} of that is known by its tool ({names})."
         if known

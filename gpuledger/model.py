@@ -35,7 +35,8 @@ class State(enum.IntEnum):
 
 HELD_STATES: Final = frozenset({State.ACTIVE, State.HELD_IDLE, State.UNGRANTED, State.HELD_UNOBSERVED})
 UNWATCHED_STATES: Final = frozenset({State.HELD_UNOBSERVED, State.UNOBSERVED})  # nobody saw whether work was done
-RUN_NUMBER: Final = r"([- ]\d+)+$"  # names that differ in it alone (`train-3`, `train-4-0`) are runs of one workload
+# Names that differ in it alone are runs of one workload: `train-3`, `train-4-0`, and runs of one MLflow experiment.
+RUN_NUMBER: Final = r"(/[0-9a-f]{32}|([- ]\d+)+)$"
 
 
 class Confidence(enum.IntEnum):

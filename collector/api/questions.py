@@ -133,7 +133,11 @@ AS_KNOWN: Final = Parameter(
     "as_known", "answer with what was known at this instant; absent: now", parse_optional_instant, "", by_days=True
 )
 NUMBER: Final = Parameter("number", "the number of an invoice", bounded(1, 2**31 - 1))
-ACT: Final = Parameter("act", "only acts of this name, such as price.import; absent: all", default="")
+ACT: Final = Parameter(
+    "act",
+    "only acts of this name, such as price.import, or all but it after a minus: -access.read; absent: all",
+    default="",
+)
 ACTOR: Final = Parameter("actor", "only what this one did; absent: all", default="")
 RESULT: Final = Parameter("result", "only what was decided so; absent: all", default="", choices=RESULTS)
 FIRST: Final = Parameter("first", "the sequence to begin with", bounded(0, 2**53 - 1), default="0")

@@ -10,7 +10,7 @@ import streamlit as st
 
 from analytics.forecast_document import Asked, find
 from analytics.series_source import Known, read_known
-from dashboards import address, data, downloads, forecast_models, pieces, shell, wording
+from dashboards import address, charts, data, downloads, forecast_models, pieces, shell, wording
 from dashboards.notes import Note
 from dashboards.sign_in import token
 from gpuledger.accounting.periods import Period, iso, month_of
@@ -54,11 +54,24 @@ def section(status: data.Document) -> None:
         st.html(pieces.notes([Note(wording.UNKNOWN, f"{error.message}. {error.hint}".strip())]))
         return
     st.html(pieces.heading(forecast_models.finding(answer), forecast_models.lead(answer)))
+    _draw(answer)
     found = forecast_models.table(answer, "Team")
     st.html(pieces.table(found))
     downloads.offer(found, f"forecast-{chosen}")
     st.html(pieces.sub(forecast_models.how(answer)))
     _full(as_of)
+
+
+def _draw(answer: data.Document) -> None:
+    path = forecast_models.path(answer)
+    if path.is_empty():
+        return
+    money = answer["metric"] == "cost"
+    measure = f"Spend, {answer['currency']}" if money else "GPU-hours"
+    below = f"{measure} a day; dashed: what is expected, in 80 of 100 days within the band"
+    st.html(pieces.sub(below))
+    chart = charts.forecast_path(path, measure, wording.symbol(answer["currency"] or "") if money else "", shell.mode())
+    st.altair_chart(chart, theme=None, width="stretch", alt=f"{measure} a day, so far and expected to the month's end")
 
 
 def _full(as_of: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import streamlit as st
-from streamlit.components.v1 import html as framed
 
 from analytics.invoices import invoice_html
 from dashboards import address, data, downloads, invoice_models, pieces, shell
@@ -50,4 +49,4 @@ def _sheet(invoices: data.Document, as_of: str) -> None:
     address.remember("invoice", number, newest)
     page = invoice_html(data.answer("invoice", {"number": number}, as_of))
     st.download_button("Download", page, f"invoice-{number}.html", "text/html")
-    framed(page, height=SHEET_HEIGHT, scrolling=True)
+    st.iframe(page, height=SHEET_HEIGHT, alt=f"Document {number} as it prints")

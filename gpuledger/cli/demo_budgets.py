@@ -12,6 +12,7 @@ from gpuledger.cli.sources import Source
 
 SPENT: Final = (Decimal("1.1"), Decimal("0.88"))  # of their budgets; the dearest team first
 DAYS: Final = 35  # how long the budgets are for, from the begin of the history
+LEFT_DAYS: Final = 5  # and at least so much longer than it
 _HEAD: Final = (
     "# Written by the demo, from what its teams have spent. Nobody is told: the collector has no addresses.\n"
 )
@@ -48,7 +49,8 @@ def budget_book(source: Source, plan: DemoPlan) -> str:
         for row in answer["rows"]
         if row["kind"] == "owner" and row["key"] in paths and Decimal(row["cost"] or 0) > 0
     }
-    period = f"{plan.from_:%Y-%m-%d}..{plan.from_ + timedelta(days=DAYS):%Y-%m-%d}"
+    end = plan.from_ + timedelta(days=max(DAYS, int(plan.days) + LEFT_DAYS))
+    period = f"{plan.from_:%Y-%m-%d}..{end:%Y-%m-%d}"
     ordered = sorted(spends, key=lambda team: (-spends[team], team))
     entries = [
         f'\n[[budget]]\nowner = "{paths[team]}"\nperiod = "{period}"\ncurrency = "{answer["currency"]}"\n'

@@ -97,7 +97,7 @@ PROCESSES = {
     ),
     "jupyterhub": (
         started("jupyterhub-singleuser", JUPYTERHUB_USER="ana@x.org", JUPYTERHUB_SERVER_NAME="big"),
-        ("jupyterhub", "server", "ana@x.org/big", "ana@x.org"),
+        ("jupyterhub", "server", "ana@x.org/big", "jupyter-ana@x.org"),
     ),
     "airflow, what a task starts": (
         started(
@@ -282,7 +282,7 @@ PODS = {
             **{"hub.jupyter.org/username": "ana-souza-example-org---8d008d00", "component": "singleuser-server"},
             annotations={"hub.jupyter.org/username": "ana.souza@example.org"},
         ),
-        ("jupyterhub", "server", "ana.souza@example.org", "ana.souza@example.org"),
+        ("jupyterhub", "server", "ana.souza@example.org", "jupyter-ana.souza@example.org"),
     ),
     "prefect": (
         pod(owner("Job", "x"), **{"prefect.io/flow-run-id": UUID, "prefect.io/flow-name": "train-llm"}),

@@ -166,3 +166,15 @@ def test_other_times_are_refused(text: str) -> None:
     """Anything else is an error that says where it stands."""
     with pytest.raises(ConfigError, match="here"):
         parse_time_us(text, "here")
+
+
+def test_each_run_has_the_identifier_that_its_tool_gave_it() -> None:
+    """Replicas of a run share it, runs do not, and the same plan gives the same ones; other braces stay as they are."""
+    marks = '{ MLFLOW_RUN_ID = "{hex}", PREFECT__FLOW_RUN_ID = "{uuid}", WANDB_NAME = "n-{run}-{replica} {x}" }'
+    text = WORK + f'on = ["n1/0", "n1/1"]\ngpus = 1\nreplicas = 2\nevery = "2h"\nenviron = {marks}\n'
+    first, second = ([each.facts[0].environ for each in scenario(text).at(0, 1).tenants[:4]] for _ in range(2))
+    assert first == second
+    assert [each["WANDB_NAME"] for each in first] == ["n-0-0 {x}", "n-0-1 {x}", "n-1-0 {x}", "n-1-1 {x}"]
+    identifiers = [(each["MLFLOW_RUN_ID"], each["PREFECT__FLOW_RUN_ID"]) for each in first]
+    assert identifiers[0] == identifiers[1] != identifiers[2] == identifiers[3]
+    assert all(len(run) == 32 and uuid.replace("-", "") == run for run, uuid in identifiers)

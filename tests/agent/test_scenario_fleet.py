@@ -12,6 +12,7 @@ from agent.devices.simulated.scenario_holders import user_id_of
 from agent.devices.simulated.world import World
 from agent.holders.cgroup import parse_identity
 from agent.holders.resolve import HolderResolver
+from agent.identity.rulebook import built_in
 from agent.identity.vocabulary import ALWAYS_READ
 from gpuledger.accounting.intervals import Interval
 from gpuledger.accounting.units import US_PER_DAY, US_PER_HOUR, US_PER_MINUTE
@@ -63,7 +64,7 @@ def test_environments_hold_only_what_an_agent_may_read() -> None:
     fleet = load("demo").at(MONDAY_US, 2)
     for tenant in fleet.tenants:
         for facts in tenant.facts:
-            assert set(facts.environ) <= ALWAYS_READ
+            assert set(facts.environ) <= ALWAYS_READ | built_in().keys("env")
             identity = parse_identity(facts.cgroup)
             assert identity.names_tenant or identity.session_uid is not None
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,29 @@ def test_a_period_lands_where_its_days_say(steady: Path, capsys: pytest.CaptureF
         assert float(row["expected"]) <= float(row["high_80"]) <= high
     assert answer["as_of"] == "2026-02-23T00:00:00Z"
     assert answer["rows"][-1]["key"] == "total"
+
+
+def test_the_path_is_the_days_that_were_and_those_to_come(steady: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each day once, without a gap; those of the period make the total so far and what it is expected to come to."""
+    answer = asked(capsys, "forecast", steady, "--period", NEXT_WEEK)
+    path, total = answer["path"], answer["rows"][-1]
+    days = [datetime.fromisoformat(row["at"]) for row in path]
+    assert {after - before for before, after in pairwise(days)} == {timedelta(days=1)}
+    inside = [row for row in path if row["at"] >= "2026-02-16"]
+    so_far = sum(float(row["had"]) for row in inside if "had" in row)
+    coming = [row for row in inside if "had" not in row]
+    assert [row["at"][:10] for row in coming][::6] == ["2026-02-23", "2026-03-01"]
+    assert so_far == pytest.approx(float(total["so_far"]), abs=0.05)
+    assert so_far + sum(float(row["expected"]) for row in coming) == pytest.approx(float(total["expected"]), abs=0.05)
+    assert all(float(row["low_80"]) <= float(row["expected"]) <= float(row["high_80"]) for row in coming)
+
+
+def test_a_day_that_nobody_saw_is_not_in_the_path(spiked: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is left out, not drawn as a day without spend."""
+    path = asked(capsys, "forecast", spiked, "--period", NEXT_WEEK)["path"]
+    assert all(float(row["had"]) > 0 for row in path if "had" in row)
+    days = [datetime.fromisoformat(row["at"]) for row in path]
+    assert sorted({(after - before).days for before, after in pairwise(days)}) == [1, 2]
 
 
 def test_budgets_are_for_a_team_or_the_total(steady: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ from collector import queries
 from collector.audit.events import Act
 from collector.audit.log import append
 from collector.ledger.store import Ledger
+from collector.queries.audit import audit
 from collector.rating import rate_dirty
 from gpuledger.accounting.periods import Period, iso
 from gpuledger.accounting.units import US_PER_HOUR, US_PER_MINUTE
@@ -53,6 +54,17 @@ def test_reading_is_an_act_and_no_change(ledger: Ledger) -> None:
     assert (after.acts, after.changes) == (before.acts + 2, before.changes)
     prices(ledger, 'currency = "EUR"\n[[price]]\nmodel = "*"\nrate = "2.50"')
     assert queries.status(ledger).changes == queries.status(ledger).acts == after.acts + 1
+
+
+def test_what_was_done_does_not_drown_in_what_was_read(ledger: Ledger) -> None:
+    """An act after a minus is left out, before the limit counts; a name alone leaves out the others."""
+    with ledger.transaction() as session:
+        append(session, NOW_US, [Act("access.refuse", "bob"), *(Act("access.read", "ann") for _ in range(5))])
+    newest = audit(ledger, None, act="-access.read", actor="", limit=1).rows
+    assert [(row.act, row.actor) for row in newest] == [("access.refuse", "bob")]
+    named = audit(ledger, None, act="access.read", actor="", limit=9).rows
+    assert {row.act for row in named} == {"access.read"}
+    assert len(audit(ledger, None, act="", actor="", limit=3).rows) == 3
 
 
 def test_events_come_newest_first_and_say_when_there_are_more(ledger: Ledger) -> None:

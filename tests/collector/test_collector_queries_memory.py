@@ -94,6 +94,12 @@ def test_workloads_are_called_as_drift_calls_them(tmp_path: Path) -> None:
             "pod:b/c", "pod", namespace="lab", pod="train-8", container="c", workload=Workload("mlflow", name="fit 3")
         ),
         Holder("pod:c/c", "pod", namespace="lab", pod="x", container="c", workload=Workload("slurm", name="job 12")),
+        *(
+            Holder(
+                f"pod:{run}/c", "pod", namespace="lab", pod="y", workload=Workload("mlflow", name=f"tune/{run * 32}")
+            )
+            for run in "ef"
+        ),
         Holder("slurm:9.0", "slurm_job", slurm_job="9", slurm_account="bio", user="ada"),
         Holder("user:7", "user", user="bob"),
         Holder("user:8", "user"),
@@ -111,4 +117,4 @@ def test_workloads_are_called_as_drift_calls_them(tmp_path: Path) -> None:
         theirs = dict(lines.filter(pl.col("holder").is_not_null()).select("device", "workload").iter_rows())
         ours = {row.device: row.key for row in memory(found, PERIOD, by="workload").rows}
     assert ours == {device: name or "" for device, name in theirs.items()}
-    assert set(ours.values()) == {"lab/train", "fit", "lab/x", "bio/ada", "bob", ""}
+    assert set(ours.values()) == {"lab/train", "fit", "tune", "lab/x", "bio/ada", "bob", ""}

@@ -23,7 +23,7 @@ SHORT = {
 def answer(*rows: dict[str, Any]) -> dict[str, Any]:
     return {
         "period": {"label": "2026-11"}, "by": "team", "metric": "cost", "currency": "EUR", "rows": list(rows),
-        "history": {"from": "2026-10-01T00:00:00Z", "steps": 55},
+        "history": {"from": "2026-10-01T00:00:00Z", "steps": 55}, "path": [],
     }  # fmt: skip
 
 
@@ -45,6 +45,17 @@ def test_a_short_past_says_what_a_forecast_takes() -> None:
     said = forecast_models.lead(found)
     assert said == "A forecast takes 21 whole days with known spend: 4 are known. It comes by itself then."
     assert "nothing was held" in forecast_models.lead(answer())
+
+
+def test_what_is_expected_goes_on_from_the_last_day_that_is_known() -> None:
+    """Six weeks of it and all that is to come; where nothing is to come there is nothing to draw."""
+    known = [{"at": f"2026-{month}-{day:02}T00:00:00Z", "had": "10.00"} for month in (10, 11) for day in range(1, 26)]
+    coming = {"at": "2026-11-26T00:00:00Z", "expected": "12.00", "low_80": "9.00", "high_80": "15.00"}
+    frame = forecast_models.path({**answer(), "path": [*known, coming]})
+    assert frame.height == forecast_models.PATH_DAYS + 1
+    assert frame.drop("at").rows()[-2:] == [(10.0, 10.0, 10.0, 10.0), (None, 12.0, 9.0, 15.0)]
+    assert frame.drop("at").rows()[-3] == (10.0, None, None, None)
+    assert forecast_models.path({**answer(), "path": known}).is_empty()
 
 
 def test_the_naive_baseline_is_named_where_it_is_used() -> None:

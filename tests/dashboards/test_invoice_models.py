@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from analytics.compliance.acts import ACTS
 from dashboards import audit_models, invoice_models
 
 
@@ -66,5 +67,6 @@ def test_acts_are_told_in_words() -> None:
     assert line.small == "digest abababababab…, closed by ann"
     words = [audit_models.act(name) for name in ("event.gpu_lost", "quota.change")]
     assert words == ["Event: gpu lost", "Quota: change"]
+    assert set(ACTS) <= audit_models.ACT_WORDS.keys()
     assert "Nothing is signed" in audit_models.lead(0)
     assert "3 signed checkpoints" in audit_models.lead(3)

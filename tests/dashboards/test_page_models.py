@@ -8,9 +8,10 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards import drift_models, fleet_models, team_models, waste_models, wording, workload_models
+from dashboards import drift_models, fleet_models, pieces, team_models, waste_models, wording, workload_models
 from dashboards.device_names import device_names
 from dashboards.theme import OTHERS, TEAM_COLOURS, team_colours
+from dashboards.view_models import Line, Table
 
 TEAM = {"groups": 1, "currency": "EUR", "rows": [], "total": {
     "cost": "100.00", "gpu_hours": 50.0, "active_gpu_hours": 20.0, "energy_kwh": 5.0, "states": {"active": 50.0}}}  # fmt: skip
@@ -162,3 +163,27 @@ def test_followed_advice_is_shown_with_what_was_stated() -> None:
     assert first.small == "Vision · 2026-10-01 to 2026-11-01"
     assert second.cells[:2] == ("Slices on flex-1", "Its time has no price")
     assert set(second.cells[2:]) == {wording.UNKNOWN}
+
+
+def test_a_run_is_named_by_the_beginning_of_its_identifier() -> None:
+    """On pages, where it is whole under the pointer; what is taken away has all of it."""
+    name = "pretrain/9a7a39339414050f484d85e4d6bff67c"
+    shown = pieces.table(Table(("Workload",), (Line("owner", (name,)),)))
+    assert shown.count("9a7a39339414050f484d85e4d6bff67c") == 1
+    assert f'title="{name}">pretrain/9a7a3933…<' in shown
+    assert [wording.run_name(each) for each in ("train-7", "a" * 32, "x/abc")] == ["train-7", "a" * 32, "x/abc"]
+
+
+def test_periods_of_days_say_their_last_day() -> None:
+    """Months are named; instants are left as they are."""
+    found = [wording.days(each) for each in ("2026-10-21..2026-11-25", "2025-12-30..2026-01-03", "2026-11", "2026-Q4")]
+    assert found == ["21 Oct to 24 Nov 2026", "30 Dec 2025 to 2 Jan 2026", "November 2026", "2026-Q4"]
+    instants = "2026-11-01T00:00:00Z..2026-11-02T00:00:00Z"
+    assert wording.days(instants) == instants
+
+
+def test_memory_is_told_in_gib() -> None:
+    """Nobody reads ten digits of bytes."""
+    row = {"metric": "memory_bytes", "group": "vision", "verdict": "drift", "reference_mean": 3 * 2.0**30,
+           "current_mean": 5.5 * 2.0**30, "q": 0.0}  # fmt: skip
+    assert drift_models._line(row, "team", "owner").cells[2:4] == ("3.00 GiB", "5.50 GiB")

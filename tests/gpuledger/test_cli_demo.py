@@ -8,12 +8,15 @@ import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from agent.config import AgentSettings
 from gpuledger.cli import demo_plan
+from gpuledger.cli.demo_budgets import budget_book
 from gpuledger.cli.main import main
+from gpuledger.cli.sources import Source
 from gpuledger.config import load_config
 from gpuledger.errors import ConfigError
 
@@ -153,3 +156,20 @@ def test_a_month_that_ends_while_the_demo_lives_is_not_closed() -> None:
     ]
     assert demo_plan.ended(plan, periods) == ["2026-10"]
     assert demo_plan.ended(plan, [{**periods[0], "state": "closed"}]) == []
+
+
+class Spent:
+    """A ledger of which a book of budgets asks what one team spent."""
+
+    def query(self, name: str, _params: dict[str, str]) -> dict[str, object]:
+        """Return the owner, or what it spent."""
+        if name == "owners":
+            return {"rows": [{"team": "vision", "organisation": "acme", "department": "lab"}]}
+        return {"currency": "EUR", "rows": [{"key": "vision", "kind": "owner", "cost": "100"}]}
+
+
+@pytest.mark.parametrize("days", [30, 35, 60])
+def test_budgets_of_the_demo_are_not_over_when_it_ends(days: int) -> None:
+    """However long its history is."""
+    book = budget_book(cast("Source", Spent()), demo_plan.make_plan(NOW, days, None, None))
+    assert '..2026-11-29"' in book

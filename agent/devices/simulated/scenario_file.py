@@ -112,7 +112,7 @@ class WorkloadSpec(_Strict, frozen=True):
     partition: str = "gpu"
     user: str = ""
     uid: int | None = None
-    environ: dict[str, str] = {}
+    environ: dict[str, str] = {}  # {run}, {replica}, and an identifier of each run as {hex} or {uuid}
 
 
 class FaultSpec(_Strict, frozen=True):

@@ -64,6 +64,7 @@ def check_holder(workload: WorkloadSpec) -> None:
 def _tenant(run: Run, pids: dict[Slot, int], nodes: dict[str, NodeSpec], ordinal: int, start_us: int) -> Tenant:
     workload = run.workload
     started_us = start_us + run.interval.start_us
+    environ = _environ(run)
     if workload.platform == "kubernetes":
         uid = stable_uuid(f"pod/{run.name}")
         container_id = hashlib.sha256(f"container/{run.name}".encode()).hexdigest()
@@ -71,7 +72,7 @@ def _tenant(run: Run, pids: dict[Slot, int], nodes: dict[str, NodeSpec], ordinal
         facts = tuple(
             ProcessFacts(
                 pid, started_us, _pod_cgroup(nodes[slot.node].cgroups, uid, container_id), 0, "root", "python"
-            )._replace(environ=workload.environ)
+            )._replace(environ=environ)
             for slot, pid in pids.items()
         )
         pod = PodName(workload.namespace, name, (workload.container,))
@@ -80,13 +81,11 @@ def _tenant(run: Run, pids: dict[Slot, int], nodes: dict[str, NodeSpec], ordinal
     if workload.platform == "user":
         cgroup = f"0::/user.slice/user-{user_id}.slice/session-{11 + run.number}.scope\n"
         facts = tuple(
-            ProcessFacts(pid, started_us, cgroup, user_id, workload.user, "python3", workload.environ)
-            for pid in pids.values()
+            ProcessFacts(pid, started_us, cgroup, user_id, workload.user, "python3", environ) for pid in pids.values()
         )
         return Tenant(run, f"user:{user_id}", pids, facts)
     job = _FIRST_JOB + ordinal * _RUNS_PER_WORKLOAD + run.number * workload.replicas + run.replica
-    environ = {
-        **workload.environ,
+    environ |= {
         "SLURM_JOB_ID": str(job),
         "SLURM_JOB_ACCOUNT": workload.account,
         "SLURM_JOB_PARTITION": workload.partition,
@@ -98,6 +97,21 @@ def _tenant(run: Run, pids: dict[Slot, int], nodes: dict[str, NodeSpec], ordinal
         for cgroup in (_job_cgroup(nodes[slot.node].cgroups, user_id, job, task),)
     )
     return Tenant(run, f"slurm:{job}.0", pids, facts)
+
+
+def _environ(run: Run) -> dict[str, str]:
+    """Return the environment of a run: one run, one identifier, whatever the replicas of it."""
+    identifier = stable_uuid(f"run/{run.workload.name}/{run.number}")
+    filled = {
+        "{run}": str(run.number),
+        "{replica}": str(run.replica),
+        "{uuid}": identifier,
+        "{hex}": identifier.replace("-", ""),
+    }
+    found = dict(run.workload.environ)
+    for field, value in filled.items():
+        found = {name: text.replace(field, value) for name, text in found.items()}
+    return found
 
 
 def user_id_of(user: str) -> int:

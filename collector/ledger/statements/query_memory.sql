@@ -46,7 +46,7 @@ keyed AS (
                     coalesce(
                         CASE
                             WHEN w.workload_name != '' AND NOT regexp_full_match(w.workload_name, 'job [0-9]+')
-                                THEN regexp_replace(w.workload_name, '([- ][0-9]+)+$', '')
+                                THEN regexp_replace(w.workload_name, '(/[0-9a-f]{32}|([- ][0-9]+)+)$', '')
                         END,
                         CASE
                             WHEN w.pod != '' THEN w.namespace || '/' || regexp_replace(w.pod, '([- ][0-9]+)+$', '')
