@@ -1,0 +1,37 @@
+-- Charges summed over each hour of a day (UTC) that is over, so that a month is read as days and not as hours: a row for
+-- every device, holder, owner, state, reason and price. It follows from charges: the transaction that rates an hour
+-- anew takes away the sums of its day. What lies in no day of summed_days is read from charges.
+CREATE TABLE charge_days (
+    day_us BIGINT NOT NULL,
+    first_hour_us BIGINT NOT NULL,
+    last_hour_us BIGINT NOT NULL,
+    device_id INTEGER NOT NULL,
+    holder_id INTEGER,
+    state UTINYINT NOT NULL,
+    reason_id INTEGER NOT NULL,
+    owner_id INTEGER,
+    price_version INTEGER,
+    price_entry INTEGER,
+    held_us BIGINT NOT NULL,
+    active_us BIGINT NOT NULL,
+    active_unknown_us BIGINT NOT NULL,
+    energy_mj BIGINT NOT NULL,
+    energy_unknown_us BIGINT NOT NULL,
+    cost_quanta BIGINT,
+    active_cost_quanta BIGINT,
+    unwatched_cost_quanta BIGINT
+);
+
+CREATE TABLE summed_days (
+    day_us BIGINT PRIMARY KEY
+);
+
+-- What of a charge's cost is of time whose activity is not known: what its active time leaves of its cost, by time.
+CREATE MACRO unwatched_cost(held_us, active_us, active_unknown_us, cost_quanta, active_cost_quanta) AS
+CASE
+    WHEN active_unknown_us = 0 THEN 0
+    WHEN active_unknown_us = held_us THEN cost_quanta
+    ELSE (
+        (cost_quanta - coalesce(active_cost_quanta, 0))::HUGEINT * active_unknown_us // (held_us - active_us)
+    )::BIGINT
+END;
