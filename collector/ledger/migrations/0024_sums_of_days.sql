@@ -1,6 +1,6 @@
--- Charges summed over each hour of a day (UTC) that is over, so that a month is read as days and not as hours: a row for
--- every device, holder, owner, state, reason and price. It follows from charges: the transaction that rates an hour
--- anew takes away the sums of its day. What lies in no day of summed_days is read from charges.
+-- Charges summed over each day (UTC) that is over, so that a month is read as days and not as hours: a row for every
+-- device, holder, owner, state, reason and price. It follows from charges: the transaction that rates an hour anew
+-- takes away the sums of its day. What lies in no day of summed_days is read from charges.
 CREATE TABLE charge_days (
     day_us BIGINT NOT NULL,
     first_hour_us BIGINT NOT NULL,
@@ -27,11 +27,9 @@ CREATE TABLE summed_days (
 );
 
 -- What of a charge's cost is of time whose activity is not known: what its active time leaves of its cost, by time.
-CREATE MACRO unwatched_cost(held_us, active_us, active_unknown_us, cost_quanta, active_cost_quanta) AS
+CREATE MACRO unwatched_cost(of_held, of_active, of_unknown, of_cost, of_active_cost) AS
 CASE
-    WHEN active_unknown_us = 0 THEN 0
-    WHEN active_unknown_us = held_us THEN cost_quanta
-    ELSE (
-        (cost_quanta - coalesce(active_cost_quanta, 0))::HUGEINT * active_unknown_us // (held_us - active_us)
-    )::BIGINT
+    WHEN of_unknown = 0 THEN 0
+    WHEN of_unknown = of_held THEN of_cost
+    ELSE ((of_cost - coalesce(of_active_cost, 0))::HUGEINT * of_unknown // (of_held - of_active))::BIGINT
 END;

@@ -1,6 +1,7 @@
 -- Workloads of a part of the ledger: what each held, did and cost, in the words of the system that started it. Runs of
 -- one workload (its pods, its steps) are one row for each user and owner. For how long each ran takes its hours one by
--- one: query_workload_hours says it of those that are shown. Days from days_from_us up to days_to_us are summed already.
+-- one: query_workload_hours says it of those that are shown. Days from days_from_us up to days_to_us are summed
+-- already.
 WITH named AS (
     SELECT
         h.holder_id,
