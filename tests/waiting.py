@@ -9,10 +9,12 @@ from typing import TypeVar
 _T = TypeVar("_T")
 
 
-def until(condition: Callable[[], _T], what: str = "what was waited for", timeout_s: float = 30.0) -> _T:
-    """Return what `condition` gives as soon as it is true; fail where it is not in time."""
+def until(
+    condition: Callable[[], _T], what: str = "what was waited for", timeout_s: float = 30.0, *, every_s: float = 0.005
+) -> _T:
+    """Return what `condition` gives as soon as it is true, asked every `every_s`; fail where it is not in time."""
     deadline = time.monotonic() + timeout_s
     while not (found := condition()):
         assert time.monotonic() < deadline, f"never came: {what}"
-        time.sleep(0.005)
+        time.sleep(every_s)
     return found

@@ -75,15 +75,21 @@ WHERE kept_us > (SELECT k.at_us FROM known AS k);
 DELETE FROM advice_results
 WHERE found_us > (SELECT k.at_us FROM known AS k);
 
--- Budgets, the stages that they reached, and who was told.
+-- Budgets and quotas, the stages that they reached, and who was told.
 DELETE FROM budget_books
 WHERE imported_us > (SELECT k.at_us FROM known AS k);
 DELETE FROM budget_crossings
 WHERE at_us > (SELECT k.at_us FROM known AS k);
+DELETE FROM quota_books
+WHERE imported_us > (SELECT k.at_us FROM known AS k);
+DELETE FROM quota_crossings
+WHERE at_us > (SELECT k.at_us FROM known AS k);
 DELETE FROM notice_steps
 WHERE at_us > (SELECT k.at_us FROM known AS k);
 DELETE FROM notices
-WHERE crossing_id NOT IN (SELECT c.crossing_id FROM budget_crossings AS c);
+WHERE
+    crossing_id NOT IN (SELECT c.crossing_id FROM budget_crossings AS c)
+    AND crossing_id NOT IN (SELECT c.crossing_id FROM quota_crossings AS c);
 
 -- What people did about bills, and the log of what was done.
 DELETE FROM dispute_events

@@ -49,6 +49,7 @@ from tests.waiting import until
 H100S = [BY_MINOR[minor] for minor in SLURMS_MINORS[:3]]
 A100 = BY_MINOR[0]
 GRACE_US = 60_000_000
+BETWEEN_S = 0.2  # readings in which a job's first process is looked for are few
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +103,7 @@ def test_a_job_holds_the_gpu_that_slurms_index_means(slurm: Cluster) -> None:
         granted = files.read(now_us(), reading())
         return None if granted.replicas else granted  # until its script has started it may have a shard only
 
-    granted = until(whole, "that it was given the whole GPU")
+    granted = until(whole, "that it was given the whole GPU", every_s=BETWEEN_S)
     assert granted is not None
     (grant,) = of_job(granted, job).values()
     holder = grant.holder
@@ -185,7 +186,7 @@ def test_tasks_of_an_array_are_jobs_of_one_array(slurm: Cluster) -> None:
         ]
         return found if len(found) == 2 else []
 
-    grants = until(tasks, "both tasks, known by their array")
+    grants = until(tasks, "both tasks, known by their array", every_s=BETWEEN_S)
     assert {one.holder.labels["slurm_array_task"] for one in grants} == {"3", "5"}
     assert {one.holder.labels["slurm_job_name"] for one in grants} == {"sweep"}
     jobs = {one.holder.slurm_job for one in grants}
@@ -205,7 +206,7 @@ def test_shards_are_parts_of_their_gpu(slurm: Cluster) -> None:
         found = {grant.holder.slurm_job: grant.replicas for grant in granted.grants if grant.device == A100}
         return found if found.get(three) == 3 and granted.replicas == {A100: SHARDS} else {}
 
-    assert until(replicas, "the shards of each job") == {three: 3, one: 1}
+    assert until(replicas, "the shards of each job", every_s=BETWEEN_S) == {three: 3, one: 1}
     assert not named(files.read(now_us(), reading()).events, "slurm_share_unknown")
     slurm.cancel(three, one)
 
@@ -219,7 +220,7 @@ def test_jobs_are_found_without_our_prolog(slurm: Cluster, tmp_path: Path) -> No
     def found() -> dict[str, Grant]:
         return of_job(cgroups.read(now_us(), reading()), job)
 
-    grants = until(found, "the job in its cgroup")
+    grants = until(found, "the job in its cgroup", every_s=BETWEEN_S)
     assert set(grants) == set(H100S[:2])
     for grant in grants.values():
         assert (grant.method, grant.confidence) == ("slurm_job_environment", Confidence.DERIVED)

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import TimeoutError as TookTooLong
 
 from dashboards.launch import command
 from gpuledger.cli.processes import free_port
@@ -30,6 +31,9 @@ FLAGS = [
     "--disable-sync",
 ]
 START_TIMEOUT_S = 60
+TIMEOUT_MS = 30_000
+DONE = '.gl-foot, .gl-empty, [data-testid="stException"]'  # a page that is drawn to its end
+SETTLED = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 
 
 def require_chromium() -> None:
@@ -73,6 +77,16 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+def saved_as_csv(page: Page) -> str:
+    """Return the text of what the first button for CSV saves; a click is lost where the page is drawn again under it."""
+    for wait_ms in (TIMEOUT_MS // 6, TIMEOUT_MS // 3, TIMEOUT_MS):
+        page.wait_for_selector(SETTLED, timeout=TIMEOUT_MS)
+        with contextlib.suppress(TookTooLong), page.expect_download(timeout=wait_ms) as download:
+            page.get_by_role("button", name="CSV").first.click()
+            return download.value.path().read_text(encoding="utf-8")
+    pytest.fail(f"nothing was saved from {page.url}")
 
 
 def healthy(port: int) -> bool:

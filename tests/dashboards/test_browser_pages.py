@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator
 from contextlib import closing
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,13 +18,10 @@ from dashboards import wording
 from dashboards.navigation import PAGES
 from gpuledger.client import CollectorClient
 from gpuledger.tokens import find_token
-from tests.dashboards.browser import chromium, pages, require_chromium
+from tests.dashboards.browser import DONE, SETTLED, TIMEOUT_MS, chromium, pages, require_chromium, saved_as_csv
 from tests.dashboards.page_ledger import FORMULA, HOSTILE, LONG, MARKUP, PERIOD, page_ledger
 
 pytestmark = pytest.mark.browser
-DONE = '.gl-foot, .gl-empty, [data-testid="stException"]'
-SETTLED = '[data-testid="stApp"][data-test-script-state="notRunning"]'
-TIMEOUT_MS = 30_000
 
 
 @pytest.fixture(scope="module")
@@ -185,15 +182,10 @@ def test_a_fault_names_its_gpu_and_what_to_do(page: Page, url: str) -> None:
     assert any("<script>" in line for line in lines)
 
 
-def test_a_page_that_was_saved_has_no_formula(page: Page, url: str, tmp_path: Path) -> None:
+def test_a_page_that_was_saved_has_no_formula(page: Page, url: str) -> None:
     """What a spreadsheet would run is text in it, and the figures are those of the table."""
     visit(page, f"{url}/workloads?period={PERIOD}&system=kserve")
-    page.wait_for_selector(SETTLED, timeout=TIMEOUT_MS)
-    with page.expect_download(timeout=TIMEOUT_MS) as download:
-        page.get_by_role("button", name="CSV").click()
-    path = tmp_path / "table.csv"
-    download.value.save_as(path)
-    [row] = list(csv.DictReader(path.open(encoding="utf-8")))
+    [row] = csv.DictReader(io.StringIO(saved_as_csv(page)))
     assert row["Workload"] == f"'{FORMULA}"
     assert row["Cost, EUR"] == "4.98"
 

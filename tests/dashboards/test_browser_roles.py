@@ -16,12 +16,9 @@ from playwright.sync_api import Browser, Page
 from dashboards.navigation import PAGES
 from dashboards.token_page import COOKIE
 from tests.collector.two_teams import WALRUS, ZEBRA, Site2, two_teams
-from tests.dashboards.browser import chromium, pages, require_chromium
+from tests.dashboards.browser import DONE, SETTLED, TIMEOUT_MS, chromium, pages, require_chromium, saved_as_csv
 
 pytestmark = pytest.mark.browser
-DONE = '.gl-foot, .gl-empty, [data-testid="stException"]'
-SETTLED = '[data-testid="stApp"][data-test-script-state="notRunning"]'
-TIMEOUT_MS = 30_000
 PERIOD = "2026-05"
 WIDTHS = (1440, 390)
 WHOLE = ("admin", "finance", "approver")
@@ -101,9 +98,7 @@ def test_what_a_lead_takes_away_is_their_own(page: Page, url: str, role: str) ->
     """A file that was saved has no row of another team."""
     assert role
     visit(page, f"{url}/chargeback?period={PERIOD}&by=team")
-    with page.expect_download(timeout=TIMEOUT_MS) as download:
-        page.get_by_role("button", name="CSV").first.click()
-    text = download.value.path().read_text(encoding="utf-8")
+    text = saved_as_csv(page)
     assert WALRUS not in text.lower()
     assert ZEBRA in text.lower()
     assert list(csv.DictReader(io.StringIO(text)))

@@ -11,13 +11,10 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from dashboards.token_page import COOKIE
 from tests.collector.two_teams import WALRUS, ZEBRA, Site2, two_teams
-from tests.dashboards.browser import chromium, pages, require_chromium
+from tests.dashboards.browser import DONE, SETTLED, TIMEOUT_MS, chromium, pages, require_chromium
 from tests.dashboards.two_teams_pages import signed_in_pages
 
 pytestmark = pytest.mark.browser
-DONE = '.gl-foot, .gl-empty, [data-testid="stException"]'
-SETTLED = '[data-testid="stApp"][data-test-script-state="notRunning"]'
-TIMEOUT_MS = 30_000
 
 
 @pytest.fixture(scope="module")

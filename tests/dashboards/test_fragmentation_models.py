@@ -41,6 +41,6 @@ def test_advice_is_said_as_a_range_and_names_what_would_do() -> None:
     assert "\N{EURO SIGN}0.00 to \N{EURO SIGN}5.00" in waste_models.more(one, "EUR")
     assert " to " not in waste_models.more(one.with_columns(low_quanta="high_quanta"), "EUR")
     assert waste_models.more(one.clear(), "EUR").startswith("No work")
-    [line] = waste_models.table(one, "EUR").lines
+    [line] = waste_models.table(one.iter_rows(named=True), 1, "EUR").lines
     assert line.cells[1] == "Ask for a smaller slice: 3g.40gb"
     assert line.small == "Vision · ada · A smaller MIG profile would do"
