@@ -14,10 +14,9 @@ import pyarrow as pa
 
 from collector.ledger.database import Session
 from collector.ledger.store import Ledger
-from gpuledger.accounting.units import US_PER_HOUR
+from gpuledger.accounting.units import US_PER_DAY, US_PER_HOUR
 from gpuledger.errors import LedgerError
 
-DAY_US: Final = 24 * US_PER_HOUR
 SETTLE_US: Final = 2 * US_PER_HOUR  # what comes late comes within that, mostly: a day is not summed again and again
 DAYS_AT_ONCE: Final = 4
 EVERY_S: Final = 60.0
@@ -27,13 +26,13 @@ _log: Final = logging.getLogger(__name__)
 
 def sum_days(ledger: Ledger, *, most: int = DAYS_AT_ONCE) -> int:
     """Sum up to `most` days that are over and not summed, the newest first, each in a transaction; return how many."""
-    wanted = {"day_us": DAY_US, "settle_us": SETTLE_US, "most": most}
+    wanted = {"day_us": US_PER_DAY, "settle_us": SETTLE_US, "most": most}
     done = 0
     for day_us in ledger.execute("days_to_sum", wanted)["day_us"].to_pylist():
         with ledger.transaction() as session:
             still = session.execute("days_to_sum", {**wanted, "most": 1_000_000})["day_us"].to_pylist()
             if day_us in still:  # nothing of it was received meanwhile
-                session.execute("days_insert", {"from_us": day_us, "to_us": day_us + DAY_US})
+                session.execute("days_insert", {"from_us": day_us, "to_us": day_us + US_PER_DAY})
                 session.execute("days_mark", {"from_us": day_us})
                 done += 1
     return done
@@ -41,7 +40,7 @@ def sum_days(ledger: Ledger, *, most: int = DAYS_AT_ONCE) -> int:
 
 def forget_days(session: Session, rated: pa.Table, first_and_last: dict[str, Any]) -> None:
     """Take away the sums of days in which hours (`rated`) get other charges, in the transaction that gives them."""
-    days = {"day_us": DAY_US}
+    days = {"day_us": US_PER_DAY}
     if session.execute("days_unmark", days, {"rate_pass": rated})["count"][0].as_py():
         session.execute("days_forget", {**first_and_last, **days}, {"rate_pass": rated})
 

@@ -7,10 +7,9 @@ from typing import Final
 
 from collector.ledger.database import Session
 from gpuledger.accounting.periods import Period
-from gpuledger.accounting.units import US_PER_HOUR
+from gpuledger.accounting.units import US_PER_DAY
 from gpuledger.within import EVERYTHING, Within
 
-DAY_US: Final = 24 * US_PER_HOUR
 NO_DAYS: Final = {"days_from_us": 0, "days_to_us": 0}
 
 
@@ -24,7 +23,7 @@ def days_params(
     """
     if within != EVERYTHING:
         return NO_DAYS
-    asked = {"from_us": period.start_us, "to_us": period.end_us, "day_us": DAY_US, "by_hour": by_hour}
+    asked = {"from_us": period.start_us, "to_us": period.end_us, "day_us": US_PER_DAY, "by_hour": by_hour}
     first_us, end_us = longest_run(session.execute("query_summed_days", asked)["day_us"].to_pylist())
     return {"days_from_us": first_us, "days_to_us": end_us}
 
@@ -32,11 +31,11 @@ def days_params(
 def longest_run(days_us: Sequence[int]) -> tuple[int, int]:
     """Return the longest run of days that follow each other, as `[first, end)`; the first of equal ones; empty: none.
 
-    >>> longest_run([0, 2 * DAY_US, 3 * DAY_US]) == (2 * DAY_US, 4 * DAY_US)
+    >>> longest_run([0, 2 * US_PER_DAY, 3 * US_PER_DAY]) == (2 * US_PER_DAY, 4 * US_PER_DAY)
     True
     """
     best, run = (0, 0), (0, 0)
     for day_us in days_us:
-        run = (run[0] if run[1] == day_us and run != (0, 0) else day_us, day_us + DAY_US)
+        run = (run[0] if run[1] == day_us and run != (0, 0) else day_us, day_us + US_PER_DAY)
         best = max(best, run, key=lambda each: each[1] - each[0])
     return best

@@ -15,13 +15,15 @@ from collector.access.identity import Nodes, parse_nodes
 from collector.access.roles import Role
 from collector.api.asking import ask
 from collector.api.questions import QUESTIONS
-from collector.day_sums import DAY_US, sum_days
+from collector.day_sums import sum_days
 from collector.ledger.store import Ledger
 from collector.periods.closing import close_period
 from collector.pricing.carbon import import_carbon
+from collector.queries.reconcile import reconcile
 from collector.queries.summed_days import longest_run
 from collector.rating import rate_dirty
 from gpuledger.accounting.periods import Period, iso
+from gpuledger.accounting.units import US_PER_DAY as DAY_US
 from gpuledger.model import Device, UsageRecord
 from tests.collector import ask as plain
 from tests.collector.batches import START_US, device, records
@@ -151,6 +153,21 @@ def test_sums_are_read_in_place_of_charges(tmp_path: Path) -> None:
             session.script(f"DELETE FROM charges WHERE {inside}", label="tampering")
         assert answers(ledger)["idle_power", ""] == before
         assert without_sums(ledger)["idle_power", ""] != before
+
+
+def test_the_proof_holds_sums_against_charges(tmp_path: Path) -> None:
+    """Sums that somebody changed are a violation that names the device and the day."""
+    with started(tmp_path) as ledger:
+        sum_days(ledger, most=9)
+        assert not [each for each in reconcile(ledger, WHOLE).violations if each.code == "days"]
+        with ledger.transaction() as session:
+            day = f"day_us = {MIDNIGHT_US + DAY_US}"
+            session.script(
+                f"UPDATE charge_days SET cost_quanta = 7, held_us = held_us - 1 WHERE {day}", label="tampering"
+            )
+        [found] = [each for each in reconcile(ledger, WHOLE).violations if each.code == "days"]
+    assert "GPU-0009" in found.detail
+    assert iso(MIDNIGHT_US + DAY_US) in found.detail
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,8 @@ CREATE TABLE summed_days (
 );
 
 -- What of a charge's cost is of time whose activity is not known: what its active time leaves of its cost, by time.
+-- noqa: disable=CP05,RF02
+-- Parameters of macros look like columns.
 CREATE MACRO unwatched_cost(of_held, of_active, of_unknown, of_cost, of_active_cost) AS
 CASE
     WHEN of_unknown = 0 THEN 0
