@@ -23,7 +23,7 @@ CREATE TABLE charge_days (
 );
 
 CREATE TABLE summed_days (
-    day_us BIGINT PRIMARY KEY
+    day_us BIGINT NOT NULL
 );
 
 -- What of a charge's cost is of time whose activity is not known: what its active time leaves of its cost, by time.
