@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from collector.day_sums import sum_days
 from collector.ledger.store import Ledger
 from gpuledger.accounting.periods import parse_period
 from gpuledger.accounting.units import US_PER_HOUR
@@ -88,5 +89,7 @@ def fill(directory: Path, *, gpus: int, holders: int, months: int = 1, varied: b
             start_us = month.end_us - hours * US_PER_HOUR
             shape = {"start": start_us, "end": month.end_us, "hours": hours, "gpus": gpus, "holders": holders}
             session.script(FILL.format(**shape, varied=varied), label="fill")
+        while sum_days(ledger):
+            pass  # as a collector does that has run for a while
         totals = ledger.execute("period_totals", {"from_us": month.start_us, "to_us": month.end_us}).to_pylist()
     return int(totals[0]["charge_count"])

@@ -32,6 +32,7 @@ from collector.audit.heads import make_checkpoint
 from collector.audit.keys import load_private
 from collector.commit import GroupCommit
 from collector.config import CollectorSettings, TlsSettings
+from collector.day_sums import keep_days_summed
 from collector.enforcement.limiting import limiting
 from collector.enforcement.service import Admission
 from collector.governance.addresses import read_addresses, send
@@ -205,6 +206,7 @@ def _application(settings: CollectorSettings, ledger: Ledger, clock: Clock) -> S
             asyncio.create_task(admission.work()),
             asyncio.create_task(watch_budgets(ledger, rater.rate, budgets, teller)),
             asyncio.create_task(watch_quotas(ledger, rater.rate, quotas)),
+            asyncio.create_task(keep_days_summed(ledger)),
         ]
         if listener:
             tasks.append(asyncio.create_task(listener.serve(services)))

@@ -13,6 +13,7 @@ import msgspec
 import pyarrow as pa
 
 from collector.cut_usage import usage_of_segments
+from collector.day_sums import forget_days
 from collector.ledger.database import Session
 from collector.ledger.store import Ledger
 from collector.periods.closed import ClosedPeriod, closed_periods, period_of
@@ -102,6 +103,7 @@ def _rate_pass(session: Session, limit: int) -> RatingReport:
         inserted = session.insert("restated_charges", "rate_charges", params, staged)
         session.execute("rate_restate_hours", tables={"rate_pass": pending})
     else:
+        forget_days(session, pending, current.first_and_last)
         session.execute("rate_delete_charges", current.first_and_last, {"rate_pass": pending})
         inserted = session.insert("charges", "rate_charges", params, staged)
     session.execute("rate_clear_hours", tables={"rate_pass": pending})

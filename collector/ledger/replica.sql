@@ -138,6 +138,8 @@ WHERE
     );
 
 -- What follows from them.
+DELETE FROM charge_days;
+DELETE FROM summed_days;
 DELETE FROM usage_hourly;
 DELETE FROM device_lives;
 DELETE FROM dirty_hours;

@@ -142,6 +142,9 @@ WHERE o.owner_id IN (SELECT s.owner_id FROM scope_owners AS s);
 CREATE TEMP VIEW charges AS
 SELECT c.* FROM ledger.main.charges AS c
 WHERE c.owner_id IN (SELECT s.owner_id FROM scope_owners AS s);
+CREATE TEMP VIEW charge_days AS
+SELECT c.* FROM ledger.main.charge_days AS c
+WHERE c.owner_id IN (SELECT s.owner_id FROM scope_owners AS s);
 CREATE TEMP VIEW restated_charges AS
 SELECT c.* FROM ledger.main.restated_charges AS c
 WHERE c.owner_id IN (SELECT s.owner_id FROM scope_owners AS s);

@@ -36,6 +36,7 @@ from collector.queries.grouping import (
 )
 from collector.queries.scope import scope_params
 from collector.queries.standing import Standing, standing_in
+from collector.queries.summed_days import days_params
 from gpuledger.accounting.idle_policy import PLATFORM, POLICIES, idle_shares
 from gpuledger.accounting.periods import Period, require_hours
 from gpuledger.accounting.units import MJ_PER_KWH
@@ -183,6 +184,7 @@ def chargeback(
     params = {"from_us": period.start_us, "to_us": period.end_us, "by": by, **scope_params(within)}
     with ledger.snapshot() as session:
         now = standing_in(session, period)
+        params |= days_params(session, period, within, by_hour=True)
         rows = session.execute("query_chargeback", params).to_pylist()
     groups: _Groups = defaultdict(_Sums)
     for row in rows:

@@ -24,7 +24,7 @@ from gpuledger.accounting.currencies import smallest_cents
 from gpuledger.accounting.intervals import Interval
 from gpuledger.accounting.periods import Period, iso
 from gpuledger.accounting.pricebook import Priced, PriceEntry, applies, device_rate_quanta
-from gpuledger.accounting.units import GPU_PARTS, US_PER_HOUR
+from gpuledger.accounting.units import GPU_PARTS, US_PER_DAY, US_PER_HOUR
 from gpuledger.accounting.validity import segments
 from gpuledger.model import State
 
@@ -172,6 +172,16 @@ class Checks:
         """Hold the charges against the hourly roll-up."""
         for row in self._sliced("reconcile_charged"):
             self._differs("charges", row, "hourly usage and its charges differ")
+
+    def days(self) -> None:
+        """Hold the sums of days in the period against their charges."""
+        summed = self._session.execute("query_summed_days", {**self._bounds, "day_us": US_PER_DAY, "by_hour": False})
+        for day_us in summed["day_us"].to_pylist():
+            for row in self._session.execute(
+                "reconcile_days", {"from_us": day_us, "to_us": day_us + US_PER_DAY}
+            ).to_pylist():
+                what = f"its charges and their sum differ by {row['held_us']} us and {money(row['cost_quanta'])}"
+                self._found.add("days", f"{self._label(row['device_id'])} on the day of {iso(day_us)}: {what}")
 
     def money(self) -> MoneyProof:
         """Hold what each device-hour of capacity costs against its charges, and their rates against price entries."""

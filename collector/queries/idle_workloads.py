@@ -10,6 +10,7 @@ from collector.ledger.store import Ledger
 from collector.queries.figures import Span, cost_of, hours, instant, integers, money, span
 from collector.queries.scope import scope_params
 from collector.queries.standing import standing_in
+from collector.queries.summed_days import days_params
 from gpuledger.accounting.periods import Period, require_hours
 from gpuledger.model import RUN_NUMBER
 from gpuledger.within import EVERYTHING, Within
@@ -49,6 +50,7 @@ def idle_workloads(
     params = {"from_us": period.start_us, "to_us": period.end_us, "run_number": RUN_NUMBER, **scope_params(within)}
     with ledger.snapshot() as session:
         now = standing_in(session, period)
+        params |= days_params(session, period, within)
         found = [integers(row) for row in session.execute("query_idle_workloads", params).to_pylist()]
     part_us, unpriced_us, cost = (
         sum(row[name] for row in found) for name in ("part_us", "unpriced_part_us", "cost_quanta")

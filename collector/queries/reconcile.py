@@ -55,6 +55,7 @@ def reconcile(ledger: Ledger, period: Period) -> Reconciliation:
         time = check.time()
         check.roll_up()
         check.charges()
+        check.days()
         cost = check.money()
         check.scopes()
         check.shares()

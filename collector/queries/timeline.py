@@ -12,6 +12,7 @@ from collector.ledger.store import Ledger
 from collector.queries.figures import Span, cost_of, hours, instant, integers, money, span, state_hours
 from collector.queries.grouping import choice, group_of
 from collector.queries.standing import standing
+from collector.queries.summed_days import NO_DAYS, days_params
 from gpuledger.accounting.periods import Period, day_of, iso, require_hours
 from gpuledger.accounting.units import US_PER_HOUR
 from gpuledger.zones import find_zone
@@ -74,7 +75,10 @@ def timeline(ledger: Ledger, period: Period, *, grain: str = "hour") -> Timeline
     params = {"from_us": period.start_us, "to_us": period.end_us}
     buckets: defaultdict[int, _Bucket] = defaultdict(_Bucket)
     steps = {"timeline_steps": time_steps(ledger, period, grain)}
-    for found in ledger.execute("query_timeline", params, steps).to_pylist():
+    with ledger.snapshot() as session:
+        days = days_params(session, period) if grain == "day" and period.zone == "UTC" else NO_DAYS
+        rows = session.execute("query_timeline", params | days, steps).to_pylist()
+    for found in rows:
         row = integers(found)
         bucket = buckets[row["at_us"]]
         amounts = (row["part_us"], row["unpriced_part_us"], row["cost_quanta"])

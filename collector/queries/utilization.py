@@ -12,6 +12,7 @@ from collector.queries.figures import HELD, Span, hours, instant, integers, rati
 from collector.queries.grouping import BY, BY_DEVICE, KINDS, choice, group_of
 from collector.queries.scope import scope_params
 from collector.queries.standing import standing_in
+from collector.queries.summed_days import days_params
 from gpuledger.accounting.periods import Period, require_hours
 from gpuledger.model import State
 from gpuledger.within import EVERYTHING, Within
@@ -71,6 +72,7 @@ def utilization(ledger: Ledger, period: Period, *, by: str = "team", within: Wit
     params = {"from_us": period.start_us, "to_us": period.end_us, "by": by, **scope_params(within)}
     with ledger.snapshot() as session:
         now = standing_in(session, period)
+        params |= days_params(session, period, within, by_hour=True)
         rows = session.execute("query_chargeback", params).to_pylist()
     groups: defaultdict[tuple[str, str], _Time] = defaultdict(_Time)
     total = _Time()

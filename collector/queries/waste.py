@@ -13,6 +13,7 @@ from collector.ledger.store import Ledger
 from collector.queries.charge_id import charge_id_of
 from collector.queries.figures import Span, instant, integers, span
 from collector.queries.standing import standing_in
+from collector.queries.summed_days import days_params
 from gpuledger.accounting.periods import Period, require_hours
 
 GRACE_HOURS: Final = 2
@@ -111,7 +112,7 @@ def idle_power(ledger: Ledger, period: Period, *, limit: int = 1_000_000, offset
     params = {"from_us": period.start_us, "to_us": period.end_us}
     with ledger.snapshot() as session:
         now = standing_in(session, period)
-        found = session.execute("query_idle_power", params)
+        found = session.execute("query_idle_power", params | days_params(session, period))
     rows = [IdlePowerRow(**integers(row)) for row in found.slice(offset, limit).to_pylist()]
     return IdlePower(span(period), found.num_rows, rows, now.pending_hours, instant(now.known_until_us))
 

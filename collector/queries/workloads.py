@@ -13,6 +13,7 @@ from collector.ledger.store import Ledger
 from collector.queries.figures import Span, cost_of, energy, hours, instant, integers, money, ratio, span
 from collector.queries.scope import scope_params
 from collector.queries.standing import standing_in
+from collector.queries.summed_days import days_params
 from gpuledger.accounting.periods import Period, iso, require_hours
 from gpuledger.accounting.units import US_PER_HOUR
 from gpuledger.within import EVERYTHING, OWNER, UNATTRIBUTED, Within
@@ -90,7 +91,8 @@ def workloads(
     params = {"from_us": period.start_us, "to_us": period.end_us, **scope_params(within)}
     with ledger.snapshot() as session:
         now = standing_in(session, period)
-        found = session.execute("query_workloads", {**params, "system": None if system == EVERY_SYSTEM else system})
+        chosen = {"system": None if system == EVERY_SYSTEM else system, **days_params(session, period, within)}
+        found = session.execute("query_workloads", params | chosen)
         rows = [integers(row) for row in found.to_pylist()]
         shown = rows[offset : offset + limit]
         _add_hours(session, params, shown)

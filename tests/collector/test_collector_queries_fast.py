@@ -18,6 +18,7 @@ from collector.queries.chargeback import chargeback
 from collector.queries.grouping import BY
 from collector.queries.reconcile import reconcile
 from collector.queries.scope import scope_params
+from collector.queries.summed_days import NO_DAYS
 from collector.rating import rate_dirty
 from gpuledger.accounting.money import cost_quanta, from_quanta
 from gpuledger.accounting.periods import Period, iso
@@ -121,7 +122,7 @@ def test_chargeback_is_the_plain_sum_of_its_charges(
             close_period(ledger, PERIOD, closed_by="anna", exception="as it stands")
         booked(ledger, [(DEVICES[3], late)], first=9)
         for by in BY:
-            params = {"from_us": asked.start_us, "to_us": asked.end_us, "by": by, **scope_params(EVERYTHING)}
+            params = {"from_us": asked.start_us, "to_us": asked.end_us, "by": by, **scope_params(EVERYTHING), **NO_DAYS}
             rows = ledger.execute("query_chargeback", params).to_pylist()
             found = {(row.pop("group_key"), row.pop("state")): row for row in rows}
             assert found == plainly(ledger, by, asked)

@@ -16,6 +16,7 @@ from agent.replay import instant_us
 from collector.ledger.store import Ledger
 from collector.queries.audit import audit
 from collector.queries.scope import scope_params
+from collector.queries.summed_days import NO_DAYS
 from gpuledger.accounting.intervals import Interval
 from gpuledger.cli.demo_plan import LIVE_DAYS, MARKER, DemoPlan
 from gpuledger.model import HELD_STATES, State
@@ -75,7 +76,7 @@ def test_the_demos_ledger_is_true(demo: Path) -> None:
     truth = work_out(fleet_of(plan), span).by_team_state()
     measured: dict[object, list[int]] = defaultdict(lambda: [0, 0, 0])
     with Ledger.open(demo, read_only=True) as ledger:
-        period = {"from_us": span.start_us, "to_us": span.end_us, "by": "team", **scope_params(EVERYTHING)}
+        period = {"from_us": span.start_us, "to_us": span.end_us, "by": "team", **scope_params(EVERYTHING), **NO_DAYS}
         rows = ledger.execute("query_chargeback", period)
         for row in rows.to_pylist():
             state = State(row["state"])

@@ -24,6 +24,7 @@ from collector.pricing.files import parse_owner_map, parse_price_book
 from collector.pricing.imports import import_owners, import_prices
 from collector.queries.reconcile import reconcile
 from collector.queries.scope import scope_params
+from collector.queries.summed_days import NO_DAYS
 from collector.rating import rate_dirty
 from gpuledger import wire
 from gpuledger.accounting.periods import Period
@@ -145,7 +146,7 @@ def ledger_states(small: Fleet, frames: list[bytes], tmp_path_factory: pytest.Te
 
 def test_the_ledger_is_true(small: Fleet, ledger_states: Path) -> None:
     """Per team and state, what the ledger would charge for is the truth: seconds held, seconds active, joules."""
-    period = {"from_us": small.start_us, "to_us": small.end_us, "by": "team", **scope_params(EVERYTHING)}
+    period = {"from_us": small.start_us, "to_us": small.end_us, "by": "team", **scope_params(EVERYTHING), **NO_DAYS}
     measured: dict[object, list[int]] = defaultdict(lambda: [0, 0, 0])
     with Ledger.open(ledger_states, clock=VirtualClock(small.end_us)) as ledger:
         for row in ledger.execute("query_chargeback", period).to_pylist():

@@ -3,7 +3,8 @@
 -- group, not once a charge.
 -- Held time is unwatched where its activity is not known; it costs what the charge's active time leaves of its cost, by
 -- time. What has no price is counted, never costed at zero. `scope` and the names after it narrow to a part of the
--- ledger.
+-- ledger. Days from days_from_us up to days_to_us are summed already: there are none in a part of the ledger, nor where
+-- the carbon intensity of hours is known.
 WITH hourly AS (
     SELECT
         e.price_version,
@@ -29,14 +30,9 @@ chosen AS (
         c.active_cost_quanta,
         d.parts,
         i.g_per_kwh,
-        CASE
-            WHEN c.active_unknown_us = 0 THEN 0
-            WHEN c.active_unknown_us = c.held_us THEN c.cost_quanta
-            ELSE (
-                (c.cost_quanta - coalesce(c.active_cost_quanta, 0))::HUGEINT * c.active_unknown_us
-                // (c.held_us - c.active_us)
-            )::BIGINT
-        END AS unwatched_cost_quanta,
+        unwatched_cost(
+            c.held_us, c.active_us, c.active_unknown_us, c.cost_quanta, c.active_cost_quanta
+        ) AS unwatched_cost_quanta,
         key_of($by, c.owner_id, c.device_id, c.holder_id) AS key_id
     FROM charges_within($scope, $organisation, $department, $team, $project, $user, $workload) AS c
     INNER JOIN devices AS d ON c.device_id = d.device_id
@@ -44,6 +40,26 @@ chosen AS (
     WHERE
         c.hour_us >= $from_us
         AND c.hour_us < $to_us
+        AND (c.hour_us < $days_from_us OR c.hour_us >= $days_to_us)
+    UNION ALL
+    SELECT
+        c.state,
+        c.price_version,
+        c.price_entry,
+        c.held_us,
+        c.active_us,
+        c.active_unknown_us,
+        c.energy_mj,
+        c.energy_unknown_us,
+        c.cost_quanta,
+        c.active_cost_quanta,
+        d.parts,
+        NULL AS g_per_kwh,
+        c.unwatched_cost_quanta,
+        key_of($by, c.owner_id, c.device_id, c.holder_id) AS key_id
+    FROM charge_days AS c
+    INNER JOIN devices AS d ON c.device_id = d.device_id
+    WHERE c.day_us >= $days_from_us AND c.day_us < $days_to_us
 ),
 
 narrow AS (

@@ -1,12 +1,34 @@
 -- What boards took while nobody held them, by node and model, the most first. Sizes are microseconds x parts.
-WITH narrow AS (
+-- Days from days_from_us up to days_to_us are summed already.
+WITH chosen AS (
+    SELECT
+        c.device_id,
+        c.held_us,
+        c.energy_mj,
+        c.energy_unknown_us
+    FROM charges AS c
+    WHERE
+        c.hour_us >= $from_us
+        AND c.hour_us < $to_us
+        AND (c.hour_us < $days_from_us OR c.hour_us >= $days_to_us)
+        AND c.state = 3
+    UNION ALL
+    SELECT
+        c.device_id,
+        c.held_us,
+        c.energy_mj,
+        c.energy_unknown_us
+    FROM charge_days AS c
+    WHERE c.day_us >= $days_from_us AND c.day_us < $days_to_us AND c.state = 3
+),
+
+narrow AS (
     SELECT
         c.device_id,
         sum(c.held_us) AS held_us,
         sum(c.energy_mj) AS energy_mj,
         sum(c.energy_unknown_us) AS energy_unknown_us
-    FROM charges AS c
-    WHERE c.hour_us >= $from_us AND c.hour_us < $to_us AND c.state = 3
+    FROM chosen AS c
     GROUP BY c.device_id
 )
 

@@ -1,7 +1,36 @@
 -- Held time without work of a part of the ledger by workload, team and user, the dearest first. Runs of one workload,
 -- whose names differ in a trailing number ($run_number finds it), are one row, with the reason of the most time of one
--- run. Sizes are microseconds x parts.
-WITH wasted AS (
+-- run. Sizes are microseconds x parts. Days from days_from_us up to days_to_us are summed already.
+WITH chosen AS (
+    SELECT
+        c.holder_id,
+        c.owner_id,
+        c.reason_id,
+        c.device_id,
+        c.price_entry,
+        c.held_us,
+        c.cost_quanta
+    FROM charges_within($scope, $organisation, $department, $team, $project, $user, $workload) AS c
+    WHERE
+        c.hour_us >= $from_us
+        AND c.hour_us < $to_us
+        AND (c.hour_us < $days_from_us OR c.hour_us >= $days_to_us)
+        AND c.state = 2
+        AND c.holder_id IS NOT NULL
+    UNION ALL
+    SELECT
+        c.holder_id,
+        c.owner_id,
+        c.reason_id,
+        c.device_id,
+        c.price_entry,
+        c.held_us,
+        c.cost_quanta
+    FROM charge_days AS c
+    WHERE c.day_us >= $days_from_us AND c.day_us < $days_to_us AND c.state = 2 AND c.holder_id IS NOT NULL
+),
+
+wasted AS (
     SELECT
         c.holder_id,
         c.owner_id,
@@ -9,13 +38,8 @@ WITH wasted AS (
         sum(c.held_us * d.parts) AS part_us,
         coalesce(sum(c.held_us * d.parts) FILTER (WHERE c.price_entry IS NULL), 0) AS unpriced_part_us,
         coalesce(sum(c.cost_quanta), 0) AS cost_quanta
-    FROM charges_within($scope, $organisation, $department, $team, $project, $user, $workload) AS c
+    FROM chosen AS c
     INNER JOIN devices AS d ON c.device_id = d.device_id
-    WHERE
-        c.hour_us >= $from_us
-        AND c.hour_us < $to_us
-        AND c.state = 2
-        AND c.holder_id IS NOT NULL
     GROUP BY c.holder_id, c.owner_id, c.reason_id
 ),
 

@@ -1,6 +1,7 @@
 -- Workloads of a part of the ledger: what each held, did and cost, in the words of the system that started it. Runs of
 -- one workload (its pods, its steps) are one row for each user and owner. For how long each ran takes its hours one by
--- one: query_workload_hours says it of those that are shown.
+-- one: query_workload_hours says it of those that are shown. Days from days_from_us up to days_to_us are summed
+-- already.
 WITH named AS (
     SELECT
         h.holder_id,
@@ -24,12 +25,55 @@ numbered AS (
     FROM named AS n
 ),
 
+chosen AS (
+    SELECT
+        c.hour_us AS first_hour_us,
+        c.hour_us AS last_hour_us,
+        c.holder_id,
+        c.owner_id,
+        c.device_id,
+        c.state,
+        c.price_entry,
+        c.held_us,
+        c.active_us,
+        c.active_unknown_us,
+        c.energy_mj,
+        c.cost_quanta
+    FROM charges_within($scope, $organisation, $department, $team, $project, $user, $workload) AS c
+    WHERE
+        c.hour_us >= $from_us
+        AND c.hour_us < $to_us
+        AND (c.hour_us < $days_from_us OR c.hour_us >= $days_to_us)
+        AND c.state IN (1, 2, 6, 7)
+        AND c.holder_id IS NOT NULL
+    UNION ALL
+    SELECT
+        c.first_hour_us,
+        c.last_hour_us,
+        c.holder_id,
+        c.owner_id,
+        c.device_id,
+        c.state,
+        c.price_entry,
+        c.held_us,
+        c.active_us,
+        c.active_unknown_us,
+        c.energy_mj,
+        c.cost_quanta
+    FROM charge_days AS c
+    WHERE
+        c.day_us >= $days_from_us
+        AND c.day_us < $days_to_us
+        AND c.state IN (1, 2, 6, 7)
+        AND c.holder_id IS NOT NULL
+),
+
 held AS (
     SELECT
         c.holder_id,
         c.owner_id,
-        min(c.hour_us) AS first_us,
-        max(c.hour_us) AS last_us,
+        min(c.first_hour_us) AS first_us,
+        max(c.last_hour_us) AS last_us,
         sum(c.held_us * d.parts) AS part_us,
         sum(c.active_us * d.parts) AS active_part_us,
         sum(c.active_unknown_us * d.parts) AS active_unknown_part_us,
@@ -37,13 +81,8 @@ held AS (
         sum(c.energy_mj) AS energy_mj,
         coalesce(sum(c.cost_quanta), 0) AS cost_quanta,
         coalesce(sum(c.cost_quanta) FILTER (WHERE c.state = 2), 0) AS idle_cost_quanta
-    FROM charges_within($scope, $organisation, $department, $team, $project, $user, $workload) AS c
+    FROM chosen AS c
     INNER JOIN devices AS d ON c.device_id = d.device_id
-    WHERE
-        c.hour_us >= $from_us
-        AND c.hour_us < $to_us
-        AND c.state IN (1, 2, 6, 7)
-        AND c.holder_id IS NOT NULL
     GROUP BY c.holder_id, c.owner_id
 ),
 
