@@ -30,6 +30,7 @@ from collector.api.schedulers import Listener
 from collector.api.services import Figures, Rater, Services
 from collector.audit.heads import make_checkpoint
 from collector.audit.keys import load_private
+from collector.audit.watching import LogWatch, watch_log
 from collector.commit import GroupCommit
 from collector.config import CollectorSettings, TlsSettings
 from collector.day_sums import keep_days_summed
@@ -185,7 +186,10 @@ def _application(settings: CollectorSettings, ledger: Ledger, clock: Clock) -> S
     metrics = CollectorMetrics()
     rater = Rater(ledger)
     commit = GroupCommit(ledger, settings.ingest, metrics.committed)
-    signing = _signing(settings, ledger)
+    key = load_private(settings.audit.key)
+    place = settings.audit.checkpoints or settings.ledger.directory / "checkpoints"
+    signing = partial(make_checkpoint, ledger, settings.audit.origin, key, place) if key else None
+    log = LogWatch(ledger, key, place)
     budgets = BudgetWatch(ledger)
     teller = Teller(ledger, read_addresses(settings.notify.addresses), send)
     gate = _gate(settings, ledger, clock)
@@ -194,7 +198,7 @@ def _application(settings: CollectorSettings, ledger: Ledger, clock: Clock) -> S
     admission = Admission(ledger, settings.admission, clock, metrics, lambda: limits(clock.now_us()))
     listener = Listener(settings.admission) if settings.admission.port is not None else None
     figures = Figures(ledger, rater, clock, budgets, quotas)
-    services = Services(ledger, commit, rater, figures, metrics, clock, gate, admission)
+    services = Services(ledger, commit, rater, figures, metrics, clock, gate, admission, log)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -207,6 +211,7 @@ def _application(settings: CollectorSettings, ledger: Ledger, clock: Clock) -> S
             asyncio.create_task(watch_budgets(ledger, rater.rate, budgets, teller)),
             asyncio.create_task(watch_quotas(ledger, rater.rate, quotas)),
             asyncio.create_task(keep_days_summed(ledger)),
+            asyncio.create_task(watch_log(log)),
         ]
         if listener:
             tasks.append(asyncio.create_task(listener.serve(services)))
@@ -240,15 +245,6 @@ def _gate(settings: CollectorSettings, ledger: Ledger, clock: Clock) -> Gate:
 def token_folder(settings: CollectorSettings) -> Path:
     """Return where the collector's token files are."""
     return settings.access.directory or settings.ledger.directory / "access"
-
-
-def _signing(settings: CollectorSettings, ledger: Ledger) -> Callable[[], object] | None:
-    """Return what signs the head of the audit log, where there is a key to do it with."""
-    key = load_private(settings.audit.key)
-    if key is None:
-        return None
-    place = settings.audit.checkpoints or settings.ledger.directory / "checkpoints"
-    return partial(make_checkpoint, ledger, settings.audit.origin, key, place)
 
 
 async def sign_heads(sign: Callable[[], object], every_s: float) -> None:

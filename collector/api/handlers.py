@@ -19,7 +19,7 @@ from collector.api.answers import ARROW, JSON, negotiate, offered_for, render, r
 from collector.api.asking import ask, ask_table, seen_by
 from collector.api.bodies import MAX_DOCUMENT_BYTES, MAX_REQUEST_BYTES, body_of, parse_request
 from collector.api.changes import Change, read_number
-from collector.api.metrics import AdmissionCollector, AdmissionState, FiguresCollector
+from collector.api.metrics import AdmissionCollector, AdmissionState, FiguresCollector, LogCollector
 from collector.api.parameters import Parameter, each_once, read_parameters
 from collector.api.problems import problem, refusal, respond
 from collector.api.questions import Question
@@ -233,6 +233,7 @@ def metrics(services: Services) -> Handler:
     def expose() -> bytes:
         figures = CollectorRegistry()
         figures.register(AdmissionCollector(_admission_state(services)))
+        figures.register(LogCollector(services.log.state))
         figures.register(FiguresCollector(services.figures.current(), services.clock.now_us()))
         services.metrics.queued.set(services.commit.queued)
         return bytes(generate_latest(services.metrics.registry)) + bytes(generate_latest(figures))

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from collector.api.budget_metrics import BudgetFigures, NoticeFigures, budget_families, notice_families
 from collector.api.quota_metrics import QuotaFigures, quota_families
+from collector.audit.watching import LogState
 from collector.enforcement.asks import KUBERNETES, SLURM
 from collector.ledger.intake import BatchResult
 
@@ -179,6 +180,24 @@ class AdmissionCollector(Collector):
         yield CounterMetricFamily(
             "gpuledger_admission_lost_records", "Answers for which the queue had no room", value=state.lost
         )
+
+
+class LogCollector(Collector):
+    """Whether the audit log held when the collector last verified it."""
+
+    def __init__(self, state: LogState) -> None:
+        self._state = state
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the families; nothing before the first time."""
+        at_us, holds, events = self._state
+        if at_us is None:
+            return
+        yield GaugeMetricFamily(
+            "gpuledger_audit_log_verified", "1 where the whole audit log held when last verified", value=float(holds)
+        )
+        yield GaugeMetricFamily("gpuledger_audit_log_events", "Events of it that held then", value=events)
+        yield GaugeMetricFamily("gpuledger_audit_log_verified_timestamp_seconds", "When that was", value=at_us / 1e6)
 
 
 class FiguresCollector(Collector):

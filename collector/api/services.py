@@ -16,6 +16,7 @@ from collector.api.metrics import (
     TeamFigures,
 )
 from collector.api.quota_metrics import quota_figures
+from collector.audit.watching import LogWatch
 from collector.commit import GroupCommit
 from collector.enforcement.service import Admission
 from collector.governance.budget_positions import Placed
@@ -92,6 +93,7 @@ class Services(NamedTuple):
     clock: Clock
     gate: Gate
     admission: Admission
+    log: LogWatch
 
 
 def ledger_figures(

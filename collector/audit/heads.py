@@ -18,6 +18,7 @@ from gpuledger.accounting.periods import iso
 from gpuledger.errors import AuditError
 
 KEY_USED: Final = "audit.key"
+SUFFIX: Final = ".checkpoint"
 
 
 def make_checkpoint(ledger: Ledger, origin: str, key: Ed25519PrivateKey, place: Path) -> Checkpoint:
@@ -43,6 +44,14 @@ def notes(session: Session) -> list[str]:
     return [row["note"] for row in session.execute("audit_checkpoints").to_pylist()]
 
 
+def kept_notes(place: Path) -> list[str]:
+    """Return the signed notes in a folder, the oldest first; none where there is no such folder. Raises AuditError."""
+    try:
+        return [path.read_text(encoding="utf-8") for path in sorted(place.glob(f"*{SUFFIX}"))]
+    except (OSError, UnicodeDecodeError) as error:
+        raise AuditError(f"the checkpoints in {place} cannot be read: {error}") from error
+
+
 def _note_key(session: Session, at_us: int, key: Ed25519PrivateKey) -> None:
     """Record which key signs from now on, where it is another than before."""
     fingerprint = sha256(key.public_key().public_bytes_raw()).hexdigest()
@@ -65,7 +74,7 @@ def _grown(session: Session) -> Frontier:
 
 def _write(place: Path, made: Checkpoint, note: str) -> None:
     """Write a note under a name that sorts by size and time, whole or not at all."""
-    name = f"{made.size:012d}-{iso(made.at_us)[:19].replace(':', '')}.checkpoint"
+    name = f"{made.size:012d}-{iso(made.at_us)[:19].replace(':', '')}{SUFFIX}"
     try:
         place.mkdir(parents=True, exist_ok=True)
         partial = place / f".{name}"

@@ -19,10 +19,12 @@ from collector.api.metrics import (
     DriftFigures,
     FiguresCollector,
     LedgerFigures,
+    LogCollector,
     ShareFigures,
     TeamFigures,
 )
 from collector.api.quota_metrics import QuotaFigures
+from collector.audit.watching import LogState
 from tests.agent.metrics_scene import Scene, run
 
 _HEAD = f"""# Metrics
@@ -124,6 +126,7 @@ def _collector_rows() -> Iterator[tuple[str, ...]]:
         "EUR", (team,), 1.0, 1.0, {"default": 0}, (share,), (drift,), {"team": 1}, (budget,), quotas=(quota,)
     )
     figures.register(AdmissionCollector(AdmissionState("shadow", 1.0, 1.0)))
+    figures.register(LogCollector(LogState(1)))
     figures.register(FiguresCollector(of_all, 1))
     for text in (generate_latest(metrics.registry), generate_latest(figures)):
         for family in text_string_to_metric_families(text.decode()):
