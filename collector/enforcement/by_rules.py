@@ -34,6 +34,7 @@ def decide(
         "kind": WORKLOAD,
         "user": ask.user,
         "owner": owner_path(owner),
+        **(owner._asdict() if owner else {}),
         "priority_class": ask.priority_class,
         "model": gpus.model,
         "mig_profile": gpus.mig_profile,

@@ -112,11 +112,11 @@ def _next(ask: Ask, owner: Owner | None) -> str:
 
 
 def owner_path(owner: Owner | None) -> str:
-    """Return an owner as rules and budgets write it: `acme/research/vision`, without what is empty at its end."""
-    return "/".join(owner).rstrip("/") if owner else ""
+    """Return an owner as rules and approvals write it: `acme/research/vision`, without levels that are not known."""
+    return "/".join(filter(None, owner)) if owner else ""
 
 
 @lru_cache(maxsize=8192)
 def payer_of(owner: Owner | None) -> str:
-    """Return an owner as far as budgets and quotas go, to the team; a level that is not known is not in it."""
+    """Return an owner as far as budgets and quotas go: to the team."""
     return "/".join(filter(None, owner[:3])) if owner else ""

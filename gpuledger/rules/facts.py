@@ -19,16 +19,15 @@ Facts = Mapping[str, Value]
 
 
 def make_facts(given: Mapping[str, str | int | Decimal | Money]) -> Facts:
-    """Return facts for rules, and what follows from them: the levels of the owner (unless given), the currency.
+    """Return facts for rules, and what follows from them: the levels of the owner (unless any is given), the currency.
 
     What is not given is not known, which is not the same as empty or zero. Raises RuleBookError on a name that is no
     fact, and on a value that is not what that fact is.
     """
     facts: dict[str, Value] = {name: _value(name, value) for name, value in given.items()}
     owner, amount = facts.get("owner"), facts.get("amount")
-    if isinstance(owner, str):
-        parts = zip(_LEVELS, owner.split("/"), strict=False)
-        facts = {**{level: part for level, part in parts if part}, **facts}
+    if isinstance(owner, str) and facts.keys().isdisjoint(_LEVELS):
+        facts |= {level: part for level, part in zip(_LEVELS, owner.split("/"), strict=False) if part}
     if isinstance(amount, Money):
         facts["currency"] = amount.currency
     return facts

@@ -41,11 +41,11 @@ class Field(NamedTuple):
 
 FIELDS: Final[dict[str, Field]] = {
     "kind": Field(Kind.TEXT, "what is asked for", (WORKLOAD, *REQUESTS)),
-    "owner": Field(Kind.PATH, "who pays: organisation/department/team/project"),
-    "organisation": Field(Kind.TEXT, "the first part of the owner"),
-    "department": Field(Kind.TEXT, "the second part of the owner"),
-    "team": Field(Kind.TEXT, "the third part of the owner"),
-    "project": Field(Kind.TEXT, "the fourth part of the owner"),
+    "owner": Field(Kind.PATH, "who pays: organisation/department/team/project, without levels that are not known"),
+    "organisation": Field(Kind.TEXT, "the organisation that pays"),
+    "department": Field(Kind.TEXT, "the department that pays"),
+    "team": Field(Kind.TEXT, "the team that pays"),
+    "project": Field(Kind.TEXT, "the project that pays"),
     "user": Field(Kind.TEXT, "who asks"),
     "cluster": Field(Kind.TEXT, "where it would run"),
     "namespace": Field(Kind.TEXT, "the Kubernetes namespace"),
