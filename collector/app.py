@@ -187,8 +187,8 @@ def _application(settings: CollectorSettings, ledger: Ledger, clock: Clock) -> S
     rater = Rater(ledger)
     commit = GroupCommit(ledger, settings.ingest, metrics.committed)
     key = load_private(settings.audit.key)
-    place = settings.audit.checkpoints or settings.ledger.directory / "checkpoints"
-    signing = partial(make_checkpoint, ledger, settings.audit.origin, key, place) if key else None
+    place, publish = settings.audit.checkpoints or settings.ledger.directory / "checkpoints", settings.audit.publish
+    signing = partial(make_checkpoint, ledger, settings.audit.origin, key, place, publish) if key else None
     log = LogWatch(ledger, key, place)
     budgets = BudgetWatch(ledger)
     teller = Teller(ledger, read_addresses(settings.notify.addresses), send)

@@ -46,6 +46,7 @@ class AuditSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     key: Path | None = None  # PEM, or in the environment as GPULEDGER_AUDIT_KEY; without one nothing is signed
     checkpoints: Path | None = None  # by default a folder beside the ledger; better one on another machine
+    publish: tuple[str, ...] = ()  # a command that takes each one further, its file as the last argument
     every_s: Annotated[int, Meta(ge=10, le=86_400)] = 3_600
     origin: Annotated[str, Meta(pattern=r"^[^\s+]+$")] = "gpuledger"  # what checkpoints call this log
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -19,13 +21,17 @@ from gpuledger.errors import AuditError
 
 KEY_USED: Final = "audit.key"
 SUFFIX: Final = ".checkpoint"
+PUBLISH_S: Final = 60  # how long the command may take that carries a checkpoint away
 
 
-def make_checkpoint(ledger: Ledger, origin: str, key: Ed25519PrivateKey, place: Path) -> Checkpoint:
+def make_checkpoint(
+    ledger: Ledger, origin: str, key: Ed25519PrivateKey, place: Path, publish: Sequence[str] = ()
+) -> Checkpoint:
     """Sign the head of the log, keep it, and write it into the folder `place`; also where nothing was added.
 
-    A key that signs for the first time is an event of its own. Raises AuditError where the second place does not take
-    it: what was signed is in the ledger all the same.
+    `publish` is a command that takes it further: a bucket, a repository. A key that signs for the first time is an
+    event of its own. Raises AuditError where the second place or the command does not take it: what was signed is in
+    the ledger all the same.
     """
     with ledger.transaction() as session:
         at_us = ledger.now_us()
@@ -35,7 +41,9 @@ def make_checkpoint(ledger: Ledger, origin: str, key: Ed25519PrivateKey, place: 
         note = sign(made, key)
         kept = {"size": made.size, "at_us": at_us, "note": note, "edge": b"".join(tree.edge)}
         session.execute("audit_checkpoint_insert", kept)
-    _write(place, made, note)
+    path = _write(place, made, note)
+    if publish:
+        _publish(publish, path)
     return made
 
 
@@ -72,8 +80,26 @@ def _grown(session: Session) -> Frontier:
     return tree
 
 
-def _write(place: Path, made: Checkpoint, note: str) -> None:
-    """Write a note under a name that sorts by size and time, whole or not at all."""
+def _publish(command: Sequence[str], path: Path) -> None:
+    """Run a command with the file of a checkpoint as its last argument."""
+    try:
+        subprocess.run(  # noqa: S603 - as the settings say it, without a shell
+            [*command, str(path)], check=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=PUBLISH_S
+        )
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.decode(errors="replace").strip()[-200:]
+        raise AuditError(
+            f"{command[0]} did not take {path.name}, exit code {error.returncode}: {said}",
+            hint="run the command of [audit] publish by hand; the next checkpoint covers what this one does",
+        ) from error
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise AuditError(
+            f"{path.name} was not published: {error}", hint="look at the command of [audit] publish"
+        ) from error
+
+
+def _write(place: Path, made: Checkpoint, note: str) -> Path:
+    """Write a note under a name that sorts by size and time, whole or not at all; return its file."""
     name = f"{made.size:012d}-{iso(made.at_us)[:19].replace(':', '')}{SUFFIX}"
     try:
         place.mkdir(parents=True, exist_ok=True)
@@ -82,7 +108,7 @@ def _write(place: Path, made: Checkpoint, note: str) -> None:
             file.write(note)
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(place / name)
+        return partial.replace(place / name)
     except OSError as error:
         raise AuditError(
             f"the checkpoint of {made.size} events could not be written to {place}: {error}",
