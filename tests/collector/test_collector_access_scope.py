@@ -25,7 +25,9 @@ from tests.collector.two_teams import ASKERS, NODES, PERIOD, WALRUS, ZEBRA, Site
 BOUND_ASKERS = ("zebra-viewer", "zebra-lead", "zebra-finance", "walrus-viewer", "walrus-lead")
 FORMS = ("application/json", "text/csv", "application/vnd.apache.arrow.stream")
 # Tables that have nothing of any owner: shared words, what the grid emits, whose days a month means.
-OF_NOBODY = {"reasons", "evidence", "carbon_imports", "carbon_hours", "billing_calendars", "probe", "migrations"}
+OF_NOBODY = {
+    "reasons", "evidence", "carbon_imports", "carbon_hours", "billing_calendars", "probe", "migrations", "summed_days",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -75,7 +75,7 @@ RECOGNISED = {
         ("dagster", "step", "5f3c2c1e-6f2d-4a55-9c58-0f8c1d6e7a90/fit_model", "train_ranker/fit_model", ""),
     ],
     "generated__jupyterhub.yaml": [
-        ("jupyterhub", "server", "ana.souza@example.org", "ana.souza@example.org", "ana.souza@example.org"),
+        ("jupyterhub", "server", "ana.souza@example.org", "jupyter-ana.souza@example.org", "ana.souza@example.org"),
     ],
     "live__runai_fractional_pod.yaml": [
         ("runai", "workload", "027397ab-4c3c-45f7-87d0-8b3bae4ded65", "frac-1", "pa"),
